@@ -1,0 +1,70 @@
+.DEFAULT_GOAL := help
+.PHONY: help serve test check format export-model train-model eval-model lock clean
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# What was tested together; `make lock` renews it. Torch comes first: other builds of it would pull in gigabytes of CUDA.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on --constraint requirements.lock
+
+help: ## Show all targets.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.serve ## Start Triton and the HTTP API on this machine, in the foreground; Ctrl-C stops both.
+	@$(BIN)/python -m scripts.serve
+
+test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests, on a real Triton.
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Format, lint, types, then all tests.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+format: $(VENV)/.dev ## Format the code and mend what the linter can.
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+export-model: $(VENV)/.dev ## Make a bundle: MODEL=<checkpoint folder> [NAME=org/name] [OUT=folder].
+	$(BIN)/python -m scripts.export_model --model "$(MODEL)" --name "$(or $(NAME),triton-reranker/$(notdir $(MODEL)))" --out "$(or $(OUT),model_repository/reranker/1)"
+
+train-model: $(VENV)/.dev ## Train the default model's checkpoint (needs the data sets of ../shared/data).
+	$(BIN)/python -m scripts.train_model $(ARGS)
+
+eval-model: $(VENV)/.dev ## Measure the bundle's ranking quality (needs the data sets of ../shared/data).
+	$(BIN)/python -m scripts.evaluate $(ARGS)
+
+lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
+	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
+	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[dev]'
+	$(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+	rm -rf $(VENV)-lock
+
+clean: ## Remove environments and caches; never bundles or checkpoints.
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) was not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is not Python 3.11, which Triton's stub here is for: make PYTHON=python3.11" >&2; exit 2; }
+	@echo "Making the environment $(VENV) ..."
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing what serving needs (some 700 MB, half a minute) ..."
+	@$(PIP) --editable '.[triton]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.serve
+	@echo "Installing what tests and export need (torch and more, one or two minutes) ..."
+	@$(PIP) torch==2.13.0
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+# The clients' pins collide with ours, so they live apart.
+$(VENV)-clients/.done: tests/clients/requirements.lock | $(VENV)/bin/python
+	@echo "Installing the real client libraries ..."
+	@$(PYTHON) -m venv $(VENV)-clients
+	@$(VENV)-clients/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar on --requirement tests/clients/requirements.lock
+	@touch $@

@@ -1,0 +1,90 @@
+"""Wiring: settings and a bundle become an aiohttp application. Routes, middleware, and what lives as long as the app does."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import web
+
+from facade import handlers
+from facade.admission import Admission
+from facade.bundle import lowered_limit, newest_version, read_bundle
+from facade.envelope import METRICS, envelope
+from facade.metrics import Metrics
+from facade.pairs import PairTokenizer
+from facade.readiness import Readiness
+from facade.service import SERVICE, Service
+from facade.settings import Settings
+from facade.tensors import MODEL
+from facade.triton import Scorer, TritonScorer
+
+# How a path may be written: with or without /v1, and with slashes doubled, as clients that join base URLs do.
+_PREFIX = r"/{prefix:/*(?:v1/+)?}"
+
+_GET = {
+    "models": handlers.models,
+    "health/live": handlers.live,
+    "health/ready": handlers.ready,
+    "metadata": handlers.metadata,
+    "version": handlers.version,
+    "license": handlers.licence,
+    "manifest": handlers.manifest,
+    "metrics": handlers.metrics,
+}
+
+
+def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Application:
+    """The facade. `scorer` takes Triton's place in tests. Raises BundleError where the bundle or the limit can't be used."""
+    bundle = read_bundle(newest_version(settings.model_repository / MODEL))
+    metrics = Metrics(bundle.model_id, bundle.version, bundle.digest)
+    triton = TritonScorer(settings.triton_target, bundle, settings.chunk_tokens, settings.chunks_in_flight)
+    service = Service(
+        settings=settings,
+        bundle=bundle,
+        tokenizer=PairTokenizer(bundle, lowered_limit(bundle, settings.max_seq_len)),
+        threads=ThreadPoolExecutor(settings.tokenizers, thread_name_prefix="tokenise"),
+        admission=Admission(settings.max_queue_size, settings.max_tokens_in_flight),
+        readiness=Readiness(scorer or triton),
+        metrics=metrics,
+        names=tuple(dict.fromkeys((bundle.model_id, *settings.served_names))),
+        created=int(time.time()),
+    )
+    app = web.Application(middlewares=[envelope], client_max_size=settings.body_limit_bytes)
+    app[SERVICE] = service
+    app[METRICS] = metrics
+    _add_routes(app.router)
+    if scorer is None:
+        app.cleanup_ctx.append(_channel(triton))
+    app.cleanup_ctx.append(_background)
+    return app
+
+
+def _add_routes(router: web.UrlDispatcher) -> None:
+    router.add_post(_PREFIX + "ranking", handlers.ranking, name="ranking")
+    router.add_post(_PREFIX + r"retrieval/{model:.+}/reranking", handlers.hosted_ranking, name="hosted_ranking")
+    for path, handler in _GET.items():
+        router.add_get(_PREFIX + path, handler, name=path.replace("/", "_"))
+    router.add_get("/openapi.json", handlers.openapi_document, name="openapi")
+    router.add_get("/docs", handlers.docs, name="docs")
+    router.add_get("/docs/{file}", handlers.docs_file, name="docs_file")
+
+
+def _channel(triton: TritonScorer):  # type: ignore[no-untyped-def]
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        async with triton:
+            yield
+
+    return context
+
+
+async def _background(app: web.Application) -> AsyncIterator[None]:
+    """Readiness is watched from start to end; it is off before running requests are waited for."""
+    service = app[SERVICE]
+    watch = asyncio.create_task(service.readiness.watch())
+    yield
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
+    service.threads.shutdown(wait=False, cancel_futures=True)

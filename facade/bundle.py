@@ -1,0 +1,132 @@
+"""Reads a model bundle: the folder that `make export-model` writes and one Triton version of the reranker serves.
+
+    model.onnx       raw logits out
+    tokenizer.json   padding and truncation switched off
+    reranker.json    names, limits, pair encoding, licence, parity report, and a digest over all of it
+
+The digest travels with every call, and a model that serves another bundle refuses: so the tokens of one model never reach another.
+This module knows no HTTP, no Triton and no tensors.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facade.errors import BundleError
+
+FORMAT = 1
+MANIFEST = "reranker.json"
+TOKENIZER = "tokenizer.json"
+WEIGHTS = "model.onnx"
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class PairEncoding:
+    """How a query and a passage become one row: before_query + query + between + passage + after_passage.
+
+    `segment_ids`: the model tells the two texts apart by segment ids, 0 up to and with `between`, 1 from there on (BERT).
+    """
+
+    before_query: tuple[int, ...]
+    between: tuple[int, ...]
+    after_passage: tuple[int, ...]
+    segment_ids: bool
+
+    @property
+    def special_tokens(self) -> int:
+        """Tokens of a pair that belong to neither text."""
+        return len(self.before_query) + len(self.between) + len(self.after_passage)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle's manifest and where it lies. `max_seq_len` is in tokens of a whole pair; `manifest` is reranker.json as it stands."""
+
+    folder: Path
+    model_id: str
+    version: str
+    max_seq_len: int
+    vocabulary_size: int
+    pad_id: int
+    pair_encoding: PairEncoding
+    digest: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def triton_name(self) -> str:
+        """The name under which NIM's own gRPC clients know a model: nvidia/llama-x -> nvidia_llama_x."""
+        return "".join(character if character.isalnum() else "_" for character in self.model_id)
+
+    def verify(self, *names: str) -> None:
+        """Compare the named files with the manifest's SHA-256. Raises BundleError for one that is missing or damaged."""
+        for name in names:
+            path = self.folder / name
+            if not path.is_file():
+                raise BundleError(f"{path} is missing: restore it from the repository or run `make export-model`")
+            digest = hashlib.sha256()
+            with path.open("rb") as file:
+                while block := file.read(_HASH_BLOCK_BYTES):
+                    digest.update(block)
+            if digest.hexdigest() != self.manifest["files"].get(name):
+                raise BundleError(f"{path} is not the file that {MANIFEST} describes: restore it or run `make export-model`")
+
+
+def newest_version(model: Path) -> Path:
+    """The highest numbered version folder of a Triton model, the one Triton serves by default. Raises BundleError if there is none."""
+    versions = [path for path in model.glob("[0-9]*") if path.name.isdigit() and path.is_dir()]
+    if not versions:
+        raise BundleError(f"no bundle in {model}: check RERANKER_MODEL_REPOSITORY or run `make export-model`")
+    return max(versions, key=lambda path: int(path.name))
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """The bundle in `folder`, its manifest checked against its digest (the other files: `Bundle.verify`). Raises BundleError."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing: there is no model bundle; run `make export-model`") from None
+    except ValueError as error:
+        raise BundleError(f"{path} is no valid JSON ({error}): run `make export-model`") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{path}: expected a bundle of format {FORMAT}; run `make export-model` of this release")
+    if manifest.get("digest") != manifest_digest(manifest):
+        raise BundleError(f"{path} was changed after its export (the digest differs): run `make export-model`")
+    try:
+        pair = manifest["pair_encoding"]
+        return Bundle(
+            folder=folder,
+            model_id=manifest["model_id"],
+            version=manifest["version"],
+            max_seq_len=manifest["max_seq_len"],
+            vocabulary_size=manifest["vocabulary_size"],
+            pad_id=manifest["pad_id"],
+            pair_encoding=PairEncoding(
+                tuple(pair["before_query"]), tuple(pair["between"]), tuple(pair["after_passage"]), pair["segment_ids"]
+            ),
+            digest=manifest["digest"],
+            manifest=manifest,
+        )
+    except (KeyError, TypeError) as error:
+        raise BundleError(f"{path} lacks an entry ({error!r}): run `make export-model` of this release") from None
+
+
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """SHA-256, in hexadecimal, of the manifest without its own digest; the hashes of the other files stand in it."""
+    rest = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def lowered_limit(bundle: Bundle, wanted: int | None) -> int:
+    """The limit of a pair in tokens: the bundle's, or `wanted` where that is lower. Raises BundleError where it is higher."""
+    if wanted is None:
+        return bundle.max_seq_len
+    if wanted > bundle.max_seq_len:
+        raise BundleError(
+            f"NIM_MAX_SEQ_LEN={wanted} is above the {bundle.max_seq_len} tokens that {bundle.model_id} was made for: lower or unset it"
+        )
+    return wanted

@@ -1,0 +1,31 @@
+"""Runs the chunks of one request, a bounded number at a time, and puts their logits together.
+
+The bound is what keeps a request of 512 passages from standing in front of a small one: Triton's queue holds a few of its chunks,
+never all. Knows neither transport nor model; `call` is either.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+import numpy as np
+
+from facade.tensors import Chunk, Logits
+
+Call = Callable[[Chunk], Awaitable[Logits]]
+
+
+async def gather_logits(chunks: Iterator[Chunk], pairs: int, in_flight: int, call: Call) -> Logits:
+    """Logits FP32 [pairs], each pair's at its own index. The first error of `call` is raised, and the other calls are cancelled."""
+    logits = np.full(pairs, np.nan, np.float32)
+
+    async def work() -> None:
+        for chunk in chunks:  # one iterator for all workers: each takes the next chunk that nobody has
+            logits[chunk.indexes] = await call(chunk)
+
+    workers = [asyncio.ensure_future(work()) for _ in range(in_flight)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+    return logits

@@ -1,0 +1,88 @@
+"""Everything that can go wrong, and how the outside sees it.
+
+    RerankerError
+     |- InvalidRequestError      400  the body breaks the contract; every fault is listed
+     |- InputTooLongError        422  truncate NONE and a pair over the limit
+     |- UnknownModelError        404  a model name that isn't served here
+     |- OverloadedError          503  admission is full; Retry-After says when to come back
+     |- NotReadyError            503  Triton is away, starting, or serves another bundle
+     |- DeadlineExceededError    504  the answer did not come in time
+     |- ScoringError             500  the engine failed or gave a logit that is no number
+     |- BundleError               -   at start: the model bundle is missing or damaged
+     `- SettingsError             -   at start: an environment variable can't be used
+
+Each error's text says what to do about it and carries no user text. This module knows no HTTP library: `facade/envelope.py` renders.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class RerankerError(Exception):
+    """Base of the family: a message for people and a detail for programs.
+
+    `status` is the HTTP status, `kind` the envelope's `type`, `retry_after_s` the seconds of a Retry-After header (None: no header).
+    """
+
+    status: ClassVar[int] = 500
+    kind: ClassVar[str] = "internal_server_error"
+    retry_after_s: ClassVar[int | None] = None
+
+    def __init__(self, message: str, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = dict(detail or {})
+
+
+class InvalidRequestError(RerankerError):
+    """The request breaks the contract."""
+
+    status = 400
+    kind = "invalid_request_error"
+
+
+class InputTooLongError(InvalidRequestError):
+    """A pair is longer than the limit and the caller asked for no truncation; 422 as NIM 1.9.1 and later."""
+
+    status = 422
+
+
+class UnknownModelError(InvalidRequestError):
+    """The named model isn't served here."""
+
+    status = 404
+
+
+class OverloadedError(RerankerError):
+    """More work is in flight than admission allows."""
+
+    status = 503
+    kind = "service_unavailable_error"
+    retry_after_s = 1
+
+
+class NotReadyError(RerankerError):
+    """No Triton that serves this bundle can be reached just now."""
+
+    status = 503
+    kind = "service_unavailable_error"
+    retry_after_s = 2
+
+
+class DeadlineExceededError(RerankerError):
+    """The request's time was up before all of its logits had come."""
+
+    status = 504
+    kind = "deadline_exceeded_error"
+
+
+class ScoringError(RerankerError):
+    """The engine failed on this request, or a logit is no finite number."""
+
+
+class BundleError(RerankerError):
+    """The model bundle is missing, damaged, or of another format."""
+
+
+class SettingsError(RerankerError):
+    """One or more settings can't be used; the message lists all of them."""

@@ -1,0 +1,192 @@
+"""The endpoints. `ranking` is the whole way through: JSON -> pairs -> logits -> rankings -> JSON."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from facade import __version__, openapi
+from facade.envelope import json_response
+from facade.errors import DeadlineExceededError, NotReadyError
+from facade.metrics import CONTENT_TYPE, Metrics
+from facade.pairs import TokenPairs
+from facade.ranking import rank
+from facade.schema import parse_ranking, ranking_body
+from facade.service import SERVICE
+
+API_VERSION = "1.0.0"  # of the ranking contract
+
+
+@dataclass
+class Stages:
+    """Seconds of each stage of one ranking, in order: what the Server-Timing header tells."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Time a block."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - start
+
+    def split(self, stage: str, part: str, seconds: float) -> None:
+        """Tell `part` of a stage apart from the rest of it."""
+        self.seconds[part] = min(seconds, self.seconds[stage])
+        self.seconds[stage] -= self.seconds[part]
+
+    def header(self) -> str:
+        """The Server-Timing header, in milliseconds."""
+        return ", ".join(f"{stage};dur={seconds * 1e3:.2f}" for stage, seconds in self.seconds.items())
+
+
+async def ranking(request: web.Request) -> web.Response:
+    """POST /v1/ranking."""
+    return await _rank(request, hosted=False)
+
+
+async def hosted_ranking(request: web.Request) -> web.Response:
+    """POST /v1/retrieval/.../reranking, NVIDIA's hosted API: unknown fields ignored, truncate END.
+
+    The model is the body's, not the path's.
+    """
+    return await _rank(request, hosted=True)
+
+
+async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
+    service = request.app[SERVICE]
+    timeout_s = service.settings.request_timeout_s
+    deadline = time.monotonic() + timeout_s
+    stages = Stages()
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType
+    try:
+        async with asyncio.timeout(timeout_s):
+            body = await request.read()
+            with service.admission.request(len(body)) as ticket:
+                with stages.time("decode"):
+                    asked = parse_ranking(body, hosted=hosted)
+                    service.require_model(asked.model)
+                with stages.time("tokenise"):
+                    pairs = await service.tokenise(asked)
+                tokens = sum(pairs.lengths())
+                service.admission.count(ticket, tokens)
+                with stages.time("queue"):
+                    scores = await service.readiness.score(pairs, deadline - time.monotonic())
+                stages.split("queue", "infer", scores.infer_s)
+                with stages.time("rank"):
+                    answer = ranking_body(rank(scores.logits.tolist()), tokens)
+    except TimeoutError:
+        raise DeadlineExceededError("the request's time was up; send fewer passages or raise NIM_SERVER_REQUEST_TIMEOUT_S") from None
+    _observe(service.metrics, stages, pairs, tokens)
+    return json_response(answer, headers=_headers(stages, pairs))
+
+
+def _headers(stages: Stages, pairs: TokenPairs) -> dict[str, str]:
+    headers = {"Server-Timing": stages.header()}
+    if pairs.truncated:
+        headers["X-Truncated-Passages"] = ",".join(map(str, pairs.truncated))
+    return headers
+
+
+def _observe(metrics: Metrics, stages: Stages, pairs: TokenPairs, tokens: int) -> None:
+    metrics.passages.observe(len(pairs.rows))
+    metrics.pairs.inc(len(pairs.rows))
+    metrics.tokens.inc(tokens)
+    metrics.truncated_pairs.inc(len(pairs.truncated))
+    for stage, seconds in stages.seconds.items():
+        metrics.stage_seconds.labels(stage).observe(seconds)
+
+
+async def models(request: web.Request) -> web.Response:
+    """GET /v1/models: the model's own name first; further names have it as their root."""
+    service = request.app[SERVICE]
+    own = service.names[0]
+    entries = [
+        {"id": name, "object": "model", "created": service.created, "owned_by": own.partition("/")[0], "root": own, "parent": None}
+        for name in service.names
+    ]
+    return json_response({"object": "list", "data": entries})
+
+
+async def live(_: web.Request) -> web.Response:
+    """GET /v1/health/live: this process answers."""
+    return json_response({"object": "health.response", "message": "Service is live.", "status": "live"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """GET /v1/health/ready: a ranking would be answered now."""
+    readiness = request.app[SERVICE].readiness
+    if not readiness.ready:
+        raise NotReadyError("shutting down" if readiness.draining else f"not ready: {readiness.reason}")
+    return json_response({"object": "health.response", "message": "Service is ready.", "status": "ready"})
+
+
+async def metadata(request: web.Request) -> web.Response:
+    """GET /v1/metadata: `version` and `modelInfo` as NVIDIA's operator reads them, and what proves the scores."""
+    service = request.app[SERVICE]
+    bundle = service.bundle
+    body = {
+        "version": __version__,
+        "modelInfo": [{"shortName": f"{name}:{bundle.version}", "modelUrl": f"bundle://{name}:{bundle.version}"} for name in service.names],
+        "maxSeqLen": service.tokenizer.max_seq_len,
+        "modalities": bundle.manifest["modalities"],
+        "engine": service.readiness.engine,
+        "precision": bundle.manifest["precision"],
+        "digest": bundle.digest,
+        "parity": bundle.manifest["parity"],
+    }
+    return json_response(body)
+
+
+async def version(_: web.Request) -> web.Response:
+    """GET /v1/version."""
+    return json_response({"release": __version__, "api": API_VERSION})
+
+
+async def licence(request: web.Request) -> web.Response:
+    """GET /v1/license: of the served model's weights; this software's own is Apache-2.0."""
+    stated = request.app[SERVICE].bundle.manifest["licence"]
+    content = stated["text"]
+    encoded = content.encode()
+    body = {"name": stated["name"], "type": "text", "content": content, "size": len(encoded), "sha": hashlib.sha256(encoded).hexdigest()}
+    return json_response({**body, "software": "Apache-2.0"})
+
+
+async def manifest(request: web.Request) -> web.Response:
+    """GET /v1/manifest: the bundle's reranker.json."""
+    return json_response(dict(request.app[SERVICE].bundle.manifest))
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """GET /v1/metrics: Prometheus text."""
+    service = request.app[SERVICE]
+    gauges = service.metrics
+    gauges.requests_in_flight.set(service.admission.requests)
+    gauges.tokens_in_flight.set(service.admission.tokens)
+    gauges.ready.set(service.readiness.ready)
+    gauges.engine.clear()
+    gauges.engine.labels(service.readiness.engine).set(1)
+    return web.Response(body=gauges.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def openapi_document(_: web.Request) -> web.Response:
+    """GET /openapi.json."""
+    return json_response(openapi.document())
+
+
+async def docs(_: web.Request) -> web.Response:
+    """GET /docs: the API on a page."""
+    return web.Response(text=openapi.PAGE, content_type="text/html")
+
+
+async def docs_file(request: web.Request) -> web.FileResponse:
+    """GET /docs/<file>: what the page loads."""
+    path = openapi.page_files().get(request.match_info["file"])
+    if path is None:
+        raise web.HTTPNotFound
+    return web.FileResponse(path, headers={"Cache-Control": "max-age=86400"})

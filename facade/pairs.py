@@ -1,0 +1,90 @@
+"""(query, passages, truncate) -> token pairs: exactly the ids that the model was trained on.
+
+The query is tokenised once, each passage once, and a pair is put together from ids. That equals tokenising the two texts in one go,
+because the template's pieces are special tokens, which no token crosses. Knows no HTTP, no Triton and no tensors; used by the facade and
+by the Triton model `rerank_text`, so that HTTP and gRPC can't disagree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from facade.bundle import TOKENIZER, Bundle
+from facade.errors import BundleError, InputTooLongError, InvalidRequestError
+
+
+@dataclass(frozen=True)
+class TokenPairs:
+    """One row of token ids per passage, in the passages' order.
+
+    `query_length`: tokens of the first segment (before_query + query + between), the same in every row.
+    `truncated`: indexes of the passages that lost tokens.
+    """
+
+    rows: tuple[list[int], ...]
+    query_length: int
+    truncated: tuple[int, ...]
+
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return [len(row) for row in self.rows]
+
+
+class PairTokenizer:
+    """The bundle's tokenizer, with a limit of `max_seq_len` tokens per pair. Safe to use from several threads."""
+
+    def __init__(self, bundle: Bundle, max_seq_len: int) -> None:
+        encoding = bundle.pair_encoding
+        if max_seq_len <= encoding.special_tokens:
+            raise BundleError(f"a limit of {max_seq_len} tokens leaves no room for text: raise NIM_MAX_SEQ_LEN")
+        bundle.verify(TOKENIZER)
+        self._tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
+        # A tokenizer.json may carry both; they would cut and pad behind our back.
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._encoding = encoding
+        self.max_seq_len = max_seq_len
+
+    def encode(self, query: str, passages: Sequence[str], *, truncate: bool) -> TokenPairs:
+        """Token pairs of `query` with each passage.
+
+        A pair over the limit loses the passage's end, and where the query alone fills the limit, the whole passage and the query's end.
+        Raises InputTooLongError instead where `truncate` is off, InvalidRequestError for text that is no valid Unicode.
+        """
+        query_ids = self._ids([query], "query")[0]
+        passage_ids = self._ids(passages, "passages")
+        encoding = self._encoding
+        room = self.max_seq_len - encoding.special_tokens
+        too_long = tuple(index for index, ids in enumerate(passage_ids) if len(query_ids) + len(ids) > room)
+        if too_long and not truncate:
+            lengths = {index: encoding.special_tokens + len(query_ids) + len(passage_ids[index]) for index in too_long}
+            raise self._too_long(lengths)
+        head = [*encoding.before_query, *query_ids[:room], *encoding.between]
+        passage_room = max(room - len(query_ids), 0)
+        tail = encoding.after_passage
+        rows = tuple([*head, *ids[:passage_room], *tail] for ids in passage_ids)
+        return TokenPairs(rows, len(head), too_long)
+
+    def _ids(self, texts: Sequence[str], field: str) -> list[list[int]]:
+        try:
+            return [encoded.ids for encoded in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        except (TypeError, UnicodeEncodeError):
+            bad = next((index for index, text in enumerate(texts) if not _is_unicode(text)), None)
+            where = field if field == "query" else f"{field}[{bad}]"
+            raise InvalidRequestError(f"{where}: not valid Unicode (a lone surrogate); remove or replace it") from None
+
+    def _too_long(self, lengths: dict[int, int]) -> InputTooLongError:
+        longest = max(lengths.values())
+        message = f"Input length {longest} exceeds maximum allowed token size {self.max_seq_len}"
+        pairs = [{"passage": index, "tokens": tokens} for index, tokens in lengths.items()]
+        detail = {"max_tokens": self.max_seq_len, "pairs": pairs, "remedy": 'shorten these passages or set "truncate": "END"'}
+        return InputTooLongError(message, detail)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,180 @@
+"""Every knob once: its environment names, default, unit and reason. Read at start, never again.
+
+Where the NIM has a name for a knob, all its spellings (1.x, 2.0, 2.3) work, so that a deployment is moved by changing the image. What the
+NIM lacks is called `RERANKER_...`. This module knows nothing of models: limits that depend on the bundle are checked in `bundle.py`.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from facade.errors import SettingsError
+
+REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
+
+# Variables that are ours to read but not settings of the facade: the engine reads them inside of Triton.
+ENGINE_NAMES = ("RERANKER_ENGINE", "RERANKER_PRECISION", "RERANKER_THREADS", "RERANKER_BATCH_TOKENS")
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError("expected a number of seconds above 0")
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _level(text: str) -> str:
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    if text.upper() not in levels:
+        raise ValueError(f"expected one of {', '.join(levels)}")
+    return text.upper()
+
+
+def _bind(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host:
+        raise ValueError("expected host:port, for example 0.0.0.0:8000")
+    return host.strip("[]"), _integer(1, 65535)(port)
+
+
+def _knob(names: str, default: Any, parse: Callable[[str], Any], meaning: str) -> Any:
+    """One setting: its names (the newest first, all mean the same), default, parser, and its meaning with unit and reason."""
+    return field(default=default, metadata={"names": tuple(names.split()), "parse": parse, "meaning": meaning})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings of facade and start script; `from_environment` makes one, tests make their own."""
+
+    bind: tuple[str, int] | None = _knob(
+        "NIM_SERVER_BIND_ADDR NIM_BIND_ADDR", None, _bind, "host:port of the HTTP API, as NIM 2.x; wins over the two below"
+    )
+    host: str = _knob(
+        "RERANKER_HTTP_HOST", "127.0.0.1", str, "address of the HTTP API; loopback until you open it (the image sets 0.0.0.0)"
+    )
+    http_port: int = _knob("NIM_HTTP_API_PORT NIM_SERVER_PORT", 8000, _integer(1, 65535), "port of the HTTP API")
+    triton_host: str = _knob(
+        "RERANKER_TRITON_HOST", "127.0.0.1", str, "address Triton binds to; its ports have no access control of their own"
+    )
+    triton_grpc_port: int = _knob("NIM_TRITON_GRPC_PORT NIM_GRPC_API_PORT", 8001, _integer(1, 65535), "port of Triton's gRPC")
+    triton_metrics_port: int = _knob("NIM_TRITON_METRICS_PORT", 8002, _integer(1, 65535), "port of Triton's own metrics")
+    triton_http_port: int | None = _knob(
+        "NIM_HTTP_TRITON_PORT", None, _integer(1, 65535), "port of Triton's HTTP (KServe v2); off unless set, nothing here needs it"
+    )
+    triton_url: str | None = _knob(
+        "RERANKER_TRITON_URL", None, str, "host:port of the Triton to call; default: the one that is started beside the facade"
+    )
+    model_repository: Path = _knob(
+        "RERANKER_MODEL_REPOSITORY", REPOSITORY, Path, "folder of Triton models; its reranker/<version> holds the bundle"
+    )
+    served_names: tuple[str, ...] = _knob(
+        "NIM_SERVER_SERVED_MODEL_NAME NIM_SERVED_MODEL_NAME", (), _names, "further model names to answer to, comma-separated"
+    )
+    max_seq_len: int | None = _knob(
+        "NIM_PIPELINE_MAX_SEQ_LEN NIM_MAX_SEQ_LEN NIM_TRITON_MAX_SEQ_LENGTH",
+        None,
+        _integer(8, 1_000_000),
+        "tokens a pair may have; lowers the model's own limit, can't raise it",
+    )
+    request_timeout_s: float = _knob(
+        "NIM_SERVER_REQUEST_TIMEOUT_S NIM_REQUEST_TIMEOUT_S", 120.0, _seconds, "seconds until a ranking request gives up with 504"
+    )
+    max_queue_size: int = _knob(
+        "NIM_SERVER_MAX_QUEUE_SIZE NIM_MAX_QUEUE_SIZE", 1024, _integer(1, 1_000_000), "ranking requests in flight; beyond: 503 at once"
+    )
+    max_tokens_in_flight: int = _knob(
+        # four requests of 512 pairs at 512 tokens: on two cores already more than the timeout's worth of work
+        "RERANKER_MAX_TOKENS_IN_FLIGHT",
+        4 * 512 * 512,
+        _integer(1, 1 << 40),
+        "tokens of all requests in flight; beyond: 503 at once, so that nobody waits for an answer that can't come in time",
+    )
+    body_limit_bytes: int = _knob(
+        # 512 passages of 64 KiB: far beyond what any limit in tokens leaves of them
+        "RERANKER_HTTP_BODY_LIMIT_BYTES NIM_SERVER_HTTP_BODY_LIMIT_BYTES",
+        32 << 20,
+        _integer(1, 1 << 40),
+        "bytes of a request body; beyond: 413",
+    )
+    chunk_tokens: int = _knob(
+        # on two cores about a fifth of a second of work, against 1 ms that a call costs: small requests slip in between
+        "RERANKER_CHUNK_TOKENS",
+        1024,
+        _integer(1, 1 << 30),
+        "tokens, padding included, that one call to Triton carries; a longer single pair still goes alone",
+    )
+    chunks_in_flight: int = _knob(
+        # one in the engine, one batched behind it, so that a big request neither starves the engine nor its neighbours
+        "RERANKER_CHUNKS_IN_FLIGHT",
+        2,
+        _integer(1, 1024),
+        "calls to Triton that one request has under way at a time; raise it with the number of GPUs",
+    )
+    tokenizers: int = _knob("NIM_NUM_TOKENIZERS", 2, _integer(1, 256), "requests tokenised at the same time, each in its own thread")
+    drain_s: float = _knob("RERANKER_DRAIN_S", 30.0, _seconds, "seconds that running requests get to finish after SIGTERM")
+    log_level: str = _knob("NIM_LOG_LEVEL", "INFO", _level, "DEBUG, INFO, WARNING, ERROR or CRITICAL")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Settings from `environment`; an empty variable counts as unset. Raises SettingsError that lists every fault."""
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for knob in fields(cls):
+            given = {name: environment[name].strip() for name in knob.metadata["names"] if environment.get(name, "").strip()}
+            if len(set(given.values())) > 1:
+                faults.append(" and ".join(f"{name}={text}" for name, text in given.items()) + " disagree: set one of them")
+                continue
+            for name, text in given.items():
+                try:
+                    values[knob.name] = knob.metadata["parse"](text)
+                except ValueError as error:
+                    faults.append(f"{name}={text}: {error}")
+        if faults:
+            raise SettingsError("; ".join(faults))
+        return cls(**values)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the HTTP API."""
+        return self.bind or (self.host, self.http_port)
+
+    @property
+    def triton_target(self) -> str:
+        """host:port of Triton's gRPC as a client reaches it."""
+        host = "127.0.0.1" if self.triton_host == "0.0.0.0" else self.triton_host  # noqa: S104 (compared, not bound)
+        return self.triton_url or f"{host}:{self.triton_grpc_port}"
+
+
+def unknown_names(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """One warning for each NIM_ or RERANKER_ variable that means nothing here, with the nearest name that does."""
+    known = [name for knob in fields(Settings) for name in knob.metadata["names"]] + list(ENGINE_NAMES)
+    warnings = []
+    for name in sorted(environment):
+        if name.startswith(("NIM_", "RERANKER_")) and name not in known:
+            nearest = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            warnings.append(f"{name} has no meaning here and is ignored{hint}")
+    return warnings

@@ -1,0 +1,104 @@
+"""THE tensor contract between whoever has token pairs and the Triton model `reranker`. A test holds config.pbtxt to it.
+
+    in   input_ids       INT64 [rows, tokens]   token ids, padded on any side
+         attention_mask  INT64 [rows, tokens]   1 for a token, 0 for padding
+         token_type_ids  INT64 [rows, tokens]   segment ids; required by bundles whose pair encoding has them, else ignored
+    out  logit           FP32  [rows, 1]        raw, unbounded, in the order of the rows
+         infer_us        INT64 [rows, 1]        microseconds that the engine took for the batch which the rows were part of
+         engine          BYTES [rows, 1]        the engine and its precision
+    parameter bundle_digest (optional): the caller's bundle; the model refuses a call that is meant for another one
+
+Knows arrays, not transport. `pack` and `unpack` are each other's inverse; the facade packs, the model unpacks.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facade.batching import plan
+from facade.bundle import Bundle
+from facade.errors import InvalidRequestError
+from facade.pairs import TokenPairs
+
+MODEL = "reranker"
+INPUT_IDS = "input_ids"
+ATTENTION_MASK = "attention_mask"
+TOKEN_TYPE_IDS = "token_type_ids"
+LOGIT = "logit"
+BUNDLE_DIGEST = "bundle_digest"
+ENGINE = "engine"
+INFER_US = "infer_us"
+
+Tokens = NDArray[np.int64]
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pair without padding: token ids and segment ids, INT64 [tokens] each."""
+
+    input_ids: Tokens
+    token_type_ids: Tokens
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows of like length: what one call to the model carries. `indexes` say which pairs they are."""
+
+    indexes: list[int]
+    inputs: dict[str, Tokens]
+
+
+def chunks(pairs: TokenPairs, bundle: Bundle, token_budget: int) -> Iterator[Chunk]:
+    """The pairs as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
+    for indexes in plan(pairs.lengths(), token_budget):
+        yield Chunk(indexes, pack([_row(pairs.rows[index], pairs.query_length) for index in indexes], bundle))
+
+
+def _row(ids: Sequence[int], query_length: int) -> Row:
+    token_type_ids = np.ones(len(ids), np.int64)
+    token_type_ids[:query_length] = 0
+    return Row(np.array(ids, np.int64), token_type_ids)
+
+
+def pack(rows: Sequence[Row], bundle: Bundle) -> dict[str, Tokens]:
+    """The model's inputs for `rows`, padded on the right to the longest of them."""
+    shape = (len(rows), max(len(row.input_ids) for row in rows))
+    inputs = {INPUT_IDS: np.full(shape, bundle.pad_id, np.int64), ATTENTION_MASK: np.zeros(shape, np.int64)}
+    if bundle.pair_encoding.segment_ids:
+        inputs[TOKEN_TYPE_IDS] = np.zeros(shape, np.int64)
+    for index, row in enumerate(rows):
+        length = len(row.input_ids)
+        inputs[INPUT_IDS][index, :length] = row.input_ids
+        inputs[ATTENTION_MASK][index, :length] = 1
+        if TOKEN_TYPE_IDS in inputs:
+            inputs[TOKEN_TYPE_IDS][index, :length] = row.token_type_ids
+    return inputs
+
+
+def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:
+    """The rows of one call without their padding. Raises InvalidRequestError for tensors that the model can't score rightly."""
+    ids, mask = inputs[INPUT_IDS], inputs[ATTENTION_MASK]
+    types = inputs.get(TOKEN_TYPE_IDS)
+    if types is None:
+        if bundle.pair_encoding.segment_ids:
+            raise InvalidRequestError(f"{TOKEN_TYPE_IDS} is missing: {bundle.model_id} tells query and passage apart by it")
+        types = np.zeros_like(ids)
+    if ids.ndim != 2 or ids.shape != mask.shape or ids.shape != types.shape:
+        raise InvalidRequestError(f"expected tensors of one shape [rows, tokens], got {ids.shape}, {mask.shape} and {types.shape}")
+    kept = mask == 1
+    lengths = kept.sum(axis=1)
+    _refuse_rows((mask != 0) & ~kept, f"{ATTENTION_MASK} is neither 0 nor 1")
+    _refuse_rows((lengths == 0)[:, None], "no token")
+    _refuse_rows((lengths > bundle.max_seq_len)[:, None], f"more than {bundle.max_seq_len} tokens")
+    _refuse_rows(kept & ((ids < 0) | (ids >= bundle.vocabulary_size)), f"{INPUT_IDS} outside of 0..{bundle.vocabulary_size - 1}")
+    _refuse_rows(kept & (types != 0) & (types != 1), f"{TOKEN_TYPE_IDS} is neither 0 nor 1")
+    return [Row(ids[row, kept[row]], types[row, kept[row]]) for row in range(len(ids))]
+
+
+def _refuse_rows(faulty: NDArray[np.bool_], fault: str) -> None:
+    rows = np.flatnonzero(faulty.any(axis=1)).tolist()
+    if rows:
+        raise InvalidRequestError(f"row {rows[0]} and {len(rows) - 1} others: {fault}" if rows[1:] else f"row {rows[0]}: {fault}")

@@ -1,0 +1,158 @@
+"""Transport to Triton: one gRPC channel, deadlines, retries, and what its statuses mean.
+
+Knows tensors as named arrays, nothing of texts.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput, InferRequestedOutput
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from facade import tensors
+from facade.bundle import Bundle
+from facade.dispatch import gather_logits
+from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
+from facade.pairs import TokenPairs
+from facade.tensors import Chunk, Logits, Row
+
+LOG = logging.getLogger(__name__)
+
+# A Triton that stops or starts answers UNAVAILABLE or NOT_FOUND; with several, the next attempt goes to another one.
+_RETRY = {
+    "methodConfig": [
+        {
+            "name": [{"service": "inference.GRPCInferenceService"}],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.02s",
+                "maxBackoff": "0.2s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE", "NOT_FOUND"],
+            },
+        }
+    ]
+}
+_CHANNEL = [
+    ("grpc.service_config", json.dumps(_RETRY)),
+    ("grpc.lb_policy_name", "round_robin"),
+    # After an outage, look again at most this often (gRPC's own default grows to two minutes).
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits FP32 [pairs] in the passages' order, and for how many seconds an engine computed them, all chunks together."""
+
+    logits: Logits
+    infer_s: float
+
+
+class Scorer(Protocol):
+    """What the HTTP side needs of a model; tests put their own in its place."""
+
+    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
+        """Logits of all pairs, or a RerankerError."""
+        ...
+
+    async def probe(self, timeout_s: float) -> str:
+        """Run one real, tiny inference and return the engine's name, or raise a RerankerError."""
+        ...
+
+
+class TritonScorer:
+    """A client of the Triton model `reranker`; an async context manager that owns its channel."""
+
+    def __init__(self, target: str, bundle: Bundle, chunk_tokens: int, chunks_in_flight: int) -> None:
+        self._target = target
+        self._bundle = bundle
+        self._chunk_tokens = chunk_tokens
+        self._chunks_in_flight = chunks_in_flight
+
+    async def __aenter__(self) -> Self:
+        self._client = InferenceServerClient(self._target, channel_args=_CHANNEL)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._client.close()
+
+    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
+        """Logits of all pairs within `timeout_s`; a caller that is cancelled takes its calls with it."""
+        deadline = time.monotonic() + timeout_s
+        infer_us = 0
+
+        async def call(chunk: Chunk) -> Logits:
+            nonlocal infer_us
+            result = await self._infer(chunk, deadline - time.monotonic(), (tensors.LOGIT, tensors.INFER_US))
+            infer_us += int(result[tensors.INFER_US][0, 0])
+            logits: Logits = result[tensors.LOGIT][:, 0]
+            return logits
+
+        work = tensors.chunks(pairs, self._bundle, self._chunk_tokens)
+        logits = await gather_logits(work, len(pairs.rows), self._chunks_in_flight, call)
+        return Scores(logits, infer_us / 1e6)
+
+    async def probe(self, timeout_s: float) -> str:
+        """Score one pair of a single token: proves Triton, the stub, the engine and the bundle's digest in one go."""
+        row = Row(np.array([self._bundle.pad_id], np.int64), np.zeros(1, np.int64))
+        chunk = Chunk([0], tensors.pack([row], self._bundle))
+        result = await self._infer(chunk, timeout_s, (tensors.LOGIT, tensors.ENGINE))
+        engine: bytes = result[tensors.ENGINE][0, 0]
+        return engine.decode()
+
+    async def _infer(self, chunk: Chunk, timeout_s: float, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+        """The named outputs, [rows, 1] each."""
+        if timeout_s <= 0:
+            raise DeadlineExceededError("the request's time was up; send fewer passages or raise NIM_SERVER_REQUEST_TIMEOUT_S")
+        inputs = []
+        for name, array in chunk.inputs.items():
+            tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
+            tensor.set_data_from_numpy(array)
+            inputs.append(tensor)
+        try:
+            result = await self._client.infer(
+                tensors.MODEL,
+                inputs,
+                outputs=[InferRequestedOutput(name) for name in outputs],
+                client_timeout=timeout_s,
+                parameters={tensors.BUNDLE_DIGEST: self._bundle.digest},
+            )
+        except InferenceServerException as error:
+            raise _meaning(error) from None
+        return {name: result.as_numpy(name) for name in outputs}
+
+
+def _meaning(error: InferenceServerException) -> RerankerError:
+    """The error of our own family for Triton's status. Its text goes to the log; it holds shapes and names, no user text."""
+    status = str(error.status()).removeprefix("StatusCode.")
+    text = str(error.message())
+    if status == grpc.StatusCode.DEADLINE_EXCEEDED.name:
+        return DeadlineExceededError("the request's time was up; send fewer passages or raise NIM_SERVER_REQUEST_TIMEOUT_S")
+    LOG.debug("Triton answered %s: %s", status, text)
+    if "maximum queue size" in text:
+        return OverloadedError("Triton's queue is full; retry after a second")
+    if status == grpc.StatusCode.UNIMPLEMENTED.name:
+        return NotReadyError("Triton serves another model bundle than this facade; deploy the same bundle on both")
+    if status in {"UNAVAILABLE", "NOT_FOUND"} or "is not healthy" in text:
+        return NotReadyError("the model can't be reached just now; retry in a few seconds")
+    LOG.error("the model failed: %s: %s", status, text)
+    return ScoringError("the model failed on this request; the server's log says why")
+
+
+async def wait_until_scoring(scorer: Scorer, poll_s: float = 0.1) -> str:
+    """Probe until an inference succeeds; returns the engine's name. Runs until it is cancelled where none ever does."""
+    while True:
+        try:
+            return await scorer.probe(timeout_s=10.0)
+        except RerankerError:
+            await asyncio.sleep(poll_s)

@@ -1,0 +1,92 @@
+"""The reranker's Triton life cycle: gather the requests' rows, score them, scatter the logits. What scoring is, scoring.py knows.
+
+Triton wants this file in each version's folder and puts the model's folder on the path; a later version's model.py is a link to this one.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from engines import load_engine
+from scoring import Outcome, Scorer
+
+from facade.bundle import WEIGHTS, read_bundle
+from facade.errors import InvalidRequestError, NotReadyError, RerankerError
+from facade.tensors import ATTENTION_MASK, BUNDLE_DIGEST, ENGINE, INFER_US, INPUT_IDS, LOGIT, TOKEN_TYPE_IDS, Row, unpack
+
+# Tokens of a micro-batch, padding included. On two cores larger ones are no faster and lose cache: 1,024 is 8 pairs of 128 tokens.
+BATCH_TOKENS = 1024
+
+
+class TritonPythonModel:
+    """What Triton's Python backend drives: one instance per device, one execute() at a time."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the bundle of this version and warm the engine up. An exception here is Triton's reason why the model is not ready."""
+        bundle = read_bundle(Path(args["model_repository"]) / args["model_version"])
+        bundle.verify(WEIGHTS)
+        engine, reason = load_engine(bundle.folder / WEIGHTS)
+        self._bundle = bundle
+        self._scorer = Scorer(engine, bundle, int(os.environ.get("RERANKER_BATCH_TOKENS") or BATCH_TOKENS))
+        self._engine = f"{engine.name} {engine.precision}"
+        pb_utils.Logger.log_info(f"reranker: {bundle.model_id} {bundle.version} on {self._engine}, because {reason}")
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """One response per request, in their order; a faulty request fails alone."""
+        responses: list[Any] = [None] * len(requests)
+        rows: list[Row] = []
+        spans: dict[int, slice] = {}  # request -> its rows; joined by index, since refused requests have none
+        for index, request in enumerate(requests):
+            try:
+                own = self._rows(request)
+            except RerankerError as error:
+                responses[index] = _refusal(error)
+                continue
+            if own is None:
+                responses[index] = _error("the caller went away", pb_utils.TritonError.CANCELLED)
+                continue
+            spans[index] = slice(len(rows), len(rows) + len(own))
+            rows += own
+        start = time.perf_counter_ns()
+        outcomes = self._scorer.score(rows)
+        infer_us = (time.perf_counter_ns() - start) // 1000
+        for index, span in spans.items():
+            responses[index] = self._response(requests[index], outcomes[span], infer_us)
+        return responses
+
+    def _rows(self, request: Any) -> list[Row] | None:
+        """The request's rows; None for a request whose caller left, before any work is spent on it."""
+        if request.is_cancelled():
+            return None
+        digest = json.loads(request.parameters() or "{}").get(BUNDLE_DIGEST)
+        if digest not in {None, self._bundle.digest}:
+            raise NotReadyError(f"this server has bundle {self._bundle.digest}, the call is for {digest}: serve the same bundle on both")
+        tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)}
+        return unpack({name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}, self._bundle)
+
+    def _response(self, request: Any, outcomes: list[Outcome], infer_us: int) -> Any:
+        logits = [outcome for outcome in outcomes if isinstance(outcome, float)]
+        if len(logits) < len(outcomes):
+            row, fault = next((row, outcome) for row, outcome in enumerate(outcomes) if not isinstance(outcome, float))
+            return _error(f"row {row}: {fault}", pb_utils.TritonError.INTERNAL)
+        outputs = {
+            LOGIT: np.array(logits, np.float32),
+            INFER_US: np.full(len(logits), infer_us, np.int64),
+            ENGINE: np.full(len(logits), self._engine, np.object_),
+        }
+        asked = request.requested_output_names()
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name].reshape(-1, 1)) for name in outputs if name in asked])
+
+
+def _refusal(error: RerankerError) -> Any:
+    # UNSUPPORTED reaches a gRPC client as UNIMPLEMENTED, which nothing else here uses: the facade knows a digest mismatch by it.
+    code = pb_utils.TritonError.INVALID_ARG if isinstance(error, InvalidRequestError) else pb_utils.TritonError.UNSUPPORTED
+    return _error(error.message, code)
+
+
+def _error(message: str, code: Any) -> Any:
+    return pb_utils.InferenceResponse([], error=pb_utils.TritonError(message, code))

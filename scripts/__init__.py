@@ -1,0 +1,1 @@
+"""Verbs: programs that are run, `python -m scripts.<verb>`, mostly through the Makefile."""

@@ -1,0 +1,1 @@
+"""What `scripts/serve.py` is made of."""

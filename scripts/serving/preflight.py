@@ -1,0 +1,45 @@
+"""Checks before anything is started, so that a fault is one clear line and not a server's stack. Knows ports and files."""
+
+import socket
+from itertools import combinations
+
+from facade.bundle import TOKENIZER, WEIGHTS, Bundle, lowered_limit, newest_version, read_bundle
+from facade.errors import SettingsError
+from facade.settings import Settings
+from facade.tensors import MODEL
+
+
+def check(settings: Settings) -> Bundle:
+    """The bundle that will be served. Raises SettingsError or BundleError with what to do."""
+    bundle = read_bundle(newest_version(settings.model_repository / MODEL))
+    bundle.verify(TOKENIZER, WEIGHTS)
+    lowered_limit(bundle, settings.max_seq_len)
+    _check_ports(settings)
+    return bundle
+
+
+def _check_ports(settings: Settings) -> None:
+    host, port = settings.address
+    wanted = [
+        ("NIM_HTTP_API_PORT", host, port),
+        ("NIM_TRITON_GRPC_PORT", settings.triton_host, settings.triton_grpc_port),
+        ("NIM_TRITON_METRICS_PORT", settings.triton_host, settings.triton_metrics_port),
+    ]
+    if settings.triton_http_port:
+        wanted.append(("NIM_HTTP_TRITON_PORT", settings.triton_host, settings.triton_http_port))
+    for (name, _, port), (other, _, same) in combinations(wanted, 2):
+        if port == same:
+            raise SettingsError(f"{name} and {other} are both {port}: give each server a port of its own")
+    for name, host, port in wanted:
+        _check_free(name, host, port)
+
+
+def _check_free(name: str, host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SettingsError(f"port {port} on {host} can't be used ({reason}): stop what uses it or set {name}") from None

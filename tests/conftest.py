@@ -1,0 +1,111 @@
+"""What all tests share: the default bundle, and one real server for the whole run: tritonserver and facade as `make serve` starts them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from facade.bundle import Bundle, newest_version, read_bundle
+from facade.settings import REPOSITORY
+
+ROOT = Path(__file__).resolve().parent.parent
+START_LIMIT_S = 90.0
+
+# The model's own modules, which Triton finds because it puts the model's folder on the path.
+sys.path.insert(0, str(REPOSITORY / "reranker"))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: addresses, the process of `scripts.serve`, and the file with all of its output."""
+
+    http: str
+    grpc: str
+    triton_http: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now; held together while they are drawn, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def start_server(folder: Path, **environment: str) -> Server:
+    """Start `python -m scripts.serve` on free ports with further settings; returns at once."""
+    http, grpc, metrics, triton_http = free_ports(4)
+    log = folder / "serve.log"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NIM_", "RERANKER_"))}
+    ports = {
+        "NIM_HTTP_API_PORT": str(http),
+        "NIM_TRITON_GRPC_PORT": str(grpc),
+        "NIM_TRITON_METRICS_PORT": str(metrics),
+        "NIM_HTTP_TRITON_PORT": str(triton_http),
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.serve"],
+            cwd=ROOT,
+            env={**inherited, **ports, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Server(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"127.0.0.1:{triton_http}", process, log)
+
+
+def wait_until_ready(server: Server, limit_s: float = START_LIMIT_S) -> None:
+    """Return once /v1/health/ready says 200; fail with the server's output where it never does."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            pytest.fail(f"the server exited with {server.process.returncode}:\n{server.output()}")
+        try:
+            with urllib.request.urlopen(f"{server.http}/v1/health/ready", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"the server was not ready after {limit_s} s:\n{server.output()}")
+
+
+def stop_server(server: Server, limit_s: float = 60.0) -> int:
+    """SIGTERM, and its exit code."""
+    if server.process.poll() is None:
+        server.process.send_signal(signal.SIGTERM)
+    return server.process.wait(limit_s)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real thing with the default bundle and default settings."""
+    running = start_server(tmp_path_factory.mktemp("server"))
+    try:
+        wait_until_ready(running)
+        yield running
+    finally:
+        stop_server(running)
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Bundle:
+    """The default bundle."""
+    return read_bundle(newest_version(REPOSITORY / "reranker"))
