@@ -58,8 +58,8 @@ class Bundle:
 
     @property
     def triton_name(self) -> str:
-        """The name under which NIM's own gRPC clients know a model: nvidia/llama-x -> nvidia_llama_x."""
-        return "".join(character if character.isalnum() else "_" for character in self.model_id)
+        """The name under which gRPC clients of the NIM know the model."""
+        return triton_name(self.model_id)
 
     def verify(self, *names: str) -> None:
         """Compare the named files with the manifest's SHA-256. Raises BundleError for one that is missing or damaged."""
@@ -73,6 +73,11 @@ class Bundle:
                     digest.update(block)
             if digest.hexdigest() != self.manifest["files"].get(name):
                 raise BundleError(f"{path} is not the file that {MANIFEST} describes: restore it or run `make export-model`")
+
+
+def triton_name(model_id: str) -> str:
+    """A model's name in Triton, as the NIM forms it: nvidia/llama-nemotron-rerank-1b-v2 -> nvidia_llama_nemotron_rerank_1b_v2."""
+    return "".join(character if character.isascii() and character.isalnum() else "_" for character in model_id)
 
 
 def newest_version(model: Path) -> Path:

@@ -52,7 +52,7 @@ _CHANNEL = [
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits FP32 [pairs] in the passages' order, and for how many seconds an engine computed them, all chunks together."""
+    """Logits FP32 [pairs] in the passages' order, and the seconds in which an engine computed on any of them."""
 
     logits: Logits
     infer_s: float
@@ -89,18 +89,18 @@ class TritonScorer:
     async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
         """Logits of all pairs within `timeout_s`; a caller that is cancelled takes its calls with it."""
         deadline = time.monotonic() + timeout_s
-        infer_us = 0
+        spans: list[tuple[float, float]] = []
 
         async def call(chunk: Chunk) -> Logits:
-            nonlocal infer_us
             result = await self._infer(chunk, deadline - time.monotonic(), (tensors.LOGIT, tensors.INFER_US))
-            infer_us += int(result[tensors.INFER_US][0, 0])
+            end = time.monotonic()
+            spans.append((end - int(result[tensors.INFER_US][0, 0]) / 1e6, end))
             logits: Logits = result[tensors.LOGIT][:, 0]
             return logits
 
         work = tensors.chunks(pairs, self._bundle, self._chunk_tokens)
         logits = await gather_logits(work, len(pairs.rows), self._chunks_in_flight, call)
-        return Scores(logits, infer_us / 1e6)
+        return Scores(logits, _covered(spans))
 
     async def probe(self, timeout_s: float) -> str:
         """Score one pair of a single token: proves Triton, the stub, the engine and the bundle's digest in one go."""
@@ -130,6 +130,15 @@ class TritonScorer:
         except InferenceServerException as error:
             raise _meaning(error) from None
         return {name: result.as_numpy(name) for name in outputs}
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """Seconds that the spans cover together: chunks that shared a batch report the same time twice."""
+    seconds, covered_until = 0.0, 0.0
+    for start, end in sorted(spans):
+        seconds += max(end - max(start, covered_until), 0.0)
+        covered_until = max(covered_until, end)
+    return seconds
 
 
 def _meaning(error: InferenceServerException) -> RerankerError:

@@ -53,7 +53,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with _run_folder() as (folder, prefix):
-        command = triton_command(settings, folder, prefix)
+        command = triton_command(settings, (bundle.model_id, *settings.served_names), folder, prefix)
         scorer = TritonScorer(settings.triton_target, bundle, settings.chunk_tokens, settings.chunks_in_flight)
         async with scorer, InferenceServerClient(settings.triton_target) as statistics:
             triton = Supervised(

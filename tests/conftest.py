@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from facade.bundle import Bundle, newest_version, read_bundle
 from facade.settings import REPOSITORY
 

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+
 class Child:
     """A running program. A terminal's Ctrl-C does not reach it, since it is in a session of its own: the supervisor decides."""
 

@@ -11,6 +11,8 @@ from facade.tensors import MODEL
 
 def check(settings: Settings) -> Bundle:
     """The bundle that will be served. Raises SettingsError or BundleError with what to do."""
+    if settings.triton_url:
+        raise SettingsError("RERANKER_TRITON_URL names another Triton: unset it, or start the facade alone with `python -m facade`")
     bundle = read_bundle(newest_version(settings.model_repository / MODEL))
     bundle.verify(TOKENIZER, WEIGHTS)
     lowered_limit(bundle, settings.max_seq_len)

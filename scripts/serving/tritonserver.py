@@ -9,12 +9,15 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facade.bundle import triton_name
 from facade.errors import SettingsError
 from facade.settings import Settings
+
+TEXT_MODEL = "rerank_text"
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,21 @@ class Command:
     environment: dict[str, str]
 
 
-def triton_command(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> Command:
-    """The command for tritonserver; puts the Python backend together in `run_folder`. Raises SettingsError where a part is missing.
+def triton_command(settings: Settings, model_names: Sequence[str], run_folder: Path, shared_memory_prefix: str) -> Command:
+    """The command for tritonserver. Puts its Python backend and its model repository together in `run_folder`, out of links.
 
-    `shared_memory_prefix` begins the names of the backend's files in /dev/shm, so that those of a killed server can be removed.
+    The NIM's gRPC contract is served under each of `model_names`, too. `shared_memory_prefix` begins the names of the backend's files in
+    /dev/shm, so that those of a killed server can be removed. Raises SettingsError where a part is missing.
     """
     wheel = _wheel()
-    backend = run_folder / "backends" / "python"
-    backend.mkdir(parents=True, exist_ok=True)
+    _link_backend(wheel, run_folder / "backends" / "python")
+    _link_models(settings.model_repository.resolve(), model_names, run_folder / "models")
+    flags = _flags(settings, run_folder, shared_memory_prefix)
+    return Command([str(wheel / "bin/tritonserver"), *flags], _environment(wheel, os.environ))
+
+
+def _link_backend(wheel: Path, backend: Path) -> None:
+    backend.mkdir(parents=True)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     parts = {
         "libtriton_python.so": wheel / "backends/python/libtriton_python.so",
@@ -42,10 +52,18 @@ def triton_command(settings: Settings, run_folder: Path, shared_memory_prefix: s
     for name, source in parts.items():
         if not source.is_file():
             raise SettingsError(f"nvidia-pytriton has no {source.name} for Python {version}; use Python 3.11")
-        (backend / name).unlink(missing_ok=True)
         (backend / name).symlink_to(source)
-    flags = _flags(settings, run_folder, shared_memory_prefix)
-    return Command([str(wheel / "bin/tritonserver"), *flags], _environment(wheel, os.environ))
+
+
+def _link_models(repository: Path, model_names: Sequence[str], models: Path) -> None:
+    models.mkdir(parents=True)
+    links = {model.name: model for model in repository.iterdir() if (model / "config.pbtxt").is_file()}
+    if TEXT_MODEL not in links:
+        raise SettingsError(f"{repository} has no model {TEXT_MODEL}: point RERANKER_MODEL_REPOSITORY to a whole model repository")
+    for name in model_names:
+        links.setdefault(triton_name(name), repository / TEXT_MODEL)
+    for name, model in links.items():
+        (models / name).symlink_to(model)
 
 
 def _wheel() -> Path:
@@ -61,7 +79,7 @@ def _flags(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> l
     if settings.triton_http_port:
         http = [f"--http-address={settings.triton_host}", f"--http-port={settings.triton_http_port}"]
     return [
-        f"--model-repository={settings.model_repository.resolve()}",
+        f"--model-repository={run_folder / 'models'}",
         f"--backend-directory={run_folder / 'backends'}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         "--model-control-mode=explicit",

@@ -1,0 +1,55 @@
+"""The reference that all scores are held to: transformers, fp32, each pair alone, with the bundle's own weights."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from facade.bundle import TOKENIZER, Bundle
+from scripts.rebuild_checkpoint import rebuild
+
+PAIRS = Path(__file__).parent.parent / "data" / "squad_pairs.json"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Pairs, their own encodings by the tokenizers library (only_second truncation), and transformers' logits FP32 [pairs]."""
+
+    queries: list[str]
+    passages: list[str]
+    input_ids: list[list[int]]
+    token_type_ids: list[list[int]]
+    logits: NDArray[np.float32]
+
+
+@pytest.fixture(scope="session")
+def reference(bundle: Bundle) -> Reference:
+    entries: list[dict[str, Any]] = json.loads(PAIRS.read_text())
+    queries = [entry["query"] for entry in entries for _ in entry["passages"]]
+    passages = [passage for entry in entries for passage in entry["passages"]]
+    tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
+    tokenizer.enable_truncation(bundle.max_seq_len, strategy="only_second")
+    encodings = [tokenizer.encode(query, passage) for query, passage in zip(queries, passages, strict=True)]
+    model = rebuild(bundle.folder)
+    logits = []
+    with torch.inference_mode():
+        for encoding in encodings:
+            output = model(
+                input_ids=torch.tensor([encoding.ids]),
+                attention_mask=torch.ones(1, len(encoding.ids), dtype=torch.long),
+                token_type_ids=torch.tensor([encoding.type_ids]),
+            )
+            logits.append(float(output.logits[0, 0]))
+    return Reference(
+        queries,
+        passages,
+        [encoding.ids for encoding in encodings],
+        [encoding.type_ids for encoding in encodings],
+        np.array(logits, np.float32),
+    )

@@ -1,0 +1,76 @@
+"""python -m pytest tests/triton/test_batching.py
+
+What Triton's own statistics say of how requests reach the engine.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from tritonclient.grpc.aio import InferenceServerClient
+
+from tests.conftest import Server
+from tests.triton.conftest import Reference
+from tests.triton.grpc_client import token_inputs
+
+ROWS = 6  # of each of the four requests: 24 rows, which leaves room under the soft cap of 32 for a few probes of one row
+BUSY_ROWS = 40  # above the soft cap, so that nothing joins these
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[InferenceServerClient]:
+    async with InferenceServerClient(server.grpc) as opened:
+        yield opened
+
+
+async def executions(client: InferenceServerClient) -> Counter[int]:
+    """How many times the reranker ran a batch of each size so far, sizes in rows."""
+    statistics = (await client.get_inference_statistics("reranker")).model_stats[0]
+    return Counter({entry.batch_size: entry.compute_infer.count for entry in statistics.batch_stats})
+
+
+async def keep_engine_busy(client: InferenceServerClient, reference: Reference) -> "asyncio.Future[object]":
+    """Two requests of 40 rows, the first in the engine and the second next in line: whatever comes now waits, and waits together."""
+    row = max(reference.input_ids, key=len)[:200]
+    inputs = token_inputs([row] * BUSY_ROWS, [[0] * len(row)] * BUSY_ROWS)
+    tasks = []
+    for _ in range(2):
+        tasks.append(asyncio.create_task(client.infer("reranker", inputs)))
+        await asyncio.sleep(0.1)
+    return asyncio.gather(*tasks)
+
+
+async def assert_one_batch_of_four(client: InferenceServerClient, before: Counter[int]) -> None:
+    """An execution held the rows of all four; probes, of one row each, may have joined it. Triton counts just after it answers."""
+    for _ in range(50):
+        sizes = await executions(client) - before
+        if sum(size * count for size, count in sizes.items()) >= 2 * BUSY_ROWS + 4 * ROWS:
+            break
+        await asyncio.sleep(0.02)
+    assert any(4 * ROWS <= size <= 32 for size in sizes), f"batch sizes were {dict(sizes)}"
+
+
+async def test_four_concurrent_calls_of_different_lengths_run_as_one_batch(client: InferenceServerClient, reference: Reference) -> None:
+    four = sorted(range(len(reference.input_ids)), key=lambda index: len(reference.input_ids[index]))[::50]
+    assert len({len(reference.input_ids[index]) for index in four}) == 4
+    busy = await keep_engine_busy(client, reference)
+    before = await executions(client)
+    inputs = [token_inputs([reference.input_ids[index]] * ROWS, [reference.token_type_ids[index]] * ROWS) for index in four]
+    await asyncio.gather(busy, *(client.infer("reranker", each) for each in inputs))
+    await assert_one_batch_of_four(client, before)
+
+
+async def test_four_concurrent_http_requests_run_as_one_batch(server: Server, client: InferenceServerClient, reference: Reference) -> None:
+    async with aiohttp.ClientSession(server.http) as session:
+
+        async def ask(words: int) -> None:
+            body = {"query": {"text": "how long?"}, "passages": [{"text": "word " * words}] * 5}
+            async with session.post("/v1/ranking", json=body) as answer:
+                assert answer.status == 200
+
+        busy = await keep_engine_busy(client, reference)
+        before = await executions(client)
+        await asyncio.gather(busy, *(ask(words) for words in (3, 20, 45, 80)))
+    await assert_one_batch_of_four(client, before)

@@ -1,0 +1,150 @@
+"""python -m pytest tests/triton/test_faults.py
+
+A faulty request or row fails alone, and says why; what shared its batch gets its logits.
+"""
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+from tritonclient.grpc import InferInput
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from facade.bundle import TOKENIZER, Bundle
+from facade.settings import REPOSITORY
+from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from tests.triton.conftest import Reference
+from tests.triton.grpc_client import token_inputs
+
+# An engine that fails where a row has the first word, and gives no number where it has the second; else it is the real one.
+FAULTY_ENGINE = """
+from engines.real_openvino import OpenVinoEngine as _Real
+
+class OpenVinoEngine(_Real):
+    def infer(self, inputs):
+        if (inputs["input_ids"] == {breaks}).any():
+            raise RuntimeError("planted fault")
+        logits = super().infer(inputs)
+        logits[(inputs["input_ids"] == {nan}).any(axis=1)] = float("nan")
+        return logits
+"""
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[InferenceServerClient]:
+    async with InferenceServerClient(server.grpc) as opened:
+        yield opened
+
+
+async def refusal(call: "asyncio.Future[object]") -> tuple[str, str]:
+    """Status and message of a call that must fail."""
+    with pytest.raises(InferenceServerException) as caught:
+        await call
+    return caught.value.status().removeprefix("StatusCode."), caught.value.message()
+
+
+def with_value(inputs: list[InferInput], name: str, rows: list[list[int]]) -> list[InferInput]:
+    next(tensor for tensor in inputs if tensor.name() == name).set_data_from_numpy(np.array(rows, np.int64))
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "told"),
+    [
+        ("input_ids", [[101, 30522, 102]], "row 0: input_ids outside of 0..30521"),
+        ("input_ids", [[101, -1, 102]], "row 0: input_ids outside of 0..30521"),
+        ("attention_mask", [[0, 0, 0]], "row 0: no token"),
+        ("attention_mask", [[1, 2, 1]], "row 0: attention_mask is neither 0 nor 1"),
+        ("token_type_ids", [[0, 7, 1]], "row 0: token_type_ids is neither 0 nor 1"),
+    ],
+)
+async def test_tensors_that_cannot_be_scored_rightly_are_refused(
+    client: InferenceServerClient, name: str, rows: list[list[int]], told: str
+) -> None:
+    inputs = with_value(token_inputs([[101, 2054, 102]], [[0, 0, 1]]), name, rows)
+    status, message = await refusal(client.infer("reranker", inputs))
+    assert status == "INVALID_ARGUMENT"
+    assert told in message
+
+
+async def test_a_row_over_the_models_limit_is_refused(client: InferenceServerClient) -> None:
+    status, message = await refusal(client.infer("reranker", token_inputs([[101] * 513], [[0] * 513])))
+    assert status == "INVALID_ARGUMENT"
+    assert "more than 512 tokens" in message
+
+
+async def test_missing_segment_ids_are_refused_rather_than_scored_wrongly(client: InferenceServerClient) -> None:
+    inputs = [tensor for tensor in token_inputs([[101, 2054, 102]], [[0, 0, 1]]) if tensor.name() != "token_type_ids"]
+    status, message = await refusal(client.infer("reranker", inputs))
+    assert status == "INVALID_ARGUMENT"
+    assert "token_type_ids is missing" in message
+
+
+async def test_a_call_for_another_bundle_is_refused_and_one_for_this_bundle_is_not(client: InferenceServerClient, bundle: Bundle) -> None:
+    inputs = token_inputs([[101, 2054, 102]], [[0, 0, 1]])
+    await client.infer("reranker", inputs, parameters={"bundle_digest": bundle.digest})
+    status, message = await refusal(client.infer("reranker", inputs, parameters={"bundle_digest": "0" * 64}))
+    assert status == "UNIMPLEMENTED"
+    assert bundle.digest in message
+
+
+async def test_a_faulty_request_fails_alone_in_a_batch(client: InferenceServerClient, reference: Reference) -> None:
+    indexes = [0, 1, 2, 3]
+    good = [token_inputs([reference.input_ids[index]], [reference.token_type_ids[index]]) for index in indexes]
+    bad = token_inputs([[101, 99999, 102]], [[0, 0, 1]])
+    calls = [client.infer("reranker", inputs) for inputs in (good[0], good[1], bad, good[2], good[3])]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(answers.pop(2), InferenceServerException)
+    got = [answer.as_numpy("logit")[0, 0] for answer in answers]
+    assert np.abs(np.array(got) - reference.logits[indexes]).max() < 1e-3
+
+
+@pytest.fixture(scope="module")
+def faulty_server(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("faulty")
+    repository = folder / "model_repository"
+    shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    engines = repository / "reranker" / "engines"
+    (engines / "openvino.py").rename(engines / "real_openvino.py")
+    tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
+    words = {"breaks": tokenizer.token_to_id("volcano"), "nan": tokenizer.token_to_id("glacier")}
+    (engines / "openvino.py").write_text(FAULTY_ENGINE.format(**words))
+    running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
+    try:
+        wait_until_ready(running)
+        yield running
+    finally:
+        stop_server(running)
+
+
+async def status_of(session: aiohttp.ClientSession, *passages: str) -> int:
+    body = {"query": {"text": "what is it?"}, "passages": [{"text": passage} for passage in passages]}
+    async with session.post("/v1/ranking", json=body) as answer:
+        text = await answer.text()
+        assert "planted fault" not in text
+        assert not re.search(r"volcano|glacier", text)
+        return answer.status
+
+
+async def test_a_row_that_breaks_the_engine_fails_its_request_and_no_other(faulty_server: Server) -> None:
+    async with aiohttp.ClientSession(faulty_server.http) as session:
+        passages = ["a river", "a volcano", "a hill", "a glacier", "a lake", "a road"]
+        for _ in range(5):
+            statuses = await asyncio.gather(*(status_of(session, passage) for passage in passages))
+            assert statuses == [200, 500, 200, 500, 200, 200]
+
+
+async def test_an_engine_failure_is_logged_without_user_text_and_leaves_the_server_ready(faulty_server: Server) -> None:
+    async with aiohttp.ClientSession(faulty_server.http) as session:
+        assert await status_of(session, "a volcano nearby") == 500
+        async with session.get("/v1/health/ready") as answer:
+            assert answer.status == 200
+    output = faulty_server.output()
+    assert "planted fault" in output
+    assert "nearby" not in output

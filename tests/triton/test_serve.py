@@ -1,0 +1,222 @@
+"""python -m pytest tests/triton/test_serve.py
+
+`make serve` as its user meets it: what it prints, how it stops, what it survives.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tritonclient.grpc import InferenceServerClient
+
+from facade.settings import REPOSITORY
+from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from tests.triton.grpc_client import text_inputs
+
+RECOVERY_LIMIT_S = 40.0
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers that the test may harm; stops what is left of them."""
+    started: list[Server] = []
+
+    def start(**environment: str) -> Server:
+        running = start_server(tmp_path, **environment)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        stop_server(running)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Command lines of all processes below `pid`."""
+    found: dict[int, str] = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        found |= {int(child): command, **descendants(int(child))}
+    return found
+
+
+def the_one(processes: dict[int, str], pattern: str) -> int:
+    (pid,) = (pid for pid, command in processes.items() if re.search(pattern, command))
+    return pid
+
+
+def alive(processes: dict[int, str]) -> list[str]:
+    """Those that still run; a zombie has no command line."""
+    command_lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in processes}
+    return [processes[pid] for pid, path in command_lines.items() if path.exists() and path.read_bytes()]
+
+
+def rank(server: Server, passages: int = 4, words: int = 5) -> int:
+    body = json.dumps({"query": {"text": "which one?"}, "passages": [{"text": f"number {index} " * words} for index in range(passages)]})
+    request = urllib.request.Request(f"{server.http}/v1/ranking", body.encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            assert len(json.load(answer)["rankings"]) == passages
+            return int(answer.status)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
+
+
+def until(condition: Callable[[], bool], limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def is_ready(server: Server) -> bool:
+    try:
+        with urllib.request.urlopen(f"{server.http}/v1/health/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def test_the_printed_curl_ranks(server: Server) -> None:
+    command = re.search(r"^curl .*?\}'$", server.output(), re.MULTILINE | re.DOTALL)
+    assert command, server.output()
+    answer = subprocess.run(["bash", "-c", command.group()], capture_output=True, text=True, check=True)
+    rankings = json.loads(answer.stdout)["rankings"]
+    assert sorted(entry["index"] for entry in rankings) == [0, 1]
+    assert rankings[0]["logit"] >= rankings[1]["logit"]
+
+
+def test_one_line_tells_the_address_and_the_model(server: Server) -> None:
+    (line,) = (line for line in server.output().splitlines() if line.startswith("Ready after"))
+    assert server.http in line
+    assert "triton-reranker/minilm-l6-en-v1" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[..., Server], number: signal.Signals) -> None:
+    running = fresh()
+    wait_until_ready(running)
+    processes = descendants(running.process.pid)
+    assert len(processes) >= 4
+    (folder,) = {match.group(1) for command in processes.values() if (match := re.search(r"(triton-reranker-\w+)/backends", command))}
+    running.process.send_signal(number)
+    assert running.process.wait(30) == 0
+    assert alive(processes) == []
+    assert list(Path("/dev/shm").glob(f"{folder}*")) == []
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(running.http.rpartition(":")[2]))) != 0
+
+
+def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable[..., Server]) -> None:
+    running = fresh()
+    wait_until_ready(running)
+    statuses: list[int] = []
+    client = threading.Thread(target=lambda: statuses.append(rank(running, passages=64, words=100)))
+    client.start()
+    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), 5)
+    assert stop_server(running) == 0
+    client.join()
+    assert statuses == [200]
+
+
+def metrics(server: Server) -> str:
+    with urllib.request.urlopen(f"{server.http}/v1/metrics", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.mark.parametrize("victim", [r"bin/tritonserver", r"stub .*/reranker/1/model.py"])
+def test_a_killed_triton_or_stub_comes_back_by_itself(fresh: Callable[..., Server], victim: str) -> None:
+    running = fresh()
+    wait_until_ready(running)
+    os.kill(the_one(descendants(running.process.pid), victim), signal.SIGKILL)
+    assert until(lambda: not is_ready(running), 5), "readiness did not notice"
+    assert rank(running) in {200, 503}
+    assert until(lambda: is_ready(running) and rank(running) == 200, RECOVERY_LIMIT_S), running.output()
+
+
+def test_a_killed_facade_comes_back_by_itself(fresh: Callable[..., Server]) -> None:
+    running = fresh()
+    wait_until_ready(running)
+    os.kill(the_one(descendants(running.process.pid), r"-m facade"), signal.SIGKILL)
+    assert until(lambda: is_ready(running), RECOVERY_LIMIT_S), running.output()
+    assert rank(running) == 200
+
+
+def test_a_killed_supervisor_takes_its_servers_with_it(fresh: Callable[..., Server]) -> None:
+    if not shutil.which("setpriv"):
+        pytest.fail("setpriv (util-linux) is missing: without it the servers outlive a supervisor that is killed outright")
+    running = fresh()
+    wait_until_ready(running)
+    processes = descendants(running.process.pid)
+    running.process.kill()
+    running.process.wait()
+    assert until(lambda: alive(processes) == [], 30), alive(processes)
+
+
+def test_further_names_are_served_over_http_and_grpc(fresh: Callable[..., Server]) -> None:
+    running = fresh(NIM_SERVED_MODEL_NAME="nvidia/llama-nemotron-rerank-1b-v2")
+    wait_until_ready(running)
+    body = {"model": "nvidia/llama-nemotron-rerank-1b-v2", "query": {"text": "which?"}, "passages": [{"text": "this"}]}
+    request = urllib.request.Request(f"{running.http}/v1/ranking", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        over_http = json.load(answer)["rankings"][0]["logit"]
+    with InferenceServerClient(running.grpc) as client:
+        over_grpc = client.infer("nvidia_llama_nemotron_rerank_1b_v2", text_inputs(["which?"], ["this"])).as_numpy("logit")
+    assert over_grpc[0, 0] == pytest.approx(over_http, abs=1e-5)
+
+
+def start_fails(server: Server) -> str:
+    """The one line that a start which can't succeed prints."""
+    assert server.process.wait(60) == 2
+    (line,) = (line for line in server.output().splitlines() if line.startswith("serve:"))
+    return line
+
+
+def test_a_port_in_use_is_told_with_the_variable_to_set(fresh: Callable[..., Server]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        line = start_fails(fresh(NIM_HTTP_API_PORT=str(port)))
+    assert f"port {port}" in line
+    assert "NIM_HTTP_API_PORT" in line
+
+
+def test_a_missing_bundle_is_told_with_the_command_that_makes_one(fresh: Callable[..., Server], tmp_path: Path) -> None:
+    line = start_fails(fresh(RERANKER_MODEL_REPOSITORY=str(tmp_path)))
+    assert "make export-model" in line
+
+
+def test_a_damaged_bundle_is_told_before_anything_starts(fresh: Callable[..., Server], tmp_path: Path) -> None:
+    version = tmp_path / "reranker" / "1"
+    shutil.copytree(REPOSITORY / "reranker" / "1", version)
+    with (version / "model.onnx").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
+    line = start_fails(fresh(RERANKER_MODEL_REPOSITORY=str(tmp_path)))
+    assert "model.onnx" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("NIM_MAX_SEQ_LEN", "513", "513"),
+        ("NIM_SERVER_REQUEST_TIMEOUT_S", "soon", "NIM_SERVER_REQUEST_TIMEOUT_S=soon"),
+        ("NIM_TRITON_METRICS_PORT", "99999", "NIM_TRITON_METRICS_PORT=99999"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told(fresh: Callable[..., Server], name: str, value: str, told: str) -> None:
+    assert told in start_fails(fresh(**{name: value}))
