@@ -64,7 +64,7 @@ $(VENV)/.dev: $(VENV)/.serve
 
 # The clients' pins collide with ours, so they live apart.
 $(VENV)-clients/.done: tests/clients/requirements.lock | $(VENV)/bin/python
-	@echo "Installing the real client libraries ..."
-	@$(PYTHON) -m venv $(VENV)-clients
+	@echo "Installing the real client libraries (some 600 MB, a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV)-clients
 	@$(VENV)-clients/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar on --requirement tests/clients/requirements.lock
 	@touch $@

@@ -35,7 +35,7 @@ class Service:
         if name is not None and name not in self.names:
             served = ", ".join(self.names)
             remedy = "send one of these or no model, or list the name in NIM_SERVED_MODEL_NAME"
-            raise UnknownModelError(f"this model is not served here; served: {served}; {remedy}", {"served": list(self.names)})
+            raise UnknownModelError(f"model {name!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
 
     async def tokenise(self, asked: RankingRequest) -> TokenPairs:
         """Token pairs of the request, made in a thread of the tokenizer's own."""

@@ -1,6 +1,6 @@
 """Text in, logits out, for gRPC clients of the Reranking NIM; calls the model `reranker` through Triton itself (BLS).
 
-    in   query INT8 strings [batch, 1], passage [batch, 1], UTF-8; request parameter truncate: END or NONE (default), in any case
+    in   query BYTES [batch, 1], passage [batch, 1], UTF-8; request parameter truncate: END or NONE (default), in any case
     out  index INT32 [batch, 1] by descending logit, logit FP32 [batch, 1], token_count INT32 [batch]
 
 Tokenising and truncation are facade/pairs.py's, as they are for HTTP.

@@ -1,0 +1,1 @@
+"""The client libraries that people use with the Reranking NIM, unchanged, against this server."""
