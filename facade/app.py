@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
-from facade import handlers
+from facade import broken_http, handlers
 from facade.admission import Admission
 from facade.bundle import lowered_limit, newest_version, read_bundle
 from facade.envelope import METRICS, envelope
@@ -19,9 +19,6 @@ from facade.service import SERVICE, Service
 from facade.settings import Settings
 from facade.tensors import MODEL
 from facade.triton import Scorer, TritonScorer
-
-# How a path may be written: with or without /v1, and with slashes doubled, as clients that join base URLs do.
-_PREFIX = r"/{prefix:/*(?:v1/+)?}"
 
 _GET = {
     "models": handlers.models,
@@ -51,6 +48,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         names=tuple(dict.fromkeys((bundle.model_id, *settings.served_names))),
         created=int(time.time()),
     )
+    broken_http.install()
     app = web.Application(middlewares=[envelope], client_max_size=settings.body_limit_bytes)
     app[SERVICE] = service
     app[METRICS] = metrics
@@ -62,13 +60,20 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
 
 
 def _add_routes(router: web.UrlDispatcher) -> None:
-    router.add_post(_PREFIX + "ranking", handlers.ranking, name="ranking")
-    router.add_post(_PREFIX + r"retrieval/{model:.+}/reranking", handlers.hosted_ranking, name="hosted_ranking")
+    router.add_post(_spellings("ranking"), handlers.ranking, name="ranking")
+    router.add_post(_spellings("retrieval/{model:.+}/reranking"), handlers.hosted_ranking, name="hosted_ranking")
     for path, handler in _GET.items():
-        router.add_get(_PREFIX + path, handler, name=path.replace("/", "_"))
+        router.add_get(_spellings(path), handler, name=path.replace("/", "_"))
     router.add_get("/openapi.json", handlers.openapi_document, name="openapi")
     router.add_get("/docs", handlers.docs, name="docs")
     router.add_get("/docs/{file}", handlers.docs_file, name="docs_file")
+
+
+def _spellings(path: str) -> str:
+    """A route for `path` with or without /v1 and with slashes doubled anywhere, as clients that join base URLs send it."""
+    first, *rest = path.split("/")
+    joined = "".join(f"{{slashes{index}:/+}}{part}" for index, part in enumerate(rest))
+    return r"/{prefix:/*(?:v1/+)?}" + first + joined
 
 
 def _channel(triton: TritonScorer):  # type: ignore[no-untyped-def]

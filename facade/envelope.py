@@ -41,6 +41,11 @@ _REFUSALS = {
 }
 
 
+def new_request_id() -> str:
+    """An id for a request that brought none."""
+    return uuid.uuid4().hex
+
+
 def error_response(error: RerankerError) -> web.Response:
     """The envelope of an error of our own family."""
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
@@ -56,7 +61,7 @@ def json_response(body: object, status: int = 200, headers: dict[str, str] | Non
 async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer whatever happens inside."""
     given = request.headers.get(REQUEST_ID, "")
-    request_id = given if _REQUEST_ID_FORM.fullmatch(given) else uuid.uuid4().hex
+    request_id = given if _REQUEST_ID_FORM.fullmatch(given) else new_request_id()
     metrics = request.app[METRICS]
     route = request.match_info.route.name or _UNROUTED
     start = time.perf_counter()

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from facade import __version__, openapi
 from facade.envelope import json_response
-from facade.errors import DeadlineExceededError, NotReadyError
+from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError
 from facade.metrics import CONTENT_TYPE, Metrics
 from facade.pairs import TokenPairs
 from facade.ranking import rank
@@ -62,11 +63,9 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
     timeout_s = service.settings.request_timeout_s
     deadline = time.monotonic() + timeout_s
     stages = Stages()
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType
     try:
         async with asyncio.timeout(timeout_s):
-            body = await request.read()
+            body = await _read(request)
             with service.admission.request(len(body)) as ticket:
                 with stages.time("decode"):
                     asked = parse_ranking(body, hosted=hosted)
@@ -84,6 +83,17 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
         raise DeadlineExceededError("the request's time was up; send fewer passages or raise NIM_SERVER_REQUEST_TIMEOUT_S") from None
     _observe(service.metrics, stages, pairs, tokens)
     return json_response(answer, headers=_headers(stages, pairs))
+
+
+async def _read(request: web.Request) -> bytes:
+    """The body, which has to be declared as JSON and be encoded as declared."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, HttpProcessingError):
+        message = "the body is not encoded as its headers say: send it plain, or check Content-Encoding and Transfer-Encoding"
+        raise InvalidRequestError(message) from None
 
 
 def _headers(stages: Stages, pairs: TokenPairs) -> dict[str, str]:

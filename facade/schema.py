@@ -109,22 +109,27 @@ def parse_ranking(body: bytes, *, hosted: bool) -> RankingRequest:
     except orjson.JSONDecodeError as error:
         reason = str(error).partition(": line")[0]
         raise InvalidRequestError(f"the body is no valid JSON at line {error.lineno}, column {error.colno}: {reason}") from None
-    _refuse_images(content)
+    faults = _images(content)
     model = HostedRankingRequest if hosted else RankingRequest
     try:
-        return model.model_validate(content)
+        asked = model.model_validate(content)
     except ValidationError as error:
-        raise _invalid([_fault(entry, content) for entry in error.errors(include_url=False, include_input=False)]) from None
+        found = [_fault(entry, content) for entry in error.errors(include_url=False, include_input=False)]
+        # A passage with an image is told of once: that its text is missing, too, would mislead.
+        with_image = tuple(fault.path.removesuffix("image") for fault in faults)
+        faults += [fault for fault in found if not fault.path.startswith(with_image)]
+    if faults:
+        raise _invalid(faults)
+    return asked
 
 
-def _refuse_images(content: Any) -> None:
-    """Text models only, so far: an image must not be dropped silently."""
+def _images(content: Any) -> list[_Fault]:
+    """Text models only, so far: an image must not be dropped silently, not even where other unknown fields are."""
     passages = content.get("passages") if isinstance(content, dict) else None
     entries = passages if isinstance(passages, list) else []
     with_image = [index for index, entry in enumerate(entries) if isinstance(entry, dict) and entry.get("image")]
-    if with_image:
-        advice = "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2, which is not served here"
-        raise _invalid([_Fault(f"passages[{index}].image", advice) for index in with_image])
+    advice = "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2, which is not served here"
+    return [_Fault(f"passages[{index}].image", advice) for index in with_image]
 
 
 def _invalid(faults: Sequence[_Fault]) -> InvalidRequestError:

@@ -1,0 +1,62 @@
+"""Scorers for what a real Triton does not do at will: to be slow, to fail, to be away, to give a logit that is no number."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from facade.pairs import TokenPairs
+from facade.triton import Scores
+
+
+class Fixed:
+    """Gives the same logits to every request; by default 0, -1, -2, ..."""
+
+    def __init__(self, logits: Sequence[float] | None = None) -> None:
+        self._logits = logits
+
+    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:  # noqa: ARG002
+        logits = self._logits or [-float(index) for index in range(len(pairs.rows))]
+        return Scores(np.array(logits, np.float32), 0.0)
+
+    async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
+        return "fixed"
+
+
+class Held(Fixed):
+    """Says when a request has reached it, and answers when `release` is set. Knows how many were cancelled meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = asyncio.Semaphore(0)
+        self.release = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
+        self.started.release()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return await super().score(pairs, timeout_s)
+
+
+class Failing(Fixed):
+    """Raises what `error` makes while `broken`, out of its probe, too, where `probe_fails`."""
+
+    def __init__(self, error: Callable[[], Exception], *, probe_fails: bool = False) -> None:
+        super().__init__()
+        self.broken = True
+        self._error = error
+        self._probe_fails = probe_fails
+
+    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
+        if self.broken:
+            raise self._error()
+        return await super().score(pairs, timeout_s)
+
+    async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
+        if self.broken and self._probe_fails:
+            raise self._error()
+        return "failing"
