@@ -87,7 +87,6 @@ async def exchange(server: Server, sent: bytes) -> bytes:
     address = URL(server.http)
     reader, writer = await asyncio.open_connection(address.host, address.port)
     writer.write(sent)
-    writer.write_eof()
     answer = await asyncio.wait_for(reader.read(), 10)
     writer.close()
     return answer
