@@ -9,6 +9,7 @@ import importlib.util
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -55,13 +56,14 @@ def weights_of(graph: onnx.GraphProto) -> dict[str, NDArray[np.float32]]:
 
 def rebuild(folder: Path) -> BertForSequenceClassification:
     """The bundle's model in fp32, ready to score. Raises RebuildError where the graph lacks a parameter."""
-    model = BertForSequenceClassification(BertConfig.from_pretrained(base_folder(), num_labels=1))
+    model: Any = BertForSequenceClassification(BertConfig.from_pretrained(base_folder(), num_labels=1))
     weights = {name: torch.from_numpy(value.copy()) for name, value in weights_of(onnx.load(str(folder / WEIGHTS)).graph).items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     lost = [name for name in missing if not name.endswith("position_ids")]
     if lost or unexpected:
         raise RebuildError(f"the graph is no export of this model: {lost} missing, {unexpected} unexpected")
-    return model.eval()
+    rebuilt: BertForSequenceClassification = model.eval()
+    return rebuilt
 
 
 def write(folder: Path, out: Path) -> None:

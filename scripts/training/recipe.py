@@ -13,7 +13,7 @@ class Recipe:
     """Numbers of one training run; the defaults are the default bundle's."""
 
     seed: int = 20261122
-    steps: int = 1500
+    steps: int = 900
     labelled_per_step: int = 2
     taught_per_step: int = 4
     diverse_passages_per_file: int = 5000

@@ -5,7 +5,6 @@ What the README says of files and settings is so.
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 from facade.settings import ENGINE_NAMES, Settings
 from tests.conftest import ROOT

@@ -46,8 +46,10 @@ def test_diverse_query_never_stays_in_its_passage(tmp_path: Path) -> None:
 
 def test_review_questions_have_no_passage_of_their_own(tmp_path: Path) -> None:
     text = "A paragraph with a dozen words or more, so that it becomes a passage."
-    records = [{"title": "T", "section": "", "kind": "question", "text": "Why?"},
-               {"title": "T", "section": "", "kind": "text", "text": text}]
+    records = [
+        {"title": "T", "section": "", "kind": "question", "text": "Why?"},
+        {"title": "T", "section": "", "kind": "text", "text": text},
+    ]
     for name in diverse.FILES:
         (tmp_path / name).write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
     assert diverse.load(tmp_path, 1, seed=1).questions[0].relevant == frozenset()

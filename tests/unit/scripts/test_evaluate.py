@@ -10,8 +10,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
-from scripts import evaluate  # noqa: E402
-from scripts.retrieval.corpus import Corpus, Question  # noqa: E402
+from scripts import evaluate
+from scripts.retrieval.corpus import Corpus, Question
 
 CORPUS = Corpus(
     [f"common words and item{number}" for number in range(10)],
@@ -23,7 +23,7 @@ CORPUS = Corpus(
 class Backwards:
     """Prefers the passages with the highest number."""
 
-    def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
+    def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:  # noqa: ARG002
         return np.array([int(passage[-1]) for passage in passages], dtype=np.float32)
 
 

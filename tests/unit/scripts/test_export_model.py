@@ -13,6 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
 
+from facade.bundle import manifest_digest  # noqa: E402
 from scripts import export_model  # noqa: E402
 from scripts.export import bert, half_weights, manifest, parity  # noqa: E402
 
@@ -22,8 +23,13 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", *(f"
 def save_checkpoint(folder: Path, labels: int = 1, pair: str = "[CLS] $A [SEP] $B:1 [SEP]:1") -> Path:
     torch.manual_seed(0)
     config = transformers.BertConfig(
-        vocab_size=len(WORDS), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=64, num_labels=labels,
+        vocab_size=len(WORDS),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        num_labels=labels,
     )
     transformers.BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer = Tokenizer(models.WordPiece({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
@@ -34,7 +40,11 @@ def save_checkpoint(folder: Path, labels: int = 1, pair: str = "[CLS] $A [SEP] $
     tokenizer.enable_padding(length=16)
     tokenizer.enable_truncation(16)
     transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
     ).save_pretrained(folder)
     return folder
 
@@ -54,7 +64,7 @@ def test_bundle_is_three_files_and_nothing_left_beside(bundle: Path) -> None:
 
 def test_manifest_seals_itself_and_its_files(bundle: Path) -> None:
     content = json.loads((bundle / "reranker.json").read_text())
-    assert content["digest"] == manifest.digest(content)
+    assert content["digest"] == manifest_digest(content)
     assert content["files"] == {name: manifest.file_digest(bundle / name) for name in ("model.onnx", "tokenizer.json")}
     assert content["pair_encoding"] == {"before_query": [2], "between": [3], "after_passage": [3], "segment_ids": True}
     assert (content["model_id"], content["max_seq_len"], content["pad_id"]) == ("tests/tiny", 64, 0)
@@ -82,8 +92,9 @@ def test_graph_keeps_the_contract(bundle: Path) -> None:
     assert not large
 
 
-def test_failed_parity_changes_nothing(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                       capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_parity_changes_nothing(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(parity, "TOLERANCE", -1.0)
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
     checkpoint = save_checkpoint(tmp_path / "checkpoint")
@@ -112,8 +123,12 @@ def test_licence_comes_from_the_checkpoint(tmp_path: Path) -> None:
 
 
 def test_only_what_fp16_holds_exactly_is_halved() -> None:
-    numbers = {"exact": np.linspace(-1, 1, 65, dtype=np.float32), "inexact": np.full(64, 0.1, np.float32),
-               "large": np.full(64, 1e6, np.float32), "small": np.ones(4, np.float32)}
+    numbers = {
+        "exact": np.linspace(-1, 1, 65, dtype=np.float32),
+        "inexact": np.full(64, 0.1, np.float32),
+        "large": np.full(64, 1e6, np.float32),
+        "small": np.ones(4, np.float32),
+    }
     nodes = [onnx.helper.make_node("Identity", [name], [f"{name}.out"]) for name in numbers]
     weights = [onnx.numpy_helper.from_array(values, name) for name, values in numbers.items()]
     graph = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], [], weights))

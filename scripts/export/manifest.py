@@ -1,0 +1,61 @@
+"""reranker.json: what a bundle says of itself, and the digest that seals it.
+
+Knows the format, not how a model is loaded or exported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from facade.bundle import FORMAT, PairEncoding, manifest_digest
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the graph's logits lie from the reference's, over so many pairs."""
+
+    pairs: int
+    max_abs_difference: float
+    mean_abs_difference: float
+    reference: str
+
+
+@dataclass(frozen=True)
+class Licence:
+    """The licence of the weights, with the attributions that it asks for."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything in reranker.json but the digest, in the order in which it is written."""
+
+    model_id: str
+    version: str
+    family: str
+    modalities: tuple[str, ...]
+    pair_encoding: PairEncoding
+    max_seq_len: int
+    vocabulary_size: int
+    pad_id: int
+    precision: str
+    licence: Licence
+    created: str
+    parity: Parity
+    files: dict[str, str]
+
+    def to_json(self) -> str:
+        """The text of reranker.json, the digest included."""
+        content = {"format": FORMAT, **asdict(self)}
+        return json.dumps({**content, "digest": manifest_digest(content)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256, in hex, of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,46 @@
+"""Reads COVID-QA as retrieval: papers cut into windows of about 120 words, a question's answer lies in one of them.
+
+Knows SQuAD's full file format with answer offsets; does not know who ranks the windows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from pathlib import Path
+
+from scripts.retrieval.corpus import Corpus, Question
+
+WINDOW_WORDS = 120
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
+
+
+def load(path: Path) -> Corpus:
+    """The corpus of the file at `path`, passages grouped by paper; the relevant window holds the answer's first letter."""
+    corpus = Corpus([], [], [])
+    for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            text, group = paragraph["context"], str(paragraph["document_id"])
+            starts = window_starts(text)
+            first = len(corpus.passages)
+            for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+                corpus.passages.append(text[start:end].strip())
+                corpus.groups.append(group)
+            for qa in paragraph["qas"]:
+                answer = qa["answers"][0]["answer_start"]
+                relevant = frozenset({first + bisect_right(starts, answer) - 1})
+                corpus.questions.append(Question(qa["question"].strip(), relevant, group))
+    return corpus
+
+
+def window_starts(text: str) -> list[int]:
+    """Offsets at which windows begin: sentences are added until a window has WINDOW_WORDS words."""
+    starts, words, position = [0], 0, 0
+    for boundary in SENTENCE_END.finditer(text):
+        words += len(text[position : boundary.start()].split())
+        position = boundary.end()
+        if words >= WINDOW_WORDS and position < len(text):
+            starts.append(position)
+            words = 0
+    return starts
