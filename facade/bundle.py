@@ -22,6 +22,8 @@ MANIFEST = "reranker.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.onnx"
 _HASH_BLOCK_BYTES = 1 << 20
+# Entries that are only passed on when somebody asks; a bundle that lacks one fails at start, not then.
+_TOLD = ("files", "licence", "modalities", "parity", "precision")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def read_bundle(folder: Path) -> Bundle:
     if manifest.get("digest") != manifest_digest(manifest):
         raise BundleError(f"{path} was changed after its export (the digest differs): run `make export-model`")
     try:
+        for entry in _TOLD:
+            manifest[entry]
         pair = manifest["pair_encoding"]
         return Bundle(
             folder=folder,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import numpy as np
 
+from facade.errors import ScoringError
 from facade.tensors import Chunk, Logits
 
 Call = Callable[[Chunk], Awaitable[Logits]]
@@ -20,7 +21,10 @@ async def gather_logits(chunks: Iterator[Chunk], pairs: int, in_flight: int, cal
 
     async def work() -> None:
         for chunk in chunks:  # one iterator for all workers: each takes the next chunk that nobody has
-            logits[chunk.indexes] = await call(chunk)
+            answer = await call(chunk)
+            if answer.shape != (len(chunk.indexes),):  # NumPy would spread a single logit over all rows
+                raise ScoringError(f"the model gave {answer.shape} logits for {len(chunk.indexes)} pairs")
+            logits[chunk.indexes] = answer
 
     workers = [asyncio.ensure_future(work()) for _ in range(in_flight)]
     try:

@@ -15,8 +15,8 @@ from facade.errors import SettingsError
 
 REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
 
-# Variables that are ours to read but not settings of the facade: the engine reads them inside of Triton.
-ENGINE_NAMES = ("RERANKER_ENGINE", "RERANKER_PRECISION", "RERANKER_THREADS", "RERANKER_BATCH_TOKENS")
+ENGINES = ("auto", "openvino", "onnxruntime")
+PRECISIONS = ("fp32", "bf16")
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -46,11 +46,14 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _level(text: str) -> str:
-    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-    if text.upper() not in levels:
-        raise ValueError(f"expected one of {', '.join(levels)}")
-    return text.upper()
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        word = next((word for word in words if word.lower() == text.lower()), None)
+        if word is None:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return word
+
+    return parse
 
 
 def _bind(text: str) -> tuple[str, int]:
@@ -67,7 +70,7 @@ def _knob(names: str, default: Any, parse: Callable[[str], Any], meaning: str) -
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of facade and start script; `from_environment` makes one, tests make their own."""
+    """All settings of facade, engine and start script; `from_environment` makes one, tests make their own."""
 
     bind: tuple[str, int] | None = _knob(
         "NIM_SERVER_BIND_ADDR NIM_BIND_ADDR", None, _bind, "host:port of the HTTP API, as NIM 2.x; wins over the two below"
@@ -135,7 +138,28 @@ class Settings:
     )
     tokenizers: int = _knob("NIM_NUM_TOKENIZERS", 2, _integer(1, 256), "requests tokenised at the same time, each in its own thread")
     drain_s: float = _knob("RERANKER_DRAIN_S", 30.0, _seconds, "seconds that running requests get to finish after SIGTERM")
-    log_level: str = _knob("NIM_LOG_LEVEL", "INFO", _level, "DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    engine: str = _knob(
+        "RERANKER_ENGINE", "auto", _one_of(*ENGINES), "`openvino`, `onnxruntime`, or `auto`: the fastest that this machine can run"
+    )
+    precision: str = _knob(
+        "RERANKER_PRECISION",
+        "fp32",
+        _one_of(*PRECISIONS),
+        "`fp32`: scores equal the reference; `bf16` (openvino): up to twice as fast where the processor has bf16 units",
+    )
+    threads: int | None = _knob(
+        "RERANKER_THREADS", None, _integer(1, 4096), "threads of the engine; default: all cores that this process may use"
+    )
+    batch_tokens: int = _knob(
+        # on two cores larger ones are no faster and lose cache: 8 pairs of 128 tokens
+        "RERANKER_BATCH_TOKENS",
+        1024,
+        _integer(1, 1 << 30),
+        "tokens of one forward pass, padding included; bounds its memory, and a longer single pair still goes alone",
+    )
+    log_level: str = _knob(
+        "NIM_LOG_LEVEL", "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "DEBUG, INFO, WARNING, ERROR or CRITICAL"
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -164,13 +188,14 @@ class Settings:
     @property
     def triton_target(self) -> str:
         """host:port of Triton's gRPC as a client reaches it."""
-        host = "127.0.0.1" if self.triton_host == "0.0.0.0" else self.triton_host  # noqa: S104 (compared, not bound)
-        return self.triton_url or f"{host}:{self.triton_grpc_port}"
+        loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (looked up, not bound)
+        host = loopback.get(self.triton_host, self.triton_host)
+        return self.triton_url or f"{f'[{host}]' if ':' in host else host}:{self.triton_grpc_port}"
 
 
 def unknown_names(environment: Mapping[str, str] = os.environ) -> list[str]:
     """One warning for each NIM_ or RERANKER_ variable that means nothing here, with the nearest name that does."""
-    known = [name for knob in fields(Settings) for name in knob.metadata["names"]] + list(ENGINE_NAMES)
+    known = [name for knob in fields(Settings) for name in knob.metadata["names"]]
     warnings = []
     for name in sorted(environment):
         if name.startswith(("NIM_", "RERANKER_")) and name not in known:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from facade.errors import DeadlineExceededError, RerankerError
+from facade.errors import DeadlineExceededError, OverloadedError, RerankerError
 from facade.triton import Scorer
 from scripts.serving.child import Child
 
@@ -108,7 +108,7 @@ async def until_broken(scorer: Scorer, executions: Callable[[], Awaitable[int]])
         try:
             await scorer.probe(_PROBE_TIMEOUT_S)
             refusals, last_success = 0, time.monotonic()
-        except DeadlineExceededError:
+        except (DeadlineExceededError, OverloadedError):
             count = await _count(executions)
             if count > last_executions:
                 last_executions, last_success = count, time.monotonic()

@@ -4,7 +4,6 @@ Triton wants this file in each version's folder and puts the model's folder on t
 """
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,8 @@ from scoring import Outcome, Scorer
 
 from facade.bundle import WEIGHTS, read_bundle
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
+from facade.settings import Settings
 from facade.tensors import ATTENTION_MASK, BUNDLE_DIGEST, ENGINE, INFER_US, INPUT_IDS, LOGIT, TOKEN_TYPE_IDS, Row, unpack
-
-# Tokens of a micro-batch, padding included. On two cores larger ones are no faster and lose cache: 1,024 is 8 pairs of 128 tokens.
-BATCH_TOKENS = 1024
 
 
 class TritonPythonModel:
@@ -29,9 +26,10 @@ class TritonPythonModel:
         """Load the bundle of this version and warm the engine up. An exception here is Triton's reason why the model is not ready."""
         bundle = read_bundle(Path(args["model_repository"]) / args["model_version"])
         bundle.verify(WEIGHTS)
-        engine, reason = load_engine(bundle.folder / WEIGHTS)
+        settings = Settings.from_environment()
+        engine, reason = load_engine(bundle.folder / WEIGHTS, settings)
         self._bundle = bundle
-        self._scorer = Scorer(engine, bundle, int(os.environ.get("RERANKER_BATCH_TOKENS") or BATCH_TOKENS))
+        self._scorer = Scorer(engine, bundle, settings.batch_tokens)
         self._engine = f"{engine.name} {engine.precision}"
         pb_utils.Logger.log_info(f"reranker: {bundle.model_id} {bundle.version} on {self._engine}, because {reason}")
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from facade.errors import SettingsError
+from facade.settings import Settings
 from facade.tensors import Logits, Tokens
-
-PRECISIONS = ("fp32", "bf16")
 
 
 class Engine(Protocol):
@@ -26,36 +24,25 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(weights: Path, environment: Mapping[str, str] = os.environ) -> tuple[Engine, str]:
+def load_engine(weights: Path, settings: Settings) -> tuple[Engine, str]:
     """The engine for the ONNX graph `weights`, and the reason why it was chosen.
 
-    RERANKER_ENGINE: auto, openvino or onnxruntime. RERANKER_PRECISION: fp32 (default: scores equal the reference), or bf16, which is up to
-    twice as fast where the processor has bf16 units. RERANKER_THREADS: default all cores this process may use.
-    Raises SettingsError for a value that can't be used.
+    Raises SettingsError where the chosen engine can't compute in the wanted precision.
     """
-    wanted = environment.get("RERANKER_ENGINE", "auto").lower()
-    precision = environment.get("RERANKER_PRECISION", "fp32").lower()
-    if precision not in PRECISIONS:
-        raise SettingsError(f"RERANKER_PRECISION={precision}: expected one of {', '.join(PRECISIONS)}")
-    try:
-        threads = int(environment.get("RERANKER_THREADS") or len(os.sched_getaffinity(0)))
-    except ValueError:
-        raise SettingsError("RERANKER_THREADS: expected a number of threads") from None
-    name, reason = _choose(wanted)
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    name, reason = _choose(settings.engine)
     if name == "onnxruntime":
         from engines.onnxruntime import OnnxRuntimeEngine  # noqa: PLC0415 (an engine that isn't chosen need not be installed)
 
-        return OnnxRuntimeEngine(weights, precision, threads), reason
+        return OnnxRuntimeEngine(weights, settings.precision, threads), reason
     from engines.openvino import OpenVinoEngine  # noqa: PLC0415
 
-    return OpenVinoEngine(weights, precision, threads), reason
+    return OpenVinoEngine(weights, settings.precision, threads), reason
 
 
 def _choose(wanted: str) -> tuple[str, str]:
-    if wanted in {"openvino", "onnxruntime"}:
-        return wanted, f"RERANKER_ENGINE={wanted}"
     if wanted != "auto":
-        raise SettingsError(f"RERANKER_ENGINE={wanted}: expected auto, openvino or onnxruntime")
+        return wanted, f"RERANKER_ENGINE={wanted}"
     if importlib.util.find_spec("onnxruntime") is not None:
         import onnxruntime  # noqa: PLC0415
 

@@ -1,0 +1,166 @@
+"""python -m pytest tests/unit/facade/test_readiness.py
+
+Ready is what inferences have shown: a success proves it, a refusal disproves it at once, silence only after a while.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
+from facade.pairs import TokenPairs
+from facade.readiness import Readiness
+from facade.triton import Scores
+from tests.unit.waiting import until
+
+PAIRS = TokenPairs(([1, 2],), 1, ())
+AWAY = NotReadyError("the model can't be reached")
+
+
+@dataclass
+class Model:
+    """A model that answers as the test says."""
+
+    fault: RerankerError | None = None
+    probes: int = 0
+
+    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:  # noqa: ARG002
+        if self.fault:
+            raise self.fault
+        return Scores(np.array([0.5], np.float32), 0.001)
+
+    async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
+        self.probes += 1
+        if self.fault:
+            raise self.fault
+        return "engine fp32"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facade.readiness._PROBE_EVERY_S", 0.001)
+
+
+@asynccontextmanager
+async def watching(readiness: Readiness) -> AsyncIterator[None]:
+    task = asyncio.create_task(readiness.watch())
+    try:
+        yield
+    finally:
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def more_probes(model: Model, count: int = 3) -> None:
+    seen = model.probes
+    await until(lambda: model.probes >= seen + count)
+
+
+async def score(readiness: Readiness) -> object:
+    return await readiness.score(PAIRS, 1.0)
+
+
+async def probe(readiness: Readiness) -> object:
+    return await readiness.probe(1.0)
+
+
+def test_nothing_is_ready_before_an_inference_has_succeeded() -> None:
+    readiness = Readiness(Model())
+    assert not readiness.ready
+    assert readiness.reason
+    assert readiness.engine == "unknown"
+
+
+@pytest.mark.parametrize("infer", [score, probe])
+async def test_an_inference_that_succeeds_is_proof(infer: Callable[[Readiness], Awaitable[object]]) -> None:
+    readiness = Readiness(Model())
+    await infer(readiness)
+    assert readiness.ready
+
+
+async def test_answers_and_engine_are_the_inner_scorers() -> None:
+    readiness = Readiness(Model())
+    assert (await readiness.score(PAIRS, 1.0)).logits.tolist() == [0.5]
+    assert await readiness.probe(1.0) == readiness.engine == "engine fp32"
+
+
+async def test_a_ranking_that_finds_no_model_disproves_readiness_at_once() -> None:
+    readiness = Readiness(Model())
+    await readiness.probe(1.0)
+    readiness.scorer = Model(AWAY)
+    with pytest.raises(NotReadyError):
+        await readiness.score(PAIRS, 1.0)
+    assert not readiness.ready
+    assert readiness.reason == AWAY.message
+
+
+@pytest.mark.parametrize("fault", [ScoringError("failed"), OverloadedError("full"), DeadlineExceededError("late")])
+async def test_other_faults_of_a_ranking_say_nothing_of_readiness(fault: RerankerError) -> None:
+    readiness = Readiness(Model())
+    await readiness.probe(1.0)
+    readiness.scorer = Model(fault)
+    with pytest.raises(type(fault)):
+        await readiness.score(PAIRS, 1.0)
+    assert readiness.ready
+
+
+async def test_a_server_that_drains_is_not_ready_whatever_its_model_says() -> None:
+    readiness = Readiness(Model())
+    await readiness.probe(1.0)
+    readiness.draining = True
+    assert not readiness.ready
+
+
+async def test_the_watch_finds_a_model_that_comes_goes_and_comes_back() -> None:
+    model = Model(AWAY)
+    readiness = Readiness(model)
+    async with watching(readiness):
+        await more_probes(model)
+        assert not readiness.ready
+        model.fault = None
+        await until(lambda: readiness.ready)
+        assert readiness.engine == "engine fp32"
+        model.fault = AWAY
+        await until(lambda: not readiness.ready)
+        assert readiness.reason == AWAY.message
+        model.fault = None
+        await until(lambda: readiness.ready)
+
+
+@pytest.mark.parametrize("fault", [DeadlineExceededError("late"), ScoringError("failed")])
+async def test_silence_of_a_busy_model_proves_nothing(fault: RerankerError) -> None:
+    model = Model()
+    readiness = Readiness(model)
+    await readiness.probe(1.0)
+    async with watching(readiness):
+        model.fault = fault
+        await more_probes(model)
+        assert readiness.ready
+
+
+async def test_silence_that_lasts_disproves_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facade.readiness._SILENCE_S", 0.005)
+    model = Model()
+    readiness = Readiness(model)
+    await readiness.probe(1.0)
+    async with watching(readiness):
+        model.fault = DeadlineExceededError("late")
+        await until(lambda: not readiness.ready)
+        assert readiness.reason == "late"
+
+
+async def test_traffic_that_succeeds_is_asked_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model()
+    readiness = Readiness(model)
+    await readiness.score(PAIRS, 1.0)
+    # As if rankings succeeded all the time from here on.
+    monkeypatch.setattr(readiness, "_last_success", time.monotonic() + 3600)
+    async with watching(readiness):
+        await asyncio.sleep(0.02)
+    assert model.probes == 0

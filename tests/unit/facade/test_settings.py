@@ -1,0 +1,158 @@
+"""python -m pytest tests/unit/facade/test_settings.py
+
+Every setting by every name, and every fault told at once.
+"""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facade.errors import SettingsError
+from facade.settings import Settings, unknown_names
+
+# A text for each setting that is not its default, and what it means.
+SAMPLES: dict[str, tuple[str, Any]] = {
+    "engine": ("OpenVINO", "openvino"),
+    "precision": ("BF16", "bf16"),
+    "threads": ("3", 3),
+    "batch_tokens": ("2048", 2048),
+    "bind": ("0.0.0.0:9000", ("0.0.0.0", 9000)),
+    "host": ("::1", "::1"),
+    "http_port": ("9001", 9001),
+    "triton_host": ("10.0.0.7", "10.0.0.7"),
+    "triton_grpc_port": ("9002", 9002),
+    "triton_metrics_port": ("9003", 9003),
+    "triton_http_port": ("9004", 9004),
+    "triton_url": ("dns:///triton:8001", "dns:///triton:8001"),
+    "model_repository": ("models", Path("models")),
+    "served_names": ("nvidia/a, nvidia/b,,", ("nvidia/a", "nvidia/b")),
+    "max_seq_len": ("128", 128),
+    "request_timeout_s": ("2.5", 2.5),
+    "max_queue_size": ("7", 7),
+    "max_tokens_in_flight": ("5000", 5000),
+    "body_limit_bytes": ("1000", 1000),
+    "chunk_tokens": ("2048", 2048),
+    "chunks_in_flight": ("8", 8),
+    "tokenizers": ("3", 3),
+    "drain_s": ("0.5", 0.5),
+    "log_level": ("debug", "DEBUG"),
+}
+NAMES = [(knob.name, name) for knob in fields(Settings) for name in knob.metadata["names"]]
+
+
+def test_every_setting_has_a_sample_here() -> None:
+    assert set(SAMPLES) == {knob.name for knob in fields(Settings)}
+
+
+@pytest.mark.parametrize(("knob", "name"), NAMES)
+def test_each_name_of_a_setting_sets_it_and_nothing_else(knob: str, name: str) -> None:
+    text, value = SAMPLES[knob]
+    settings = Settings.from_environment({name: f" {text} "})
+    assert settings == Settings(**{knob: value})
+    assert settings != Settings()
+
+
+def test_no_name_means_two_settings() -> None:
+    names = [name for _, name in NAMES]
+    assert len(names) == len(set(names))
+
+
+def test_every_name_is_the_nims_or_says_whose_it_is() -> None:
+    assert all(name.startswith(("NIM_", "RERANKER_")) for _, name in NAMES)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert all(knob.metadata["meaning"] for knob in fields(Settings))
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert Settings.from_environment({name: " " for _, name in NAMES}) == Settings()
+
+
+def test_two_names_of_one_setting_may_agree() -> None:
+    assert Settings.from_environment({"NIM_HTTP_API_PORT": "9001", "NIM_SERVER_PORT": "9001"}).http_port == 9001
+
+
+def test_two_names_of_one_setting_that_disagree_are_refused_by_name() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({"NIM_HTTP_API_PORT": "9001", "NIM_SERVER_PORT": "9002"})
+    assert refused.value.message == "NIM_HTTP_API_PORT=9001 and NIM_SERVER_PORT=9002 disagree: set one of them"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("NIM_HTTP_API_PORT", "0"),
+        ("NIM_HTTP_API_PORT", "65536"),
+        ("NIM_HTTP_API_PORT", "http"),
+        ("NIM_HTTP_API_PORT", "80.5"),
+        ("NIM_MAX_SEQ_LEN", "7"),
+        ("NIM_REQUEST_TIMEOUT_S", "0"),
+        ("NIM_REQUEST_TIMEOUT_S", "-1"),
+        ("NIM_REQUEST_TIMEOUT_S", "nan"),
+        ("NIM_REQUEST_TIMEOUT_S", "inf"),
+        ("NIM_REQUEST_TIMEOUT_S", "2m"),
+        ("NIM_BIND_ADDR", "8000"),
+        ("NIM_BIND_ADDR", ":8000"),
+        ("NIM_BIND_ADDR", "localhost:"),
+        ("NIM_BIND_ADDR", "localhost:70000"),
+        ("NIM_LOG_LEVEL", "LOUD"),
+        ("RERANKER_CHUNKS_IN_FLIGHT", "0"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_with_its_name_and_what_is_expected(name: str, text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({name: text})
+    assert refused.value.message.startswith(f"{name}={text}: expected ")
+
+
+def test_all_faults_are_told_at_once() -> None:
+    bad = {"NIM_HTTP_API_PORT": "x", "NIM_LOG_LEVEL": "y", "NIM_MAX_SEQ_LEN": "64", "NIM_PIPELINE_MAX_SEQ_LEN": "65"}
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment(bad)
+    assert [name for name in bad if name in refused.value.message] == list(bad)
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        (Settings(), ("127.0.0.1", 8000)),
+        (Settings(host="0.0.0.0", http_port=9000), ("0.0.0.0", 9000)),
+        (Settings(host="0.0.0.0", http_port=9000, bind=("127.0.0.2", 9001)), ("127.0.0.2", 9001)),
+        (Settings.from_environment({"NIM_BIND_ADDR": "[::]:8000"}), ("::", 8000)),
+    ],
+)
+def test_the_api_binds_where_it_is_told(settings: Settings, address: tuple[str, int]) -> None:
+    assert settings.address == address
+
+
+@pytest.mark.parametrize(
+    ("settings", "target"),
+    [
+        (Settings(), "127.0.0.1:8001"),
+        (Settings(triton_host="0.0.0.0"), "127.0.0.1:8001"),
+        (Settings(triton_host="10.0.0.7", triton_grpc_port=9000), "10.0.0.7:9000"),
+        (Settings(triton_host="::1"), "[::1]:8001"),
+        (Settings(triton_host="::"), "[::1]:8001"),
+        (Settings(triton_url="dns:///triton:8001"), "dns:///triton:8001"),
+    ],
+)
+def test_triton_is_called_where_a_client_reaches_it(settings: Settings, target: str) -> None:
+    assert settings.triton_target == target
+
+
+def test_an_unknown_variable_is_a_warning_that_names_the_nearest_known_one() -> None:
+    assert unknown_names({"NIM_MAX_SEQ_LENGHT": "1"}) == [
+        "NIM_MAX_SEQ_LENGHT has no meaning here and is ignored; did you mean NIM_MAX_SEQ_LEN?"
+    ]
+
+
+def test_a_variable_that_is_like_nothing_known_is_a_warning_without_a_guess() -> None:
+    assert unknown_names({"NIM_QQQQ": "1"}) == ["NIM_QQQQ has no meaning here and is ignored"]
+
+
+def test_known_and_foreign_variables_are_no_warning() -> None:
+    known = [name for _, name in NAMES]
+    assert unknown_names(dict.fromkeys([*known, "HOME", "CUDA_VISIBLE_DEVICES"], "1")) == []

@@ -1,0 +1,284 @@
+"""python -m pytest tests/unit/serving/test_supervisor.py
+
+Real small programs under supervision: started until they work, started again with back-off when they end or break, stopped for good.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
+from facade.pairs import TokenPairs
+from facade.triton import Scores
+from scripts.serving.child import Child
+from scripts.serving.supervisor import StartFailedError, Supervised, until_broken
+from tests.unit.serving.processes import environment, is_running, written_pid
+from tests.unit.waiting import PATIENCE_S, until
+
+STEPS_S = (0.0, 0.02, 0.06, 0.12)
+REFUSED = NotReadyError("the model can't be reached")
+
+
+@dataclass
+class Program:
+    """A shell script that is supervised, and when it was started."""
+
+    here: Path
+    scripts: list[str]
+    ready: Callable[[], Awaitable[object]]
+    watch: Callable[[], Coroutine[Any, Any, str]] | None = None
+    starts: list[float] = field(default_factory=list)
+    children: list[Child] = field(default_factory=list)
+
+    async def start(self) -> Child:
+        """The last script stays."""
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        child = await Child.start("program", ["/bin/sh", "-c", script], environment(HERE=self.here))
+        self.starts.append(time.monotonic())
+        self.children.append(child)
+        return child
+
+    def supervised(self) -> Supervised:
+        return Supervised("program", self.start, self.ready, self.watch, grace_s=PATIENCE_S)
+
+
+async def at_once() -> None:
+    """Works as soon as it is started."""
+
+
+async def never() -> None:
+    """Never works."""
+    await asyncio.Event().wait()
+
+
+MakeProgram = Callable[..., Program]
+
+
+@pytest.fixture
+async def program(tmp_path: Path) -> AsyncIterator[MakeProgram]:
+    programs: list[Program] = []
+
+    def make(*scripts: str, **more: Any) -> Program:
+        programs.append(Program(tmp_path, list(scripts), **{"ready": at_once, **more}))
+        return programs[-1]
+
+    yield make
+    for each in programs:
+        for child in each.children:
+            await child.kill()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.supervisor._BACKOFF_S", STEPS_S)
+    monkeypatch.setattr("scripts.serving.supervisor._PROBE_EVERY_S", 0.0)
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_launch_ends_when_the_program_works(program: MakeProgram) -> None:
+    server = program("exec sleep 1000").supervised()
+    await server.launch()
+    assert server.child
+    assert is_running(server.child.pid)
+
+
+async def test_a_program_that_ends_before_it_works_is_told_with_its_exit_code(program: MakeProgram) -> None:
+    server = program("exit 3", ready=never).supervised()
+    with pytest.raises(StartFailedError, match="program exited with 3; its messages above say why"):
+        await server.launch()
+
+
+async def test_a_program_that_never_works_is_killed_when_its_time_is_up(program: MakeProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.supervisor._START_TIMEOUT_S", 0.05)
+    made = program("exec sleep 1000", ready=never)
+    with pytest.raises(StartFailedError, match="program was not ready within"):
+        await made.supervised().launch()
+    assert not is_running(made.children[0].pid)
+
+
+async def test_a_launch_that_is_cancelled_leaves_a_program_that_stop_ends(program: MakeProgram) -> None:
+    made = program("exec sleep 1000", ready=never)
+    server = made.supervised()
+    launch = asyncio.create_task(server.launch())
+    await until(lambda: made.children)
+    await end(launch)
+    await server.stop()
+    assert not is_running(made.children[0].pid)
+
+
+async def test_stopping_what_was_never_started_is_no_fault(program: MakeProgram) -> None:
+    await program("exit 0").supervised().stop()
+
+
+async def test_a_program_that_ends_is_started_again_with_growing_pauses(program: MakeProgram, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    made = program("exit 3")
+    server = made.supervised()
+    await server.launch()
+    keep = asyncio.create_task(server.keep())
+    await until(lambda: len(made.starts) >= 6)
+    await end(keep)
+    gaps = [later - earlier for earlier, later in zip(made.starts, made.starts[1:], strict=False)]
+    for gap, pause in zip(gaps, [STEPS_S[1], STEPS_S[2], STEPS_S[3], STEPS_S[3], STEPS_S[3]], strict=False):
+        assert gap >= pause
+    assert "program exited with 3; starting it again in 0.1 s" in caplog.messages
+
+
+async def test_a_program_that_was_stable_has_its_pauses_forgotten(program: MakeProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.supervisor._STABLE_S", 0.0)
+    monkeypatch.setattr("scripts.serving.supervisor._BACKOFF_S", (0.0, 3600.0))
+    made = program("exit 3")
+    server = made.supervised()
+    await server.launch()
+    keep = asyncio.create_task(server.keep())
+    await until(lambda: len(made.starts) >= 4)
+    await end(keep)
+
+
+async def test_a_program_that_fails_to_start_again_is_tried_on(program: MakeProgram, caplog: pytest.LogCaptureFixture) -> None:
+    tries = 0
+
+    async def works_at_the_third_try() -> None:
+        nonlocal tries
+        tries += 1
+        if tries in {2, 3}:
+            await never()
+
+    caplog.set_level(logging.ERROR)
+    made = program("exit 3", "exit 4", "exit 5", "exec sleep 1000", ready=works_at_the_third_try)
+    server = made.supervised()
+    await server.launch()
+    keep = asyncio.create_task(server.keep())
+    await until(lambda: tries == 4 and is_running(made.children[-1].pid))
+    await end(keep)
+    assert caplog.messages == [f"program exited with {code}; its messages above say why" for code in (4, 5)]
+
+
+async def test_a_program_that_lives_but_is_broken_is_killed_and_started_again(program: MakeProgram, tmp_path: Path) -> None:
+    broken = asyncio.Event()
+
+    async def watch() -> str:
+        await broken.wait()
+        broken.clear()
+        return "refuses inference"
+
+    made = program('trap "" TERM; sleep 1000 & echo $! > "$HERE/pid"; wait', "exec sleep 1000", watch=watch)
+    server = made.supervised()
+    await server.launch()
+    grandchild = await written_pid(tmp_path / "pid")
+    keep = asyncio.create_task(server.keep())
+    broken.set()
+    await until(lambda: len(made.children) == 2)
+    assert not is_running(made.children[0].pid)
+    await until(lambda: not is_running(grandchild))
+    assert is_running(made.children[1].pid)
+    await end(keep)
+
+
+async def test_keeping_that_is_cancelled_leaves_the_program_running_until_it_is_stopped(program: MakeProgram) -> None:
+    made = program("exec sleep 1000", watch=never)
+    server = made.supervised()
+    await server.launch()
+    keep = asyncio.create_task(server.keep())
+    await asyncio.sleep(0.01)
+    await end(keep)
+    assert is_running(made.children[0].pid)
+    await server.stop()
+    assert not is_running(made.children[0].pid)
+    assert len(made.children) == 1
+
+
+@dataclass
+class Model:
+    """A model whose probes have these ends, one after the other; then it is as good as the last."""
+
+    ends: list[RerankerError | None]
+    probes: int = 0
+
+    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:  # noqa: ARG002
+        raise AssertionError("only probes are asked for")
+
+    async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
+        self.probes += 1
+        fault = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
+        if fault:
+            raise fault
+        return "engine"
+
+
+async def no_executions() -> int:
+    return 0
+
+
+@pytest.mark.parametrize("fault", [REFUSED, ScoringError("failed")])
+async def test_three_refusals_in_a_row_mean_broken(fault: RerankerError) -> None:
+    model = Model([fault])
+    reason = await asyncio.wait_for(until_broken(model, no_executions), PATIENCE_S)
+    assert reason == f"refuses inference ({fault.message})"
+    assert model.probes == 3
+
+
+async def test_two_refusals_and_a_success_mean_nothing() -> None:
+    model = Model([REFUSED, REFUSED, None, REFUSED, REFUSED, None, None])
+    watch = asyncio.create_task(until_broken(model, no_executions))
+    await until(lambda: model.probes >= 20)
+    assert not watch.done()
+    watch.cancel()
+    await asyncio.wait([watch])
+
+
+async def test_a_full_queue_does_not_mean_broken() -> None:
+    model = Model([OverloadedError("Triton's queue is full")])
+    watch = asyncio.create_task(until_broken(model, no_executions))
+    await until(lambda: model.probes >= 20 or watch.done())
+    assert not watch.done()
+    watch.cancel()
+    await asyncio.wait([watch])
+
+
+async def test_silence_without_any_execution_means_hung(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.supervisor._HUNG_S", 0.05)
+    model = Model([DeadlineExceededError("late")])
+    assert await asyncio.wait_for(until_broken(model, no_executions), PATIENCE_S) == "has run no inference for 0 s"
+    assert model.probes > 3
+
+
+async def test_silence_without_statistics_means_hung(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_statistics() -> int:
+        raise REFUSED
+
+    monkeypatch.setattr("scripts.serving.supervisor._HUNG_S", 0.05)
+    assert "no inference" in await asyncio.wait_for(until_broken(Model([DeadlineExceededError("late")]), no_statistics), PATIENCE_S)
+
+
+async def test_silence_of_a_model_that_executes_is_a_long_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    executed = 0
+
+    async def executions() -> int:
+        nonlocal executed
+        executed += 1
+        return executed
+
+    monkeypatch.setattr("scripts.serving.supervisor._HUNG_S", 5.0)
+    clock = iter(range(0, 1_000_000, 3))  # seconds that pass between two looks at the clock
+    monkeypatch.setattr("scripts.serving.supervisor.time.monotonic", lambda: float(next(clock)))
+    model = Model([DeadlineExceededError("late")])
+    watch = asyncio.create_task(until_broken(model, executions))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    monkeypatch.undo()
+    assert model.probes > 20
+    assert not watch.done()
+    watch.cancel()
+    await asyncio.wait([watch])

@@ -1,0 +1,135 @@
+"""python -m pytest tests/unit/serving/test_tritonserver.py
+
+The command is one that the real tritonserver of the installed wheel understands, and its parts lie where it looks for them.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from facade.errors import SettingsError
+from facade.settings import REPOSITORY, Settings
+from scripts.serving.tritonserver import Command, triton_command
+
+if importlib.util.find_spec("pytriton") is None:
+    pytest.skip("needs nvidia-pytriton: make serve installs it", allow_module_level=True)
+
+PARTS = {"libtriton_python.so", "triton_python_backend_utils.py", "triton_python_backend_stub"}
+NAMES = ("nvidia/llama-1b-v2", "other")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return triton_command(Settings(), NAMES, tmp_path, "prefix")
+
+
+def flags(command: Command) -> dict[str, str]:
+    return {name: value for name, _, value in (argument.partition("=") for argument in command.arguments[1:])}
+
+
+def test_the_python_backend_is_put_together_for_this_python(command: Command, tmp_path: Path) -> None:
+    backend = tmp_path / "backends" / "python"
+    assert {path.name for path in backend.iterdir()} == PARTS
+    assert all(path.is_file() for path in backend.iterdir())
+    assert f"/{sys.version_info.major}.{sys.version_info.minor}/" in str((backend / "triton_python_backend_stub").readlink())
+    assert os.access(backend / "triton_python_backend_stub", os.X_OK)
+    assert flags(command)["--backend-directory"] == str(tmp_path / "backends")
+
+
+def test_the_models_are_served_under_their_own_names_and_the_text_model_under_the_nims_too(command: Command, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    assert flags(command)["--model-repository"] == str(models)
+    own = {model.name for model in REPOSITORY.iterdir() if (model / "config.pbtxt").is_file()}
+    assert {model.name for model in models.iterdir()} == own | {"nvidia_llama_1b_v2", "other"}
+    assert (models / "reranker").samefile(REPOSITORY / "reranker")
+    assert (models / "nvidia_llama_1b_v2").samefile(REPOSITORY / "rerank_text")
+
+
+def test_a_served_name_takes_no_models_place(tmp_path: Path) -> None:
+    triton_command(Settings(), ["reranker"], tmp_path, "prefix")
+    assert (tmp_path / "models" / "reranker").samefile(REPOSITORY / "reranker")
+
+
+def test_a_repository_without_the_text_model_is_refused(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    (repository / "reranker").mkdir(parents=True)
+    (repository / "reranker" / "config.pbtxt").touch()
+    with pytest.raises(SettingsError, match="has no model rerank_text"):
+        triton_command(Settings(model_repository=repository), NAMES, tmp_path / "run", "prefix")
+
+
+def test_the_real_server_knows_every_flag(command: Command) -> None:
+    told = subprocess.run(
+        [command.arguments[0], "--help"], env=command.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    known = (told.stdout + told.stderr).split()
+    assert "--model-repository" in known
+    assert [name for name in flags(command) if name not in known] == []
+
+
+def test_no_flag_is_given_twice(command: Command) -> None:
+    assert len(flags(command)) == len(command.arguments) - 1
+
+
+def test_addresses_and_ports_are_the_settings(tmp_path: Path) -> None:
+    settings = Settings(triton_host="10.0.0.7", triton_grpc_port=9002, triton_metrics_port=9003)
+    given = flags(triton_command(settings, NAMES, tmp_path, "prefix"))
+    assert (given["--grpc-address"], given["--grpc-port"]) == ("10.0.0.7", "9002")
+    assert (given["--metrics-address"], given["--metrics-port"]) == ("10.0.0.7", "9003")
+
+
+def test_tritons_http_is_off_unless_a_port_is_set(command: Command, tmp_path: Path) -> None:
+    assert flags(command)["--allow-http"] == "false"
+    opened = flags(triton_command(Settings(triton_http_port=9004), NAMES, tmp_path / "again", "prefix"))
+    assert "--allow-http" not in opened
+    assert (opened["--http-address"], opened["--http-port"]) == ("127.0.0.1", "9004")
+
+
+def test_files_in_shared_memory_bear_the_runs_own_prefix(command: Command) -> None:
+    assert flags(command)["--backend-config"] == "python,shm-region-prefix-name=prefix"
+
+
+@pytest.mark.parametrize(("level", "told"), [("DEBUG", "true"), ("INFO", "false"), ("ERROR", "false")])
+def test_the_server_is_as_talkative_as_the_facade(tmp_path: Path, level: str, told: str) -> None:
+    given = flags(triton_command(Settings(log_level=level), NAMES, tmp_path, "prefix"))
+    assert (given["--log-info"], given["--log-warning"]) == (told, told)
+
+
+def test_the_stub_finds_this_environments_python_first(command: Command) -> None:
+    assert command.environment["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+    assert all(Path(folder).is_dir() for folder in command.environment["LD_LIBRARY_PATH"].split(":"))
+
+
+def test_the_rest_of_the_environment_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANKER_ENGINE", "onnxruntime")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/own")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    environment = triton_command(Settings(), NAMES, tmp_path, "prefix").environment
+    assert environment["RERANKER_ENGINE"] == "onnxruntime"
+    assert environment["LD_LIBRARY_PATH"].endswith(":/own")
+    assert environment["PATH"].endswith(":/usr/bin:/bin")
+
+
+def test_without_the_wheel_the_message_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytriton", None)
+    with pytest.raises(SettingsError, match=r"nvidia-pytriton.*is not installed: run `make serve`"):
+        triton_command(Settings(), NAMES, tmp_path, "prefix")
+
+
+@pytest.mark.parametrize("missing", sorted(PARTS))
+def test_a_wheel_that_lacks_a_part_is_refused_by_the_parts_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    wheel = tmp_path / "site" / "pytriton"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for part in PARTS - {missing}:
+        folder = wheel / "tritonserver" / (f"python_backend_stubs/{version}" if part.endswith("stub") else "backends/python")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / part).touch()
+    (wheel / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.delitem(sys.modules, "pytriton", raising=False)
+    with pytest.raises(SettingsError, match=f"nvidia-pytriton has no {missing} for Python {version}"):
+        triton_command(Settings(), NAMES, tmp_path / "run", "prefix")

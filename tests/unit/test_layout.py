@@ -1,0 +1,171 @@
+"""python -m pytest tests/unit/test_layout.py
+
+The rules of the house, held by the tree itself: imports point down, a module is one concept on two screens and says what it is for, and
+the model's configuration is the tensor contract.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
+from tritonclient.utils import np_to_triton_dtype
+
+from facade import tensors
+from facade.bundle import Bundle
+from facade.schema import MAX_PASSAGES
+from facade.settings import REPOSITORY
+from facade.tensors import Row, pack
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FACADE = sorted((ROOT / "facade").glob("*.py"))
+MODELS = sorted(path for path in REPOSITORY.rglob("*.py") if not path.is_symlink())
+SOURCES = [*FACADE, *MODELS, *sorted((ROOT / "scripts").rglob("*.py"))]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+MOST_LINES = 250
+# What these know, any side of Triton may know: no HTTP in them, nor in what they import.
+NO_HTTP = ("admission", "batching", "bundle", "dispatch", "errors", "pairs", "ranking", "schema", "settings", "tensors")
+GRAB_BAGS = {"utils", "util", "common", "helpers", "helper", "misc", "tools", "lib", "base", "core"}
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full names of what the module imports, wherever in it; of `from a import b` both a and a.b, since b may be a module."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def graph() -> dict[str, set[str]]:
+    """Which of the facade's modules each of them imports."""
+    own = {path.stem for path in FACADE}
+    return {path.stem: {name.split(".")[1] for name in imports(path) if name.startswith("facade.")} & own for path in FACADE}
+
+
+def reached(module: str) -> set[str]:
+    found: set[str] = set()
+    waiting = {module}
+    while waiting:
+        found |= waiting
+        waiting = {below for name in waiting for below in graph()[name]} - found
+    return found
+
+
+def test_there_is_something_to_hold_to_the_rules() -> None:
+    assert len(FACADE) > 15
+    assert len(MODELS) > 4
+    assert len(SOURCES) > 25
+    assert set(NO_HTTP) <= {path.stem for path in FACADE}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", [*FACADE, *MODELS], ids=named)
+def test_a_module_fits_on_two_screens(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=named)
+def test_no_module_is_a_grab_bag(path: Path) -> None:
+    assert not GRAB_BAGS & {path.stem, *path.relative_to(ROOT).parts[:-1]}
+
+
+def test_the_facades_imports_point_down() -> None:
+    TopologicalSorter(graph()).prepare()  # raises where they form a circle
+    assert not any("__main__" in below for below in graph().values())
+
+
+@pytest.mark.parametrize("module", NO_HTTP)
+def test_what_knows_no_http_imports_none(module: str) -> None:
+    for name in reached(module):
+        path = ROOT / "facade" / f"{name}.py"
+        assert not {imported.split(".")[0] for imported in imports(path)} & {"aiohttp", "http", "urllib"}, named(path)
+
+
+@pytest.mark.parametrize("module", [name for name in NO_HTTP if name != "settings"])
+def test_what_knows_no_triton_imports_no_transport(module: str) -> None:
+    for name in reached(module):
+        assert not {imported.split(".")[0] for imported in imports(ROOT / "facade" / f"{name}.py")} & {"grpc", "tritonclient"}
+
+
+@pytest.mark.parametrize("path", [path for path in MODELS if path.name != "model.py"], ids=named)
+def test_only_the_models_life_cycle_knows_triton(path: Path) -> None:
+    assert not any(name.startswith(("triton", "pb_utils")) for name in imports(path))
+
+
+@pytest.mark.parametrize("path", MODELS, ids=named)
+def test_no_model_knows_http(path: Path) -> None:
+    below = {name.split(".")[1] for name in imports(path) if name.startswith("facade.")}
+    assert not below - set(NO_HTTP)
+
+
+def test_validation_is_never_an_assert() -> None:
+    for path in SOURCES:
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(path.read_text()))), named(path)
+
+
+def test_the_models_name_of_nims_own_clients_leads_to_the_text_model(bundle: Bundle) -> None:
+    links = [path for path in REPOSITORY.iterdir() if path.is_symlink()]
+    assert [path.name for path in links] == [bundle.triton_name]
+    assert links[0].readlink() == Path("rerank_text")
+    assert (links[0] / "config.pbtxt").is_file()
+
+
+def config(model: str) -> ModelConfig:
+    return text_format.Parse((REPOSITORY / model / "config.pbtxt").read_text(), ModelConfig())
+
+
+@pytest.mark.parametrize("model", ["reranker", "rerank_text"])
+def test_a_configuration_takes_a_whole_request_and_states_no_name_that_a_link_would_break(model: str) -> None:
+    assert config(model).max_batch_size == MAX_PASSAGES
+    assert config(model).name == ""
+    assert config(model).backend == "python"
+
+
+def test_the_configuration_is_the_tensor_contract() -> None:
+    """The contract is written at the top of facade/tensors.py: direction, name, type, shape."""
+    contract = re.findall(r"^ +(?:in|out)? +(\w+) +(INT64|FP32|BYTES) +\[rows, (tokens|1)\]", tensors.__doc__ or "", re.MULTILINE)
+    assert {name for name, _, _ in contract} == {
+        tensors.INPUT_IDS,
+        tensors.ATTENTION_MASK,
+        tensors.TOKEN_TYPE_IDS,
+        tensors.LOGIT,
+        tensors.INFER_US,
+        tensors.ENGINE,
+    }
+    declared = config("reranker")
+    told = [(tensor.name, DataType.Name(tensor.data_type), list(tensor.dims)) for tensor in (*declared.input, *declared.output)]
+    types = {"INT64": "TYPE_INT64", "FP32": "TYPE_FP32", "BYTES": "TYPE_STRING"}
+    assert told == [(name, types[kind], [-1] if size == "tokens" else [1]) for name, kind, size in contract]
+
+
+@pytest.mark.parametrize("segment_ids", [True, False])
+def test_what_is_packed_is_what_the_configuration_declares(bundle: Bundle, segment_ids: bool) -> None:
+    own = replace(bundle, pair_encoding=replace(bundle.pair_encoding, segment_ids=segment_ids))
+    packed = pack([Row(np.array([1, 2], np.int64), np.array([0, 1], np.int64))], own)
+    declared = {tensor.name: tensor for tensor in config("reranker").input}
+    required = {name for name, tensor in declared.items() if not tensor.optional}
+    assert set(packed) == (set(declared) if segment_ids else required)
+    for name, array in packed.items():
+        assert f"TYPE_{np_to_triton_dtype(array.dtype)}" == DataType.Name(declared[name].data_type)
+        assert declared[name].allow_ragged_batch
+
+
+def test_the_models_modules_are_found_as_triton_finds_them() -> None:
+    assert str(REPOSITORY / "reranker") in sys.path

@@ -1,0 +1,13 @@
+"""Waiting for what has to happen at once, on a machine that may be busy."""
+
+import asyncio
+from collections.abc import Callable
+
+PATIENCE_S = 20.0
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return once the condition holds; a TimeoutError where it never does."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 (what is waited for is another process or loop, which sets no event)
+            await asyncio.sleep(0.002)
