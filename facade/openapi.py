@@ -95,6 +95,7 @@ def _ranking(operation: str, summary: str, schema: str) -> dict[str, Any]:
     body["application/json"]["example"] = _EXAMPLE
     answers = {status: {"description": meaning, "content": _content("ErrorResponse")} for status, meaning in _ERRORS.items()}
     return {
+        "tags": ["Ranking"],
         "operationId": operation,
         "summary": summary,
         "requestBody": {"required": True, "content": body},
@@ -108,4 +109,4 @@ def _read(path: str, meaning: str) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": {"description": meaning, "content": {kind: {"schema": schema}}}}
     if path.endswith("ready"):
         responses["503"] = {"description": "Not ready.", "content": _content("ErrorResponse")}
-    return {"operationId": path.removeprefix("/v1/").replace("/", "_"), "summary": meaning, "responses": responses}
+    return {"tags": ["Server"], "operationId": path.removeprefix("/v1/").replace("/", "_"), "summary": meaning, "responses": responses}

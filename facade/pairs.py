@@ -19,7 +19,7 @@ class TokenPairs:
     """One row of token ids per passage, in the passages' order.
 
     `query_length`: tokens of the first segment (before_query + query + between), the same in every row.
-    `truncated`: indexes of the passages that lost tokens.
+    `truncated`: indexes of the pairs that were cut to the limit.
     """
 
     rows: tuple[list[int], ...]

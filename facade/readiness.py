@@ -16,7 +16,8 @@ from facade.triton import Scorer, Scores
 LOG = logging.getLogger(__name__)
 
 _PROBE_EVERY_S = 0.5
-_PROBE_TIMEOUT_S = 1.0
+# Triton needs one second to say that a stub is dead.
+_PROBE_TIMEOUT_S = 1.4
 # A forward pass of one batch takes up to seconds on a slow processor, and the probe waits behind it: silence proves nothing before.
 _SILENCE_S = 10.0
 
@@ -64,6 +65,8 @@ class Readiness:
                 except RerankerError as error:
                     if time.monotonic() - self._last_success > _SILENCE_S:
                         self._lost(error.message)
+                except Exception as error:  # noqa: BLE001 (whatever a probe dies of, the watch must go on)
+                    self._lost(f"the probe failed: {type(error).__name__}")
             await asyncio.sleep(_PROBE_EVERY_S)
 
     def _succeeded(self) -> None:

@@ -14,6 +14,10 @@ MAX_PASSAGES = 512
 MAX_MODEL_NAME = 128  # characters, as in NVIDIA's published schema
 # A body can have a fault in each of 512 passages; the message names this many and counts the rest, the detail lists all.
 _FAULTS_IN_MESSAGE = 5
+# An object with more fields than this is no mistake: it is refused before each of millions of them becomes a fault of its own.
+_MAX_FIELDS = 32
+# Characters of a field's name that are told back.
+_TOLD_NAME = 64
 
 
 class _Strict(BaseModel):
@@ -109,6 +113,8 @@ def parse_ranking(body: bytes, *, hosted: bool) -> RankingRequest:
     except orjson.JSONDecodeError as error:
         reason = str(error).partition(": line")[0]
         raise InvalidRequestError(f"the body is no valid JSON at line {error.lineno}, column {error.colno}: {reason}") from None
+    if not hosted:  # where unknown fields are ignored they make no faults
+        _refuse_crowds(content)
     faults = _images(content)
     model = HostedRankingRequest if hosted else RankingRequest
     try:
@@ -123,11 +129,21 @@ def parse_ranking(body: bytes, *, hosted: bool) -> RankingRequest:
     return asked
 
 
+def _passages(content: Any) -> list[Any]:
+    passages = content.get("passages") if isinstance(content, dict) else None
+    return passages if isinstance(passages, list) else []
+
+
+def _refuse_crowds(content: Any) -> None:
+    query = content.get("query") if isinstance(content, dict) else None
+    for entry in (content, query, *_passages(content)):
+        if isinstance(entry, dict) and len(entry) > _MAX_FIELDS:
+            raise InvalidRequestError(f"an object with {len(entry)} fields, expected at most {len(RankingRequest.model_fields)}")
+
+
 def _images(content: Any) -> list[_Fault]:
     """Text models only, so far: an image must not be dropped silently, not even where other unknown fields are."""
-    passages = content.get("passages") if isinstance(content, dict) else None
-    entries = passages if isinstance(passages, list) else []
-    with_image = [index for index, entry in enumerate(entries) if isinstance(entry, dict) and entry.get("image")]
+    with_image = [index for index, entry in enumerate(_passages(content)) if isinstance(entry, dict) and entry.get("image")]
     advice = "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2, which is not served here"
     return [_Fault(f"passages[{index}].image", advice) for index in with_image]
 
@@ -142,7 +158,7 @@ def _invalid(faults: Sequence[_Fault]) -> InvalidRequestError:
 def _fault(entry: Any, content: Any) -> _Fault:
     """pydantic's finding in words that say what to do. Only types, limits and field names are told, never a value."""
     location, kind, context = entry["loc"], entry["type"], entry.get("ctx", {})
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{_told_name(part)}" for part in location).lstrip(".")
     if kind == "extra_forbidden":  # in the words of NIM 2.x, which clients look for
         owners: dict[int, type[BaseModel]] = {1: RankingRequest, 2: Query}
         fields = owners.get(len(location), Passage).model_fields
@@ -158,6 +174,10 @@ def _fault(entry: Any, content: Any) -> _Fault:
         "model_type": "expected a JSON object",
     }
     return _Fault(path, words.get(kind) or entry["msg"].replace("Input should be", "expected"))
+
+
+def _told_name(name: str) -> str:
+    return name if len(name) <= _TOLD_NAME else f"{name[:_TOLD_NAME]}..."
 
 
 def ranking_body(rankings: Sequence[Ranking], tokens: int) -> dict[str, Any]:

@@ -101,4 +101,5 @@ def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:
 def _refuse_rows(faulty: NDArray[np.bool_], fault: str) -> None:
     rows = np.flatnonzero(faulty.any(axis=1)).tolist()
     if rows:
-        raise InvalidRequestError(f"row {rows[0]} and {len(rows) - 1} others: {fault}" if rows[1:] else f"row {rows[0]}: {fault}")
+        more = f", and so in {len(rows) - 1} more" if rows[1:] else ""
+        raise InvalidRequestError(f"row {rows[0]}: {fault}{more}")

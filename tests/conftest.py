@@ -74,17 +74,18 @@ def start_server(folder: Path, **environment: str) -> Server:
 
 
 def wait_until_ready(server: Server, limit_s: float = START_LIMIT_S) -> None:
-    """Return once /v1/health/ready says 200; fail with the server's output where it never does."""
+    """Return once the server says that it is ready, and is; fail with its output where it never does."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             pytest.fail(f"the server exited with {server.process.returncode}:\n{server.output()}")
         try:
             with urllib.request.urlopen(f"{server.http}/v1/health/ready", timeout=5) as answer:
-                if answer.status == 200:
+                if answer.status == 200 and "Ready after" in server.output():
                     return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+            pass
+        time.sleep(0.05)
     pytest.fail(f"the server was not ready after {limit_s} s:\n{server.output()}")
 
 

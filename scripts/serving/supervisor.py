@@ -67,8 +67,8 @@ class Supervised:
         while True:
             began = time.monotonic()
             reason = await self._until_broken()
-            failures = 0 if time.monotonic() - began > _STABLE_S else failures + 1
-            pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
+            failures = 1 if time.monotonic() - began > _STABLE_S else failures + 1
+            pause = _BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1]
             LOG.warning("%s %s; starting it again in %.1f s", self.name, reason, pause)
             await asyncio.sleep(pause)
             try:
@@ -114,7 +114,7 @@ async def until_broken(scorer: Scorer, executions: Callable[[], Awaitable[int]])
                 last_executions, last_success = count, time.monotonic()
             if time.monotonic() - last_success > _HUNG_S:
                 return f"has run no inference for {_HUNG_S:.0f} s"
-        except RerankerError as error:
+        except Exception as error:  # noqa: BLE001 (whatever a probe dies of, the watch must go on)
             refusals += 1
             if refusals >= _BROKEN_PROBES:
                 return f"refuses inference ({error})"

@@ -49,6 +49,7 @@ async def assert_one_batch_of_four(client: InferenceServerClient, before: Counte
         if sum(size * count for size, count in sizes.items()) >= 2 * BUSY_ROWS + 4 * ROWS:
             break
         await asyncio.sleep(0.02)
+
     assert any(4 * ROWS <= size <= 32 for size in sizes), f"batch sizes were {dict(sizes)}"
 
 
@@ -66,7 +67,7 @@ async def test_four_concurrent_http_requests_run_as_one_batch(server: Server, cl
     async with aiohttp.ClientSession(server.http) as session:
 
         async def ask(words: int) -> None:
-            body = {"query": {"text": "how long?"}, "passages": [{"text": "word " * words}] * 5}
+            body = {"query": {"text": "how long?"}, "passages": [{"text": "word " * words}] * ROWS}
             async with session.post("/v1/ranking", json=body) as answer:
                 assert answer.status == 200
 

@@ -164,3 +164,13 @@ async def test_traffic_that_succeeds_is_asked_no_further(monkeypatch: pytest.Mon
     async with watching(readiness):
         await asyncio.sleep(0.02)
     assert model.probes == 0
+
+
+async def test_a_probe_that_dies_of_something_unforeseen_does_not_end_the_watch() -> None:
+    model = Model(TypeError("unforeseen"))  # type: ignore[arg-type]
+    readiness = Readiness(model)
+    async with watching(readiness):
+        await more_probes(model)
+        assert readiness.reason == "the probe failed: TypeError"
+        model.fault = None
+        await until(lambda: readiness.ready)

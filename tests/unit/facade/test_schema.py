@@ -250,3 +250,27 @@ def test_the_envelope_is_what_its_model_describes() -> None:
 def test_every_field_is_described_for_the_documentation() -> None:
     properties = RankingRequest.model_json_schema()["properties"]
     assert all("description" in properties[name] for name in ("model", "passages", "truncate"))
+
+
+def test_a_crowd_of_fields_is_refused_in_one_line() -> None:
+    crowd = {f"k{number}": 0 for number in range(40)}
+    for content in (request(**crowd), request(query={"text": "a", **crowd}), request(passages=[{"text": "a", **crowd}])):
+        error = refusal(body(content))
+        assert error.message.startswith("an object with ")
+        assert error.detail == {}
+
+
+def test_the_hosted_routes_ignore_a_crowd_of_fields_too() -> None:
+    crowd = {f"k{number}": 0 for number in range(40)}
+    assert refusal_of(body(request(passages=[{"text": "a", **crowd}], **crowd)), hosted=True) is None
+
+
+def test_a_long_field_name_is_told_in_part() -> None:
+    error = refusal(body(request(**{"x" * 1000: 1})))
+    assert len(error.message) < 200
+    assert error.message.startswith("x" * 64 + "...: unknown field")
+
+
+def test_an_image_does_not_hide_the_other_faults() -> None:
+    error = refusal(body(request(query={"text": ""}, passages=[{"image": "x"}, {"text": 1}])))
+    assert set(faults(error)) == {"query.text", "passages[0].image", "passages[1].text"}
