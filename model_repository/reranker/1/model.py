@@ -23,7 +23,7 @@ class TritonPythonModel:
     """What Triton's Python backend drives: one instance per device, one execute() at a time."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the bundle of this version and warm the engine up. An exception here is Triton's reason why the model is not ready."""
+        """Load the bundle of this version. An exception here is Triton's reason why the model is not ready."""
         bundle = read_bundle(Path(args["model_repository"]) / args["model_version"])
         bundle.verify(WEIGHTS)
         settings = Settings.from_environment()
