@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 # What was tested together; `make lock` renews it. Torch comes first: other builds of it would pull in gigabytes of CUDA.
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on --constraint requirements.lock
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
 
 help: ## Show all targets.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,5 +66,5 @@ $(VENV)/.dev: $(VENV)/.serve
 $(VENV)-clients/.done: tests/clients/requirements.lock | $(VENV)/bin/python
 	@echo "Installing the real client libraries (some 600 MB, a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)-clients
-	@$(VENV)-clients/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar on --requirement tests/clients/requirements.lock
+	@$(VENV)-clients/bin/python -m pip install --disable-pip-version-check --requirement tests/clients/requirements.lock
 	@touch $@

@@ -33,6 +33,7 @@ from scripts.serving.tritonserver import triton_command
 LOG = logging.getLogger("serve")
 _STOP_MARGIN_S = 5.0  # beyond the facade's own drain limit, before it is killed
 _TRITON_GRACE_S = 10.0
+_TELL_EVERY_S = 5.0
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Triton's Python backend keeps its files)
 
 _CURL = """curl -s http://{host}:{port}/v1/ranking -H 'Content-Type: application/json' -d '{{
@@ -79,16 +80,17 @@ async def _run(stop: asyncio.Event, triton: Supervised, facade: Supervised, anno
     tasks: list[asyncio.Task[Any]] = [stopping]
     try:
         for server in (triton, facade):
-            LOG.info("starting %s ...", server.name)
             launch = asyncio.create_task(server.launch())
-            await asyncio.wait({launch, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await _tell_while(launch, stopping, server.name)
             if stop.is_set():
                 tasks.append(launch)
                 return
             launch.result()
         announce()
         tasks += [asyncio.create_task(server.keep()) for server in (triton, facade)]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # a supervisor that died of a fault of its own must not look like a clean stop
     finally:
         for task in tasks:
             task.cancel()
@@ -97,6 +99,14 @@ async def _run(stop: asyncio.Event, triton: Supervised, facade: Supervised, anno
         await facade.stop()
         await triton.stop()
         LOG.info("stopped")
+
+
+async def _tell_while(launch: asyncio.Task[None], stopping: asyncio.Task[Any], name: str) -> None:
+    """Wait for a launch or the order to stop, and say every few seconds that it is still going on."""
+    LOG.info("starting %s ...", name)
+    began = time.monotonic()
+    while not (await asyncio.wait({launch, stopping}, timeout=_TELL_EVERY_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+        LOG.info("still starting %s, %.0f s so far", name, time.monotonic() - began)
 
 
 @contextmanager

@@ -55,6 +55,17 @@ def request(query: str, passages: Sequence[str], **further: object) -> dict[str,
     return {"query": {"text": query}, "passages": [{"text": passage} for passage in passages], **further}
 
 
+# A body that is answered.
+GOOD = request("which rock floats", ["pumice", "basalt"])
+QUERY = "how do volcanoes form"
+PASSAGES = [
+    "Bread rises because yeast gives off carbon dioxide.",
+    "Volcanoes form where molten rock from the mantle breaks through the crust.",
+    "The committee will meet again on Thursday.",
+    "Große Vulkane entstehen über heißen Flecken 🌋 im Erdmantel.",
+]
+
+
 async def call(client: Client, method: str, path: str | URL, **arguments: Any) -> Answer:
     async with client.request(method, path, **arguments) as response:
         return Answer(response.status, response.headers, await response.read())

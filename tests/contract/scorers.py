@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from facade.errors import DeadlineExceededError
 from facade.pairs import TokenPairs
 from facade.triton import Scores
+from tests.contract.calls import GOOD, Answer, Client, post
 
 
 class Fixed:
@@ -42,6 +44,21 @@ class Held(Fixed):
         return await super().score(pairs, timeout_s)
 
 
+class Waking(Fixed):
+    """Its probe takes until `awake` is set, as a Triton's that still loads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.awake = asyncio.Event()
+
+    async def probe(self, timeout_s: float) -> str:
+        try:
+            await asyncio.wait_for(self.awake.wait(), timeout_s)
+        except TimeoutError:
+            raise DeadlineExceededError("still loading") from None
+        return "waking"
+
+
 class Failing(Fixed):
     """Raises what `error` makes while `broken`, out of its probe, too, where `probe_fails`."""
 
@@ -60,3 +77,10 @@ class Failing(Fixed):
         if self.broken and self._probe_fails:
             raise self._error()
         return "failing"
+
+
+async def held(client: Client, scorer: Held, body: object = GOOD) -> asyncio.Task[Answer]:
+    """A request that has reached the scorer and stays there."""
+    task = asyncio.create_task(post(client, body))
+    await asyncio.wait_for(scorer.started.acquire(), 20)
+    return task

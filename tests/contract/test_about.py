@@ -1,6 +1,6 @@
 """python -m pytest tests/contract/test_about.py
 
-What the server says of itself: models, health, metadata, version, licence, manifest, metrics.
+What the server says of itself: models, metadata, version, licence, manifest; and of settings that it can't be started with.
 """
 
 import asyncio
@@ -15,38 +15,12 @@ import pytest
 
 from facade.app import create_app
 from facade.bundle import MANIFEST, Bundle
-from facade.errors import BundleError, DeadlineExceededError, NotReadyError, ScoringError
-from facade.service import SERVICE
+from facade.errors import BundleError
 from facade.settings import Settings
-from tests.conftest import ROOT, free_ports
-from tests.contract.calls import READY, Client, eventually, get, post, ranked, refused, request, scrape
+from tests.conftest import ROOT
+from tests.contract.calls import get
 from tests.contract.conftest import StartApp
-from tests.contract.scorers import Failing, Fixed
-
-GOOD = request("which rock floats", ["pumice", "basalt", "granite"])
-
-
-class Waking(Fixed):
-    """Its probe takes until `awake` is set, as a Triton's that still loads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.awake = asyncio.Event()
-
-    async def probe(self, timeout_s: float) -> str:
-        try:
-            await asyncio.wait_for(self.awake.wait(), timeout_s)
-        except TimeoutError:
-            raise DeadlineExceededError("still loading") from None
-        return "waking"
-
-
-async def until_ready(client: Client) -> None:
-    async def ready() -> bool:
-        return (await get(client, READY)).status == 200
-
-    await eventually(ready, "ready")
-
+from tests.contract.scorers import Fixed
 
 # models
 
@@ -98,83 +72,6 @@ async def test_llama_index_finds_the_configured_model(app: StartApp) -> None:
     data = (await get(client, "/models")).body["data"]
     assert isinstance(data, list)
     assert "nvidia/llama-nemotron-rerank-1b-v2" in [entry["id"] for entry in data]
-
-
-# health
-
-
-async def test_live_says_so(client: aiohttp.ClientSession) -> None:
-    body = (await get(client, "/v1/health/live")).body
-    assert body == {"object": "health.response", "message": "Service is live.", "status": "live"}
-
-
-async def test_ready_says_so(client: aiohttp.ClientSession) -> None:
-    answer = await get(client, READY)
-    assert answer.status == 200
-    assert answer.body == {"object": "health.response", "message": "Service is ready.", "status": "ready"}
-
-
-async def test_not_ready_before_the_first_inference_has_succeeded(app: StartApp) -> None:
-    scorer = Waking()
-    client = await app(scorer)
-    refused(await get(client, READY), 503)
-    assert (await get(client, "/v1/health/live")).status == 200
-    scorer.awake.set()
-    await until_ready(client)
-
-
-async def test_an_answered_ranking_proves_readiness(app: StartApp) -> None:
-    client = await app(Waking())
-    refused(await get(client, READY), 503)
-    ranked(await post(client, GOOD))
-    assert (await get(client, READY)).status == 200
-
-
-async def test_not_ready_at_once_when_triton_goes_away_and_ready_when_it_is_back(app: StartApp) -> None:
-    scorer = Failing(lambda: NotReadyError("away"), probe_fails=True)
-    scorer.broken = False
-    client = await app(scorer)
-    await until_ready(client)
-    scorer.broken = True
-    refused(await post(client, GOOD), 503)
-    refused(await get(client, READY), 503)
-    scorer.broken = False
-    await until_ready(client)
-
-
-async def test_the_probe_alone_notices_that_triton_went_away(app: StartApp) -> None:
-    scorer = Failing(lambda: NotReadyError("away"), probe_fails=True)
-    scorer.broken = False
-    client = await app(scorer)
-    await until_ready(client)
-    scorer.broken = True
-
-    async def unready() -> bool:
-        return (await get(client, READY)).status == 503
-
-    await eventually(unready, "not ready")
-
-
-async def test_one_request_that_fails_does_not_make_the_server_unready(app: StartApp) -> None:
-    client = await app(Failing(lambda: ScoringError("this one")))
-    await until_ready(client)
-    refused(await post(client, GOOD), 500)
-    assert (await get(client, READY)).status == 200
-
-
-async def test_not_ready_while_draining_and_still_live(app: StartApp) -> None:
-    client = await app(Fixed())
-    await until_ready(client)
-    client.app[SERVICE].readiness.draining = True  # type: ignore[union-attr]
-    assert "shutting down" in refused(await get(client, READY), 503)["message"]
-    assert (await get(client, "/v1/health/live")).status == 200
-    ranked(await post(client, GOOD))
-
-
-async def test_not_ready_where_no_triton_listens(app: StartApp) -> None:
-    (port,) = free_ports(1)
-    client = await app(RERANKER_TRITON_URL=f"127.0.0.1:{port}")
-    refused(await get(client, READY), 503)
 
 
 # metadata, version, licence, manifest
@@ -248,75 +145,3 @@ async def test_the_process_says_why_it_does_not_start() -> None:
     assert process.returncode == 2
     assert b"NIM_MAX_SEQ_LEN=513" in output
     assert b"Traceback" not in output
-
-
-# metrics
-
-
-async def test_metrics_are_prometheus_text(client: aiohttp.ClientSession) -> None:
-    answer = await get(client, "/v1/metrics")
-    assert answer.status == 200
-    assert answer.headers["Content-Type"].startswith("text/plain; version=")
-    assert (await scrape(client)).samples
-
-
-async def test_metrics_count_a_ranking(client: aiohttp.ClientSession) -> None:
-    before = await scrape(client)
-    answer = await post(client, request("which rock floats", ["pumice", "basalt " * 600, "granite"], truncate="END"))
-    tokens = answer.body["usage"]["total_tokens"]
-    after = await scrape(client)
-
-    def grown(name: str, **labels: str) -> float:
-        return after.value(name, **labels) - before.value(name, **labels)
-
-    assert grown("reranker_requests_total", route="ranking", status="200") == 1
-    assert grown("reranker_request_seconds_count", route="ranking") == 1
-    assert grown("reranker_request_passages_count") == 1
-    assert grown("reranker_request_passages_sum") == 3
-    assert grown("reranker_pairs_total") == 3
-    assert grown("reranker_tokens_total") == tokens
-    assert grown("reranker_truncated_pairs_total") == 1
-    for stage in ("decode", "tokenise", "queue", "infer", "rank"):
-        assert grown("reranker_stage_seconds_count", stage=stage) == 1
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "reason"),
-    [
-        ({"top_k": 1}, 400, "InvalidRequest"),
-        ({"model": "x"}, 404, "UnknownModel"),
-        ({"passages": [{"text": "a " * 600}]}, 422, "InputTooLong"),
-    ],
-    ids=["400", "404", "422"],
-)
-async def test_metrics_count_a_refusal_by_status_and_reason(
-    client: aiohttp.ClientSession, change: dict[str, object], status: int, reason: str
-) -> None:
-    before = await scrape(client)
-    refused(await post(client, {**GOOD, **change}), status)
-    after = await scrape(client)
-    for name, labels in (
-        ("reranker_requests_total", {"route": "ranking", "status": str(status)}),
-        ("reranker_rejects_total", {"reason": reason}),
-    ):
-        assert after.value(name, **labels) - before.value(name, **labels) == 1
-    assert after.value("reranker_pairs_total") == before.value("reranker_pairs_total")
-
-
-async def test_metrics_have_no_series_per_path_that_a_caller_makes_up(client: aiohttp.ClientSession) -> None:
-    await get(client, "/made-up-path-1")
-    await post(client, GOOD, "/v1/retrieval/made-up-model/reranking")
-    assert "made-up" not in (await get(client, "/v1/metrics")).text
-
-
-async def test_metrics_tell_the_model_the_engine_and_that_it_is_ready(client: aiohttp.ClientSession, bundle: Bundle) -> None:
-    now = await scrape(client)
-    engine = (await get(client, "/v1/metadata")).body["engine"]
-    assert now.value("reranker_info", model=bundle.model_id, version=bundle.version, digest=bundle.digest) == 1
-    assert now.value("reranker_engine_info", engine=engine) == 1
-    assert now.value("reranker_ready") == 1
-
-
-async def test_metrics_tell_that_the_server_is_not_ready(app: StartApp) -> None:
-    client = await app(Waking())
-    assert (await scrape(client)).value("reranker_ready") == 0

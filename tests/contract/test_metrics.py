@@ -1,0 +1,81 @@
+"""python -m pytest tests/contract/test_metrics.py
+
+What /v1/metrics counts and tells.
+"""
+
+import aiohttp
+import pytest
+
+from facade.bundle import Bundle
+from tests.contract.calls import GOOD, get, post, refused, request, scrape
+from tests.contract.conftest import StartApp
+from tests.contract.scorers import Waking
+
+
+async def test_metrics_are_prometheus_text(client: aiohttp.ClientSession) -> None:
+    answer = await get(client, "/v1/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert (await scrape(client)).samples
+
+
+async def test_metrics_count_a_ranking(client: aiohttp.ClientSession) -> None:
+    before = await scrape(client)
+    answer = await post(client, request("which rock floats", ["pumice", "basalt " * 600, "granite"], truncate="END"))
+    tokens = answer.body["usage"]["total_tokens"]
+    after = await scrape(client)
+
+    def grown(name: str, **labels: str) -> float:
+        return after.value(name, **labels) - before.value(name, **labels)
+
+    assert grown("reranker_requests_total", route="ranking", status="200") == 1
+    assert grown("reranker_request_seconds_count", route="ranking") == 1
+    assert grown("reranker_request_passages_count") == 1
+    assert grown("reranker_request_passages_sum") == 3
+    assert grown("reranker_pairs_total") == 3
+    assert grown("reranker_tokens_total") == tokens
+    assert grown("reranker_truncated_pairs_total") == 1
+    for stage in ("decode", "tokenise", "queue", "infer", "rank"):
+        assert grown("reranker_stage_seconds_count", stage=stage) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason"),
+    [
+        ({"top_k": 1}, 400, "InvalidRequest"),
+        ({"model": "x"}, 404, "UnknownModel"),
+        ({"passages": [{"text": "a " * 600}]}, 422, "InputTooLong"),
+    ],
+    ids=["400", "404", "422"],
+)
+async def test_metrics_count_a_refusal_by_status_and_reason(
+    client: aiohttp.ClientSession, change: dict[str, object], status: int, reason: str
+) -> None:
+    before = await scrape(client)
+    refused(await post(client, {**GOOD, **change}), status)
+    after = await scrape(client)
+    for name, labels in (
+        ("reranker_requests_total", {"route": "ranking", "status": str(status)}),
+        ("reranker_rejects_total", {"reason": reason}),
+    ):
+        assert after.value(name, **labels) - before.value(name, **labels) == 1
+    assert after.value("reranker_pairs_total") == before.value("reranker_pairs_total")
+
+
+async def test_metrics_have_no_series_per_path_that_a_caller_makes_up(client: aiohttp.ClientSession) -> None:
+    await get(client, "/made-up-path-1")
+    await post(client, GOOD, "/v1/retrieval/made-up-model/reranking")
+    assert "made-up" not in (await get(client, "/v1/metrics")).text
+
+
+async def test_metrics_tell_the_model_the_engine_and_that_it_is_ready(client: aiohttp.ClientSession, bundle: Bundle) -> None:
+    now = await scrape(client)
+    engine = (await get(client, "/v1/metadata")).body["engine"]
+    assert now.value("reranker_info", model=bundle.model_id, version=bundle.version, digest=bundle.digest) == 1
+    assert now.value("reranker_engine_info", engine=engine) == 1
+    assert now.value("reranker_ready") == 1
+
+
+async def test_metrics_tell_that_the_server_is_not_ready(app: StartApp) -> None:
+    client = await app(Waking())
+    assert (await scrape(client)).value("reranker_ready") == 0

@@ -1,0 +1,47 @@
+"""Bodies of a ranking request, what refuses them, and marked text by which a leak into a refusal is found."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+
+from facade.errors import InvalidRequestError
+from facade.schema import parse_ranking
+
+BOTH = pytest.mark.parametrize("hosted", [False, True])
+
+# Planted wherever a caller's text may stand; found in a message, it has leaked. Short, since a leak may be cut.
+TEXT_MARKER, NUMBER_MARKER = "kestrel", 90210
+
+
+def body(content: object) -> bytes:
+    return orjson.dumps(content)
+
+
+def request(**changes: object) -> dict[str, Any]:
+    return {"query": {"text": "which way?"}, "passages": [{"text": "left"}, {"text": "right"}], **changes}
+
+
+def refusal_of(content: bytes, *, hosted: bool) -> InvalidRequestError | None:
+    """None where the body is taken."""
+    try:
+        parse_ranking(content, hosted=hosted)
+    except InvalidRequestError as error:
+        return error
+    return None
+
+
+def refusal(content: bytes, *, hosted: bool = False) -> InvalidRequestError:
+    error = refusal_of(content, hosted=hosted)
+    assert error, "the body was taken"
+    return error
+
+
+def faults(error: InvalidRequestError) -> dict[str, str]:
+    return {fault["path"]: fault["message"] for fault in error.detail["errors"]}
+
+
+def quotes_nothing(error: InvalidRequestError) -> bool:
+    told = error.message + json.dumps(error.detail)
+    return TEXT_MARKER not in told and str(NUMBER_MARKER) not in told

@@ -1,0 +1,110 @@
+"""A real gRPC server on loopback that speaks Triton's protocol and answers as a test says, and a client of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
+from tritonclient.utils import serialize_byte_tensor
+
+from facade.bundle import Bundle
+from facade.pairs import TokenPairs
+from facade.triton import TritonScorer
+
+# Any deadline that no test is about; generous, since the machine may be busy.
+AMPLE_S = 30.0
+INFER_US = 1500
+PAIRS = TokenPairs(tuple([101, 7, 102, *range(1, length), 102] for length in (9, 2, 30, 5, 2, 17)), 3, ())
+# What the server makes a logit of: the sum of a row's ids and, to tell the segments, a thousand times the sum of their ids.
+LOGITS = [float(sum(row) + 1000 * (len(row) - PAIRS.query_length)) for row in PAIRS.rows]
+
+Behaviour = Callable[[ModelInferRequest, grpc.aio.ServicerContext], Awaitable[None]]
+
+
+@dataclass
+class Server:
+    """What it was asked, and what it does before each answer; the last behaviour stays."""
+
+    target: str = ""
+    behaviours: list[Behaviour] = field(default_factory=list)
+    requests: list[ModelInferRequest] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def infer(self, request: ModelInferRequest, context: grpc.aio.ServicerContext) -> ModelInferResponse:
+        self.requests.append(request)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            if self.behaviours:
+                behaviour = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
+                await behaviour(request, context)
+            return answer(request)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        finally:
+            self.in_flight -= 1
+
+
+def arrays(request: ModelInferRequest) -> dict[str, NDArray[np.int64]]:
+    given = zip(request.inputs, request.raw_input_contents, strict=True)
+    return {tensor.name: np.frombuffer(content, np.int64).reshape(tensor.shape) for tensor, content in given}
+
+
+def answer(request: ModelInferRequest) -> ModelInferResponse:
+    inputs = arrays(request)
+    mask = inputs["attention_mask"]
+    rows = len(mask)
+    logits = ((inputs["input_ids"] + 1000 * inputs["token_type_ids"]) * mask).sum(axis=1)
+    contents = {
+        "logit": ("FP32", logits.astype(np.float32).tobytes()),
+        "infer_us": ("INT64", np.full(rows, INFER_US, np.int64).tobytes()),
+        "engine": ("BYTES", serialize_byte_tensor(np.full(rows, b"engine fp32", np.object_)).item()),
+    }
+    response = ModelInferResponse(model_name=request.model_name)
+    for asked in request.outputs:
+        kind, content = contents[asked.name]
+        response.outputs.add(name=asked.name, datatype=kind, shape=[rows, 1])
+        response.raw_output_contents.append(content)
+    return response
+
+
+def says(status: grpc.StatusCode, text: str = "") -> Behaviour:
+    async def behave(request: ModelInferRequest, context: grpc.aio.ServicerContext) -> None:
+        await context.abort(status, text)
+
+    return behave
+
+
+async def works(request: ModelInferRequest, context: grpc.aio.ServicerContext) -> None:
+    """Answer."""
+
+
+async def hangs(request: ModelInferRequest, context: grpc.aio.ServicerContext) -> None:
+    await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Server]:
+    state = Server()
+    handler = grpc.unary_unary_rpc_method_handler(state.infer, ModelInferRequest.FromString, ModelInferResponse.SerializeToString)
+    listening = grpc.aio.server()
+    listening.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("inference.GRPCInferenceService", {"ModelInfer": handler}),))
+    state.target = f"127.0.0.1:{listening.add_insecure_port('127.0.0.1:0')}"
+    await listening.start()
+    try:
+        yield state
+    finally:
+        await listening.stop(None)
+
+
+@asynccontextmanager
+async def client(target: str, bundle: Bundle, chunk_tokens: int = 64, in_flight: int = 2) -> AsyncIterator[TritonScorer]:
+    async with TritonScorer(target, bundle, chunk_tokens, in_flight) as scorer:
+        yield scorer
