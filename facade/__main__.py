@@ -8,16 +8,11 @@ from aiohttp import web
 
 from facade.app import create_app
 from facade.errors import RerankerError
-from facade.service import SERVICE
 from facade.settings import Settings, unknown_names
 
 LOG = logging.getLogger("facade")
 # Longer than the idle timeouts of common proxies (60 s), so that it is the proxy that closes an idle connection.
 KEEPALIVE_S = 75.0
-
-
-async def _turn_unready(app: web.Application) -> None:
-    app[SERVICE].readiness.draining = True
 
 
 def main() -> int:
@@ -31,7 +26,6 @@ def main() -> int:
     except RerankerError as error:
         print(f"facade: {error}", file=sys.stderr)
         return 2
-    app.on_shutdown.append(_turn_unready)
     host, port = settings.address
     uvloop.install()
     web.run_app(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
@@ -56,6 +56,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     if scorer is None:
         app.cleanup_ctx.append(_channel(triton))
     app.cleanup_ctx.append(_background)
+    app.on_shutdown.append(_turn_unready)
     return app
 
 
@@ -76,7 +77,7 @@ def _spellings(path: str) -> str:
     return r"/{prefix:/*(?:v1/+)?}" + first + joined
 
 
-def _channel(triton: TritonScorer):  # type: ignore[no-untyped-def]
+def _channel(triton: TritonScorer) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(_: web.Application) -> AsyncIterator[None]:
         async with triton:
             yield
@@ -84,8 +85,13 @@ def _channel(triton: TritonScorer):  # type: ignore[no-untyped-def]
     return context
 
 
+async def _turn_unready(app: web.Application) -> None:
+    """Comes before running requests are waited for."""
+    app[SERVICE].readiness.draining = True
+
+
 async def _background(app: web.Application) -> AsyncIterator[None]:
-    """Readiness is watched from start to end; it is off before running requests are waited for."""
+    """Readiness is watched, and tokenizer threads are there, from start to end."""
     service = app[SERVICE]
     watch = asyncio.create_task(service.readiness.watch())
     yield

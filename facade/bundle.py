@@ -21,7 +21,6 @@ FORMAT = 1
 MANIFEST = "reranker.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.onnx"
-_HASH_BLOCK_BYTES = 1 << 20
 # Entries that are only passed on when somebody asks; a bundle that lacks one fails at start, not then.
 _TOLD = ("files", "licence", "modalities", "parity", "precision")
 
@@ -69,11 +68,7 @@ class Bundle:
             path = self.folder / name
             if not path.is_file():
                 raise BundleError(f"{path} is missing: restore it from the repository or run `make export-model`")
-            digest = hashlib.sha256()
-            with path.open("rb") as file:
-                while block := file.read(_HASH_BLOCK_BYTES):
-                    digest.update(block)
-            if digest.hexdigest() != self.manifest["files"].get(name):
+            if file_digest(path) != self.manifest["files"].get(name):
                 raise BundleError(f"{path} is not the file that {MANIFEST} describes: restore it or run `make export-model`")
 
 
@@ -122,6 +117,12 @@ def read_bundle(folder: Path) -> Bundle:
         )
     except (KeyError, TypeError) as error:
         raise BundleError(f"{path} lacks an entry ({error!r}): run `make export-model` of this release") from None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256, in hexadecimal, of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:

@@ -75,6 +75,9 @@ class DeadlineExceededError(RerankerError):
     status = 504
     kind = "deadline_exceeded_error"
 
+    def __init__(self, message: str = "the request's time was up; send fewer passages or raise NIM_SERVER_REQUEST_TIMEOUT_S") -> None:
+        super().__init__(message)
+
 
 class ScoringError(RerankerError):
     """The engine failed on this request, or a logit is no finite number."""

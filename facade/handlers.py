@@ -80,7 +80,7 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
                 with stages.time("rank"):
                     answer = ranking_body(rank(scores.logits.tolist()), tokens)
     except TimeoutError:
-        raise DeadlineExceededError("the request's time was up; send fewer passages or raise NIM_SERVER_REQUEST_TIMEOUT_S") from None
+        raise DeadlineExceededError from None
     _observe(service.metrics, stages, pairs, tokens)
     return json_response(answer, headers=_headers(stages, pairs))
 

@@ -113,7 +113,7 @@ class TritonScorer:
     async def _infer(self, chunk: Chunk, timeout_s: float, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         """The named outputs, [rows, 1] each."""
         if timeout_s <= 0:
-            raise DeadlineExceededError("the request's time was up; send fewer passages or raise NIM_SERVER_REQUEST_TIMEOUT_S")
+            raise DeadlineExceededError
         inputs = []
         for name, array in chunk.inputs.items():
             tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
@@ -146,7 +146,7 @@ def _meaning(error: InferenceServerException) -> RerankerError:
     status = str(error.status()).removeprefix("StatusCode.")
     text = str(error.message())
     if status == grpc.StatusCode.DEADLINE_EXCEEDED.name:
-        return DeadlineExceededError("the request's time was up; send fewer passages or raise NIM_SERVER_REQUEST_TIMEOUT_S")
+        return DeadlineExceededError()
     LOG.debug("Triton answered %s: %s", status, text)
     if "maximum queue size" in text:
         return OverloadedError("Triton's queue is full; retry after a second")

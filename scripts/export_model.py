@@ -18,10 +18,11 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
+from facade.bundle import MANIFEST, TOKENIZER, WEIGHTS, file_digest
 from scripts.export import bert, half_weights, parity
-from scripts.export.manifest import Licence, Manifest, Parity, file_digest
+from scripts.export.manifest import Licence, Manifest, Parity
 
-FILES = ("model.onnx", "tokenizer.json", "reranker.json")  # reranker.json last: it vouches for the other two
+FILES = (WEIGHTS, TOKENIZER, MANIFEST)  # the manifest last: it vouches for the other two
 UNSTATED = Licence("unstated", "The checkpoint states no licence; ask its author before you use it.")
 
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ExportError, ValueError, OSError) as error:
         print(f"export_model: {error}", file=sys.stderr)
         return 1
-    size = (options.out / "model.onnx").stat().st_size / 1e6
+    size = (options.out / WEIGHTS).stat().st_size / 1e6
     difference = manifest.parity.max_abs_difference
     print(f"{options.out}: {manifest.model_id} {manifest.version}, {size:.1f} MB, logits within {difference:.1e}")
     return 0
@@ -51,14 +52,14 @@ def export(folder: Path, out: Path, name: str, version: str, licence: Licence) -
     # Beside the target, so that a rename moves each file whole.
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
         work = Path(temporary)
-        bert.write_graph(checkpoint, work / "model.onnx")
-        graph = onnx.load(str(work / "model.onnx"))
+        bert.write_graph(checkpoint, work / WEIGHTS)
+        graph = onnx.load(str(work / WEIGHTS))
         half_weights.halve(graph)
         onnx.checker.check_model(graph)
-        onnx.save(graph, str(work / "model.onnx"))
-        checkpoint.tokenizer.backend_tokenizer.save(str(work / "tokenizer.json"))
+        onnx.save(graph, str(work / WEIGHTS))
+        checkpoint.tokenizer.backend_tokenizer.save(str(work / TOKENIZER))
         manifest = _manifest(checkpoint, work, name, version, licence)
-        (work / "reranker.json").write_text(manifest.to_json(), encoding="utf-8")
+        (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         for file in FILES:
             (work / file).replace(out / file)
     return manifest
@@ -91,7 +92,7 @@ def _manifest(checkpoint: bert.BertCheckpoint, work: Path, name: str, version: s
         precision="fp16 weights, fp32 compute",
         licence=licence,
         created=dt.datetime.now(dt.UTC).date().isoformat(),
-        parity=_parity(checkpoint, work / "model.onnx"),
+        parity=_parity(checkpoint, work / WEIGHTS),
         files={file: file_digest(work / file) for file in FILES[:2]},
     )
 

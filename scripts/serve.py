@@ -59,14 +59,14 @@ async def serve(settings: Settings) -> None:
         async with scorer, InferenceServerClient(settings.triton_target) as statistics:
             triton = Supervised(
                 "triton",
-                start=lambda: Child.start("triton", command.arguments, command.environment),
+                start=lambda: Child.start(command.arguments, command.environment),
                 ready=lambda: wait_until_scoring(scorer),
                 watch=lambda: until_broken(scorer, _executions(statistics)),
                 grace_s=_TRITON_GRACE_S,
             )
             facade = Supervised(
                 "facade",
-                start=lambda: Child.start("facade", [sys.executable, "-m", "facade"], os.environ),
+                start=lambda: Child.start([sys.executable, "-m", "facade"], os.environ),
                 ready=lambda: _until_http_ready(settings),
                 watch=None,
                 grace_s=settings.drain_s + _STOP_MARGIN_S,

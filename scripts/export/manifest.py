@@ -5,10 +5,8 @@ Knows the format, not how a model is loaded or exported.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from facade.bundle import FORMAT, PairEncoding, manifest_digest
 
@@ -53,9 +51,3 @@ class Manifest:
         """The text of reranker.json, the digest included."""
         content = {"format": FORMAT, **asdict(self)}
         return json.dumps({**content, "digest": manifest_digest(content)}, indent=2, ensure_ascii=False) + "\n"
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256, in hex, of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

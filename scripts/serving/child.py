@@ -14,19 +14,18 @@ from contextlib import suppress
 class Child:
     """A running program. A terminal's Ctrl-C does not reach it, since it is in a session of its own: the supervisor decides."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
-        self.name = name
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     @classmethod
-    async def start(cls, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> "Child":
+    async def start(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> "Child":
         """Start the program; its output is the supervisor's own."""
         # Even where the supervisor is killed outright, its children get SIGTERM (util-linux; without it they would stay).
         leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         process = await asyncio.create_subprocess_exec(
             *leash, *arguments, env=dict(environment), start_new_session=True, stdin=asyncio.subprocess.DEVNULL
         )
-        return cls(name, process)
+        return cls(process)
 
     @property
     def pid(self) -> int:

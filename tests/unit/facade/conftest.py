@@ -8,6 +8,6 @@ from tests.unit.facade.inference_server import Server, serving
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
+async def triton() -> AsyncIterator[Server]:
     async with serving() as state:
         yield state

@@ -16,17 +16,17 @@ from facade.pairs import TokenPairs
 from tests.unit.facade.inference_server import AMPLE_S, INFER_US, LOGITS, PAIRS, Server, arrays, client
 
 
-async def test_logits_come_back_in_the_passages_order_from_many_chunks(server: Server, bundle: Bundle) -> None:
-    async with client(server.target, bundle, chunk_tokens=20) as scorer:
+async def test_logits_come_back_in_the_passages_order_from_many_chunks(triton: Server, bundle: Bundle) -> None:
+    async with client(triton.target, bundle, chunk_tokens=20) as scorer:
         scores = await scorer.score(PAIRS, AMPLE_S)
     assert scores.logits.tolist() == LOGITS
-    assert len(server.requests) > 3
+    assert len(triton.requests) > 3
 
 
-async def test_a_call_names_the_model_the_outputs_and_the_callers_bundle(server: Server, bundle: Bundle) -> None:
-    async with client(server.target, bundle, chunk_tokens=1 << 20) as scorer:
+async def test_a_call_names_the_model_the_outputs_and_the_callers_bundle(triton: Server, bundle: Bundle) -> None:
+    async with client(triton.target, bundle, chunk_tokens=1 << 20) as scorer:
         await scorer.score(PAIRS, AMPLE_S)
-    (request,) = server.requests
+    (request,) = triton.requests
     assert request.model_name == "reranker"
     assert request.parameters["bundle_digest"].string_param == bundle.digest
     assert {(tensor.name, tensor.datatype) for tensor in request.inputs} == {
@@ -37,34 +37,34 @@ async def test_a_call_names_the_model_the_outputs_and_the_callers_bundle(server:
     assert {output.name for output in request.outputs} == {"logit", "infer_us"}
 
 
-async def test_no_chunk_is_over_its_budget_and_no_more_calls_are_under_way_than_allowed(server: Server, bundle: Bundle) -> None:
+async def test_no_chunk_is_over_its_budget_and_no_more_calls_are_under_way_than_allowed(triton: Server, bundle: Bundle) -> None:
     everybody_came = asyncio.Event()
 
     async def waits_for_company(request: ModelInferRequest, context: grpc.aio.ServicerContext) -> None:
-        if server.in_flight == 3:
+        if triton.in_flight == 3:
             everybody_came.set()
         await everybody_came.wait()
 
-    server.behaviours = [waits_for_company]
+    triton.behaviours = [waits_for_company]
     pairs = TokenPairs(PAIRS.rows * 4, PAIRS.query_length, ())
-    async with client(server.target, bundle, chunk_tokens=40, in_flight=3) as scorer:
+    async with client(triton.target, bundle, chunk_tokens=40, in_flight=3) as scorer:
         assert (await scorer.score(pairs, AMPLE_S)).logits.tolist() == LOGITS * 4
-    assert server.most_in_flight == 3
-    assert all(array.size <= 40 for request in server.requests for array in arrays(request).values())
+    assert triton.most_in_flight == 3
+    assert all(array.size <= 40 for request in triton.requests for array in arrays(request).values())
 
 
-async def test_a_probe_is_one_tiny_inference_that_names_the_engine(server: Server, bundle: Bundle) -> None:
-    async with client(server.target, bundle) as scorer:
+async def test_a_probe_is_one_tiny_inference_that_names_the_engine(triton: Server, bundle: Bundle) -> None:
+    async with client(triton.target, bundle) as scorer:
         assert await scorer.probe(AMPLE_S) == "engine fp32"
-    (request,) = server.requests
+    (request,) = triton.requests
     assert {array.size for array in arrays(request).values()} == {1}
     assert request.parameters["bundle_digest"].string_param == bundle.digest
 
 
-async def test_the_engines_time_is_between_one_batch_and_all_of_them(server: Server, bundle: Bundle) -> None:
-    async with client(server.target, bundle, chunk_tokens=20) as scorer:
+async def test_the_engines_time_is_between_one_batch_and_all_of_them(triton: Server, bundle: Bundle) -> None:
+    async with client(triton.target, bundle, chunk_tokens=20) as scorer:
         scores = await scorer.score(PAIRS, AMPLE_S)
-    batches = len(server.requests)
+    batches = len(triton.requests)
     assert batches > 1
     assert INFER_US / 1e6 * 0.999 <= scores.infer_s <= INFER_US / 1e6 * batches * 1.001
 

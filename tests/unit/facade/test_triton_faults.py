@@ -34,10 +34,10 @@ from tests.unit.facade.inference_server import AMPLE_S, LOGITS, PAIRS, Server, c
     ],
 )
 async def test_each_status_becomes_an_error_of_our_own_without_the_servers_text(
-    server: Server, bundle: Bundle, status: grpc.StatusCode, text: str, expected: type[RerankerError]
+    triton: Server, bundle: Bundle, status: grpc.StatusCode, text: str, expected: type[RerankerError]
 ) -> None:
-    server.behaviours = [says(status, text)]
-    async with client(server.target, bundle) as scorer:
+    triton.behaviours = [says(status, text)]
+    async with client(triton.target, bundle) as scorer:
         for call in (scorer.score(PAIRS, AMPLE_S), scorer.probe(AMPLE_S)):
             with pytest.raises(RerankerError) as failed:
                 await call
@@ -45,29 +45,29 @@ async def test_each_status_becomes_an_error_of_our_own_without_the_servers_text(
             assert "kestrel" not in failed.value.message + json.dumps(failed.value.detail)
 
 
-async def test_another_bundle_is_told_as_such(server: Server, bundle: Bundle) -> None:
-    server.behaviours = [says(grpc.StatusCode.UNIMPLEMENTED, "this server has bundle x")]
-    async with client(server.target, bundle) as scorer:
+async def test_another_bundle_is_told_as_such(triton: Server, bundle: Bundle) -> None:
+    triton.behaviours = [says(grpc.StatusCode.UNIMPLEMENTED, "this server has bundle x")]
+    async with client(triton.target, bundle) as scorer:
         with pytest.raises(NotReadyError, match="another model bundle"):
             await scorer.probe(AMPLE_S)
 
 
 @pytest.mark.parametrize("status", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND])
-async def test_a_server_that_stops_or_starts_is_asked_again(server: Server, bundle: Bundle, status: grpc.StatusCode) -> None:
-    server.behaviours = [says(status), says(status), works]
-    async with client(server.target, bundle, chunk_tokens=1 << 20) as scorer:
+async def test_a_server_that_stops_or_starts_is_asked_again(triton: Server, bundle: Bundle, status: grpc.StatusCode) -> None:
+    triton.behaviours = [says(status), says(status), works]
+    async with client(triton.target, bundle, chunk_tokens=1 << 20) as scorer:
         assert (await scorer.score(PAIRS, AMPLE_S)).logits.tolist() == LOGITS
-    assert len(server.requests) == 3
+    assert len(triton.requests) == 3
 
 
-async def test_several_servers_share_the_calls_and_stand_in_for_one_that_is_away(server: Server, bundle: Bundle) -> None:
-    async with serving() as other, client(f"ipv4:{server.target},{other.target}", bundle) as scorer:
-        await asyncio.wait_for(until_both_were_asked(scorer, server, other), AMPLE_S)
-        server.behaviours = [says(grpc.StatusCode.UNAVAILABLE)]
-        seen = len(server.requests)
+async def test_several_servers_share_the_calls_and_stand_in_for_one_that_is_away(triton: Server, bundle: Bundle) -> None:
+    async with serving() as other, client(f"ipv4:{triton.target},{other.target}", bundle) as scorer:
+        await asyncio.wait_for(until_both_were_asked(scorer, triton, other), AMPLE_S)
+        triton.behaviours = [says(grpc.StatusCode.UNAVAILABLE)]
+        seen = len(triton.requests)
         for _ in range(6):
             assert await scorer.probe(AMPLE_S) == "engine fp32"
-        assert len(server.requests) > seen
+        assert len(triton.requests) > seen
 
 
 async def until_both_were_asked(scorer: TritonScorer, *servers: Server) -> None:
@@ -76,54 +76,54 @@ async def until_both_were_asked(scorer: TritonScorer, *servers: Server) -> None:
 
 
 @pytest.mark.parametrize("status", [grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED])
-async def test_a_fault_that_would_only_come_again_is_not_asked_for_again(server: Server, bundle: Bundle, status: grpc.StatusCode) -> None:
-    server.behaviours = [says(status)]
-    async with client(server.target, bundle, chunk_tokens=1 << 20) as scorer:
+async def test_a_fault_that_would_only_come_again_is_not_asked_for_again(triton: Server, bundle: Bundle, status: grpc.StatusCode) -> None:
+    triton.behaviours = [says(status)]
+    async with client(triton.target, bundle, chunk_tokens=1 << 20) as scorer:
         with pytest.raises(RerankerError):
             await scorer.score(PAIRS, AMPLE_S)
-    assert len(server.requests) == 1
+    assert len(triton.requests) == 1
 
 
-async def test_one_failed_chunk_fails_the_request_and_stops_the_others(server: Server, bundle: Bundle) -> None:
-    server.behaviours = [hangs, says(grpc.StatusCode.INTERNAL), works]
-    async with client(server.target, bundle, chunk_tokens=20) as scorer:
+async def test_one_failed_chunk_fails_the_request_and_stops_the_others(triton: Server, bundle: Bundle) -> None:
+    triton.behaviours = [hangs, says(grpc.StatusCode.INTERNAL), works]
+    async with client(triton.target, bundle, chunk_tokens=20) as scorer:
         with pytest.raises(ScoringError):
             await scorer.score(PAIRS, AMPLE_S)
-        await asyncio.wait_for(server.cancelled.wait(), AMPLE_S)
-    assert len(server.requests) == 2
+        await asyncio.wait_for(triton.cancelled.wait(), AMPLE_S)
+    assert len(triton.requests) == 2
 
 
-async def test_a_server_that_never_answers_runs_into_the_requests_own_deadline(server: Server, bundle: Bundle) -> None:
-    server.behaviours = [hangs]
-    async with client(server.target, bundle) as scorer:
+async def test_a_server_that_never_answers_runs_into_the_requests_own_deadline(triton: Server, bundle: Bundle) -> None:
+    triton.behaviours = [hangs]
+    async with client(triton.target, bundle) as scorer:
         with pytest.raises(DeadlineExceededError, match="time was up"):
             await scorer.score(PAIRS, 0.2)
-        await asyncio.wait_for(server.cancelled.wait(), AMPLE_S)
+        await asyncio.wait_for(triton.cancelled.wait(), AMPLE_S)
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, -1.0])
-async def test_a_request_whose_time_is_up_makes_no_call(server: Server, bundle: Bundle, timeout_s: float) -> None:
-    async with client(server.target, bundle) as scorer:
+async def test_a_request_whose_time_is_up_makes_no_call(triton: Server, bundle: Bundle, timeout_s: float) -> None:
+    async with client(triton.target, bundle) as scorer:
         with pytest.raises(DeadlineExceededError):
             await scorer.score(PAIRS, timeout_s)
-    assert server.requests == []
+    assert triton.requests == []
 
 
-async def test_a_caller_that_leaves_is_known_to_the_server(server: Server, bundle: Bundle) -> None:
+async def test_a_caller_that_leaves_is_known_to_the_server(triton: Server, bundle: Bundle) -> None:
     came = asyncio.Event()
 
     async def stays(request: ModelInferRequest, context: grpc.aio.ServicerContext) -> None:
         came.set()
         await hangs(request, context)
 
-    server.behaviours = [stays]
-    async with client(server.target, bundle) as scorer:
+    triton.behaviours = [stays]
+    async with client(triton.target, bundle) as scorer:
         task = asyncio.create_task(scorer.score(PAIRS, AMPLE_S))
         await asyncio.wait_for(came.wait(), AMPLE_S)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.wait_for(server.cancelled.wait(), AMPLE_S)
+        await asyncio.wait_for(triton.cancelled.wait(), AMPLE_S)
 
 
 async def test_a_server_that_is_not_there_is_not_ready(bundle: Bundle) -> None:
@@ -132,8 +132,13 @@ async def test_a_server_that_is_not_there_is_not_ready(bundle: Bundle) -> None:
             await scorer.probe(AMPLE_S)
 
 
-async def test_waiting_for_a_model_goes_on_over_every_fault_until_it_scores(server: Server, bundle: Bundle) -> None:
-    server.behaviours = [says(grpc.StatusCode.INTERNAL), says(grpc.StatusCode.UNIMPLEMENTED), says(grpc.StatusCode.INTERNAL), works]
-    async with client(server.target, bundle) as scorer:
+async def test_waiting_for_a_model_goes_on_over_every_fault_until_it_scores(triton: Server, bundle: Bundle) -> None:
+    triton.behaviours = [
+        says(grpc.StatusCode.INTERNAL),
+        says(grpc.StatusCode.UNIMPLEMENTED),
+        says(grpc.StatusCode.INTERNAL),
+        works,
+    ]
+    async with client(triton.target, bundle) as scorer:
         assert await asyncio.wait_for(wait_until_scoring(scorer, poll_s=0.001), AMPLE_S) == "engine fp32"
-    assert len(server.requests) == 4
+    assert len(triton.requests) == 4

@@ -13,9 +13,9 @@ pytest.importorskip("onnxruntime")
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
 
-from facade.bundle import manifest_digest  # noqa: E402
+from facade.bundle import file_digest, manifest_digest  # noqa: E402
 from scripts import export_model  # noqa: E402
-from scripts.export import bert, half_weights, manifest, parity  # noqa: E402
+from scripts.export import bert, half_weights, parity  # noqa: E402
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
 
@@ -65,7 +65,7 @@ def test_bundle_is_three_files_and_nothing_left_beside(bundle: Path) -> None:
 def test_manifest_seals_itself_and_its_files(bundle: Path) -> None:
     content = json.loads((bundle / "reranker.json").read_text())
     assert content["digest"] == manifest_digest(content)
-    assert content["files"] == {name: manifest.file_digest(bundle / name) for name in ("model.onnx", "tokenizer.json")}
+    assert content["files"] == {name: file_digest(bundle / name) for name in ("model.onnx", "tokenizer.json")}
     assert content["pair_encoding"] == {"before_query": [2], "between": [3], "after_passage": [3], "segment_ids": True}
     assert (content["model_id"], content["max_seq_len"], content["pad_id"]) == ("tests/tiny", 64, 0)
     assert content["parity"]["pairs"] >= 64

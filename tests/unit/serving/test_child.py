@@ -29,7 +29,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     children: list[Child] = []
 
     async def run(script: str) -> Child:
-        children.append(await Child.start("test", [SH, "-c", script], environment(HERE=tmp_path)))
+        children.append(await Child.start([SH, "-c", script], environment(HERE=tmp_path)))
         return children[-1]
 
     yield run
@@ -118,7 +118,7 @@ async def test_a_child_ends_with_a_supervisor_that_is_killed_outright(tmp_path: 
         "import asyncio, os, sys\n"
         "from scripts.serving.child import Child\n"
         "async def main():\n"
-        "    child = await Child.start('test', ['/bin/sh', '-c', 'echo $$ > \"$1\"; exec sleep 1000', 'sh', sys.argv[1]], os.environ)\n"
+        "    child = await Child.start(['/bin/sh', '-c', 'echo $$ > \"$1\"; exec sleep 1000', 'sh', sys.argv[1]], os.environ)\n"
         "    await child.wait()\n"
         "asyncio.run(main())\n"
     )

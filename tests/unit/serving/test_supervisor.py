@@ -35,7 +35,7 @@ class Program:
     async def start(self) -> Child:
         """The last script stays."""
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-        child = await Child.start("program", ["/bin/sh", "-c", script], environment(HERE=self.here))
+        child = await Child.start(["/bin/sh", "-c", script], environment(HERE=self.here))
         self.starts.append(time.monotonic())
         self.children.append(child)
         return child
