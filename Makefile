@@ -29,10 +29,11 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can.
 export-model: $(VENV)/.dev ## Make a bundle: MODEL=<checkpoint folder> [NAME=org/name] [OUT=folder].
 	$(BIN)/python -m scripts.export_model --model "$(MODEL)" --name "$(or $(NAME),triton-reranker/$(notdir $(MODEL)))" --out "$(or $(OUT),model_repository/reranker/1)"
 
-train-model: $(VENV)/.dev ## Train the default model's checkpoint (needs the data sets of ../shared/data).
-	$(BIN)/python -m scripts.train_model $(ARGS)
+train-model: $(VENV)/.dev ## Train and calibrate the default model's checkpoint: [OUT=folder] [ARGS=--resume] (needs the data sets).
+	$(BIN)/python -m scripts.train_model --out "$(or $(OUT),.work/checkpoint)" $(ARGS)
+	$(BIN)/python -m scripts.calibrate_model --checkpoint "$(or $(OUT),.work/checkpoint)" --plot docs/reliability.png
 
-eval-model: $(VENV)/.dev ## Measure the bundle's ranking quality (needs the data sets of ../shared/data).
+eval-model: $(VENV)/.dev ## Measure the bundle's ranking quality: [ARGS=…] (needs the data sets).
 	$(BIN)/python -m scripts.evaluate $(ARGS)
 
 lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.

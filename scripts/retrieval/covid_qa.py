@@ -6,14 +6,13 @@ Knows SQuAD's full file format with answer offsets; does not know who ranks the 
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_right
 from pathlib import Path
 
 from scripts.retrieval.corpus import Corpus, Question
+from scripts.retrieval.sentences import SENTENCE_END
 
 WINDOW_WORDS = 120
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
 
 
 def load(path: Path) -> Corpus:

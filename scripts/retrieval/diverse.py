@@ -1,62 +1,122 @@
-"""Reads the unlabelled texts (textbooks, Python proposals, PowerShell's pages) as a corpus with queries made from them.
+"""Reads the unlabelled texts (textbooks, Python proposals, PowerShell's pages) as corpora with queries made from them.
 
-A query is a title, a section, a sentence taken out of its paragraph, or a textbook's review question, which has no
-paragraph of its own. Who is relevant beyond a query's own paragraph is not known here: that takes a teacher.
+Neighbouring paragraphs of a section are joined to passages of many lengths. A query is a title, a section, a sentence taken
+out of its passage, keywords, or a textbook's review question. What is held out for choosing between recipes is decided here.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
-from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from scripts.retrieval.corpus import Corpus, Question, data_file
+from scripts.retrieval.query_forms import as_keywords
+from scripts.retrieval.sentences import sentences
 
 FILES = ("openstax.jsonl", "peps.jsonl", "powershell.jsonl")
-SHORTEST_PASSAGE = 12  # words; below it a paragraph is a caption or a list entry
+HELD_OUT_BOOKS = frozenset({"american-government"})
+HELD_OUT_PEPS = 10  # every tenth proposal, by its number
+SHORTEST_PASSAGE = 8  # words; below it a paragraph is a caption or a list entry
+PASSAGE_WORDS = (0, 40, 100, 100, 100, 250)  # a passage grows until it has so many, drawn anew for each
 QUERY_WORDS = range(6, 41)  # a sentence of such a length makes a query
-SENTENCE_SHARE = 0.45  # of the paragraphs that can spare a sentence
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+SENTENCE_SHARE = 0.6  # of the queries are made from the passage, the others from its headings
+KEYWORD_SHARE = 0.35  # of those are cut down to keywords
+KEYWORDS = 8  # at most
+WORKBOOK = "question"  # the `kind` of a textbook's review question
 
 
-def load(folder: Path | None, passages_per_file: int, seed: int) -> Corpus:
-    """A sample of whole titles from each file, so that a passage's nearest neighbours are sampled with it."""
+@dataclass(frozen=True)
+class Section:
+    """The passages under one heading."""
+
+    title: str
+    heading: str
+    passages: list[str]
+
+
+def records(name: str, folder: Path | None, *, held_out: bool) -> list[dict[str, Any]]:
+    """The paragraphs of a file that are kept for training or, with `held_out`, away from it."""
+    with data_file(name, folder).open(encoding="utf-8") as lines:
+        every = [json.loads(line) for line in lines]
+    return [record for record in every if _held_out(record) is held_out]
+
+
+def training(encyclopedia: list[str], folder: Path | None, seed: int) -> Corpus:
+    """All training passages, each with one query made from it, and the textbooks' review questions.
+
+    The passages of `encyclopedia` come with sentences as queries.
+    """
     generator = random.Random(seed)  # noqa: S311 - sampling, not secrecy
     corpus = Corpus([], [], [])
+    for text in encyclopedia:
+        _add(corpus, "", make_query(text, "", "", generator))
     for name in FILES:
-        titles: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        with data_file(name, folder).open(encoding="utf-8") as lines:
-            for line in lines:
-                record = json.loads(line)
-                titles[record["title"]].append(record)
-        _add_sample(corpus, titles, len(corpus.passages) + passages_per_file, generator)
+        kept = records(name, folder, held_out=False)
+        for section in sections(kept, generator):
+            for text in section.passages:
+                _add(corpus, section.title, make_query(text, section.title, section.heading, generator))
+        corpus.questions.extend(Question(record["text"], frozenset(), record["title"]) for record in kept if is_question(record))
     return corpus
 
 
-def _add_sample(corpus: Corpus, titles: dict[str, list[dict[str, Any]]], size: int, generator: random.Random) -> None:
-    """Adds the records of titles in random order until `corpus` has `size` passages."""
-    for title in generator.sample(sorted(titles), len(titles)):
-        for record in titles[title]:
-            if record.get("kind") == "question":
-                corpus.questions.append(Question(record["text"], frozenset(), title))
-            elif len(record["text"].split()) >= SHORTEST_PASSAGE:
-                query, passage = _query_and_passage(record, generator)
-                corpus.questions.append(Question(query, frozenset({len(corpus.passages)}), title))
-                corpus.passages.append(passage)
-                corpus.groups.append(title)
-        if len(corpus.passages) >= size:
-            return
+def is_question(record: dict[str, Any]) -> bool:
+    """Whether a record is a textbook's review question, not text."""
+    return bool(record.get("kind") == WORKBOOK)
 
 
-def _query_and_passage(record: dict[str, Any], generator: random.Random) -> tuple[str, str]:
-    sentences = SENTENCE_END.split(record["text"])
-    if len(sentences) >= 3 and generator.random() < SENTENCE_SHARE:
-        chosen = generator.randrange(len(sentences))
-        if len(sentences[chosen].split()) in QUERY_WORDS:
-            return sentences[chosen], " ".join(sentences[:chosen] + sentences[chosen + 1 :])
-    title, section = record["title"], record["section"]
-    query = section if len(section.split()) >= 4 and generator.random() < 0.3 else f"{title} {section}".strip()
-    return (query.lower() if generator.random() < 0.5 else query), record["text"]
+def sections(kept: list[dict[str, Any]], generator: random.Random) -> Iterator[Section]:
+    """The sections of records in file order, their paragraphs joined to passages of many lengths."""
+    texts = [record for record in kept if not is_question(record)]
+    for (title, heading), paragraphs in groupby(texts, key=lambda record: (record["title"], record["section"])):
+        yield Section(title, heading, _join([record["text"] for record in paragraphs], generator))
+
+
+def make_query(passage: str, title: str, heading: str, generator: random.Random) -> tuple[str, str]:
+    """A query made from a passage, and the passage as it is to be found: a sentence that became the query is taken out.
+
+    Without a title or heading (both may be "") the query is always a sentence or its keywords.
+    """
+    parts = sentences(passage)
+    chosen = generator.randrange(len(parts))
+    from_text = not title or generator.random() < SENTENCE_SHARE
+    if from_text and len(parts) > 1 and len(parts[chosen].split()) in QUERY_WORDS:
+        rest = " ".join(parts[:chosen] + parts[chosen + 1 :])
+        if generator.random() < KEYWORD_SHARE:
+            words = as_keywords(parts[chosen]).split()
+            start = generator.randrange(max(len(words) - KEYWORDS, 0) + 1)
+            return " ".join(words[start : start + KEYWORDS]), passage if generator.random() < 0.5 else rest
+        return parts[chosen], rest
+    if len(heading.split()) >= 3 and generator.random() < 0.4:
+        return heading, passage
+    return f"{title} {heading}".strip() or " ".join(parts[0].split()[:12]), passage
+
+
+def _add(corpus: Corpus, group: str, made: tuple[str, str]) -> None:
+    query, passage = made
+    corpus.questions.append(Question(query, frozenset({len(corpus.passages)}), group))
+    corpus.passages.append(passage)
+    corpus.groups.append(group)
+
+
+def _join(paragraphs: list[str], generator: random.Random) -> list[str]:
+    joined: list[str] = []
+    open_until = 0  # words that the last passage may still grow to
+    for paragraph in paragraphs:
+        if joined and len(joined[-1].split()) < open_until:
+            joined[-1] += " " + paragraph
+        else:
+            joined.append(paragraph)
+            open_until = generator.choice(PASSAGE_WORDS)
+    return [passage for passage in joined if len(passage.split()) >= SHORTEST_PASSAGE]
+
+
+def _held_out(record: dict[str, Any]) -> bool:
+    if "pep" in record:
+        return int(record["pep"]) % HELD_OUT_PEPS == 0
+    return record.get("book") in HELD_OUT_BOOKS

@@ -1,4 +1,4 @@
-"""Makes training examples: a query, its candidate passages, and the probability of each being the right one.
+"""Makes training examples: a query, its candidate passages, and what is believed of each of them.
 
 SQuAD's own labels give certainty; for the other texts a teacher does, the base bi-encoder together with BM25. Does not
 know the model that learns from them.
@@ -7,93 +7,117 @@ know the model that learns from them.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.retrieval.base_encoder import BaseEncoder
 from scripts.retrieval.bm25 import BM25, best
 from scripts.retrieval.corpus import Corpus, Question
+from scripts.retrieval.query_forms import as_asked, as_keywords, with_typos, without_mark
 
 CANDIDATES = 6
-NEIGHBOURS = 20  # the first stage hands about so many passages to a reranker
-# The teacher's logit: together they rank 250 of SQuAD's training questions (BM25 top 20) at nDCG@10 0.82,
-# BM25 alone at 0.77 and the cosine alone at 0.77; other weights nearby rank the same.
+NEAR, FAR = 20, 100  # a first stage hands over about FAR passages; the hardest are among the first NEAR
+# The teacher's logit is COSINE_WEIGHT * cosine + MATCH_WEIGHT * (BM25 as a share of its bound) + TEACHER_BIAS.
 COSINE_WEIGHT = 15.0
-BM25_WEIGHT = 6.0  # for BM25 divided by its best score among the candidates
-OWN_SHARE = 0.2  # of the target that a query's own paragraph gets beside the teacher's opinion
+MATCH_WEIGHT = 10.0
+TEACHER_BIAS = -12.0
+TEACHER_SHARE = 0.1  # of a labelled target: some passages that are not labelled answer the question, too
+OWN_SHARE = 0.2  # of a taught target that the query's own passages get beside the teacher's opinion
+QUERIES_AT_ONCE = 256
+FORMS: tuple[tuple[Callable[[str], str], float], ...] = ((as_asked, 0.6), (as_keywords, 0.15), (with_typos, 0.15), (without_mark, 0.1))
 
 
 @dataclass(frozen=True)
 class Example:
-    """One list to rank; `target` sums to 1 over `passages`."""
+    """One list to rank. `passages` are indices; `target` sums to 1 over them, each of `likely` is a probability of its own."""
 
     query: str
-    passages: tuple[str, ...]
+    passages: tuple[int, ...]
     target: tuple[float, ...]
+    likely: tuple[float, ...]
 
 
-def labelled(corpus: Corpus, count: int, seed: int) -> list[Example]:
-    """`count` questions with their own passage, three of BM25's best, one of the same group and random ones."""
+@dataclass(frozen=True)
+class Texts:
+    """A corpus with what finds candidates in it: FP32 unit vectors [passages, 384] and a BM25 index."""
+
+    corpus: Corpus
+    vectors: NDArray[np.float32]
+    index: BM25
+
+
+Encode = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+def labelled(texts: Texts, questions: Sequence[Question], encode: Encode, seed: int) -> list[Example]:
+    """The questions with their own passage, two near ones of BM25 and of the bi-encoder each, and one farther off."""
     generator = random.Random(seed)  # noqa: S311 - sampling, not secrecy
-    index = BM25(corpus.passages)
-    members: dict[str, list[int]] = {}
-    for passage, group in enumerate(corpus.groups):
-        members.setdefault(group, []).append(passage)
     examples = []
-    for question in generator.sample(corpus.questions, count):
+    for question, cosine, matches in _similarities(texts, questions, encode):
         own = min(question.relevant)
-        near = _sample(generator, index.top(question.text, NEIGHBOURS), 3, {own})
-        chosen = [own, *near, *_sample(generator, members[question.group], 1, {own, *near})]
-        chosen = _fill(generator, chosen, len(corpus.passages))
-        examples.append(_example(corpus, question, chosen, np.eye(CANDIDATES)[0]))
+        chosen = _near(generator, [own], cosine, matches, (2, 2, 1))
+        belief = teach(cosine[chosen], matches[chosen], texts.index.bound(question.text))
+        sure = np.eye(len(chosen))[0]
+        examples.append(_example(generator, question, chosen, TEACHER_SHARE * _softmax(belief) + (1 - TEACHER_SHARE) * sure, sure))
     return examples
 
 
-def taught(corpus: Corpus, count: int, seed: int) -> list[Example]:
-    """`count` queries with their own passage if any, neighbours by BM25 and by the bi-encoder, and random ones."""
+def taught(texts: Texts, questions: Sequence[Question], encode: Encode, seed: int) -> list[Example]:
+    """The queries with one of their own passages if any, near ones of both kinds, one farther off and one at random."""
     generator = random.Random(seed)  # noqa: S311 - sampling, not secrecy
-    encoder, index = BaseEncoder(), BM25(corpus.passages)
-    questions = generator.sample(corpus.questions, count)
-    vectors = encoder.encode(corpus.passages, "passages")
-    queries = encoder.encode([question.text for question in questions], "queries")
     examples = []
-    for question, query in zip(questions, queries, strict=True):
-        cosine, matches = vectors @ query, index.scores(question.text)
-        chosen = sorted(question.relevant)
-        chosen += _sample(generator, best(cosine, NEIGHBOURS), 2, set(chosen))
-        chosen += _sample(generator, best(matches, NEIGHBOURS), 2, set(chosen))
-        chosen = _fill(generator, chosen, len(corpus.passages))
-        target = _teach(cosine[chosen], matches[chosen])
-        if question.relevant:
-            target = (1 - OWN_SHARE) * target + OWN_SHARE * np.eye(CANDIDATES)[0]
-        examples.append(_example(corpus, question, chosen, target))
+    for question, cosine, matches in _similarities(texts, questions, encode):
+        own = generator.sample(sorted(question.relevant), min(1, len(question.relevant)))
+        chosen = _near(generator, own, cosine, matches, (2, 1, 1))
+        belief = teach(cosine[chosen], matches[chosen], texts.index.bound(question.text))
+        target = _softmax(belief)
+        if own:
+            target = (1 - OWN_SHARE) * target + OWN_SHARE * np.eye(len(chosen))[0]
+        examples.append(_example(generator, question, chosen, target, 1 / (1 + np.exp(-belief))))
     return examples
 
 
-def _teach(cosine: NDArray[np.float32], matches: NDArray[np.float32]) -> NDArray[np.float64]:
-    logits = COSINE_WEIGHT * cosine.astype(np.float64) + BM25_WEIGHT * matches / max(float(matches.max()), 1e-6)
+def teach(cosine: NDArray[np.float32], matches: NDArray[np.float32], bound: float) -> NDArray[np.float64]:
+    """The teacher's logits from cosine similarities and BM25 scores, which can't exceed `bound`."""
+    share = matches.astype(np.float64) / max(bound, 1e-6)
+    return COSINE_WEIGHT * cosine.astype(np.float64) + MATCH_WEIGHT * share + TEACHER_BIAS
+
+
+def _similarities(
+    texts: Texts, questions: Sequence[Question], encode: Encode
+) -> Iterator[tuple[Question, NDArray[np.float32], NDArray[np.float32]]]:
+    """Each question with its cosine similarity to every passage and every passage's BM25 score."""
+    for start in range(0, len(questions), QUERIES_AT_ONCE):
+        some = questions[start : start + QUERIES_AT_ONCE]
+        cosines = encode([question.text for question in some]) @ texts.vectors.T
+        for question, cosine in zip(some, cosines, strict=True):
+            yield question, cosine, texts.index.scores(question.text)
+
+
+def _near(
+    generator: random.Random, chosen: list[int], cosine: NDArray[np.float32], matches: NDArray[np.float32], counts: tuple[int, int, int]
+) -> list[int]:
+    """`chosen`, then so many of the bi-encoder's and BM25's nearest and of BM25's farther ones, filled up at random."""
+    ranked = best(matches, FAR)
+    for pool, count in zip((best(cosine, NEAR), ranked[:NEAR], ranked[NEAR:]), counts, strict=True):
+        free = [passage for passage in pool if passage not in chosen]
+        chosen = chosen + generator.sample(free, min(count, len(free)))
+    while len(chosen) < CANDIDATES:
+        passage = generator.randrange(len(cosine))
+        if passage not in chosen:
+            chosen = [*chosen, passage]
+    return chosen
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     weights = np.exp(logits - logits.max())
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def _sample(generator: random.Random, passages: list[int], count: int, taken: set[int]) -> list[int]:
-    free = [passage for passage in passages if passage not in taken]
-    return generator.sample(free, min(count, len(free)))
-
-
-def _fill(generator: random.Random, chosen: list[int], size: int) -> list[int]:
-    """`chosen` with random passages up to the number of candidates."""
-    filled = list(dict.fromkeys(chosen))
-    while len(filled) < CANDIDATES:
-        passage = generator.randrange(size)
-        if passage not in filled:
-            filled.append(passage)
-    return filled
-
-
-def _example(corpus: Corpus, question: Question, chosen: list[int], target: Iterable[float]) -> Example:
-    passages = tuple(corpus.passages[passage] for passage in chosen)
-    return Example(question.text, passages, tuple(round(float(share), 5) for share in target))
+def _example(
+    generator: random.Random, question: Question, chosen: list[int], target: NDArray[np.float64], likely: NDArray[np.float64]
+) -> Example:
+    (form,) = generator.choices([form for form, _ in FORMS], [share for _, share in FORMS])
+    return Example(form(question.text), tuple(chosen), tuple(np.round(target, 5).tolist()), tuple(np.round(likely, 5).tolist()))

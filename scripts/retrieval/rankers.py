@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+from zlib import crc32
 
 import numpy as np
 import onnxruntime
+import torch
 from numpy.typing import NDArray
 
 from facade.bundle import WEIGHTS, read_bundle
 from facade.pairs import PairTokenizer
 from facade.tensors import chunks
+from scripts.bert.forward import logits
+from scripts.bert.rebuilt import rebuild
 from scripts.retrieval.base_encoder import BaseEncoder
 
 TOKENS_PER_FORWARD = 4096
@@ -29,26 +33,46 @@ class Ranker(Protocol):
 
 
 class BundleRanker:
-    """A model bundle in this process: the project's own tokenisation, onnxruntime on the CPU."""
+    """A model bundle in this process, tokenised by the project's own code.
 
-    def __init__(self, folder: Path) -> None:
+    In "fp32" onnxruntime runs the bundle's graph, the arithmetic that is served by default. In "bf16" torch runs the same weights in
+    bfloat16, three times as fast on processors that have it.
+    """
+
+    def __init__(self, folder: Path, precision: str) -> None:
         self._bundle = read_bundle(folder)
         self._bundle.verify(WEIGHTS)
+        self.model_id = self._bundle.model_id
         self._tokenizer = PairTokenizer(self._bundle, self._bundle.max_seq_len)
-        self._session = onnxruntime.InferenceSession(str(folder / WEIGHTS), providers=["CPUExecutionProvider"])
-
-    @property
-    def model_id(self) -> str:
-        """The bundle's model id."""
-        return self._bundle.model_id
+        self._run = _graph(folder) if precision == "fp32" else _half(folder)
 
     def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
         """Raw logits; a pair that is too long loses the passage's end."""
         pairs = self._tokenizer.encode(query, passages, truncate=True)
-        logits = np.empty(len(passages), dtype=np.float32)
+        found = np.empty(len(passages), dtype=np.float32)
         for chunk in chunks(pairs, self._bundle, TOKENS_PER_FORWARD):
-            logits[chunk.indexes] = self._session.run(["logits"], chunk.inputs)[0]
-        return logits
+            found[chunk.indexes] = self._run(chunk.inputs)
+        return found
+
+
+def _graph(folder: Path) -> Any:
+    session = onnxruntime.InferenceSession(str(folder / WEIGHTS), providers=["CPUExecutionProvider"])
+    return lambda inputs: session.run(["logits"], inputs)[0]
+
+
+def _half(folder: Path) -> Any:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model: Any = rebuild(folder)
+    model.to(device)
+
+    def run(inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        tensors = [torch.from_numpy(inputs[name]).to(device) for name in names]
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+            scores: NDArray[np.float32] = logits(model, *tensors).float().cpu().numpy()
+        return scores
+
+    return run
 
 
 class CosineRanker:
@@ -65,3 +89,11 @@ class CosineRanker:
         self._known.update(zip(unknown, vectors[1:], strict=True))
         similarities: NDArray[np.float32] = np.stack([self._known[passage] for passage in passages]) @ vectors[0]
         return similarities
+
+
+class RandomRanker:
+    """The negative control: an order that has nothing to do with the texts. What it reaches, the measures give away for free."""
+
+    def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """Noise, the same for the same query."""
+        return np.random.default_rng(crc32(query.encode())).random(len(passages), dtype=np.float32)

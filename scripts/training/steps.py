@@ -1,38 +1,90 @@
-"""The examples of every step of a run, made once and kept in a file. Knows the data sets, not the model."""
+"""The examples of every step of a run, made once and kept in a file. Knows the data sets, not the model that learns."""
 
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scripts.retrieval import diverse, squad
-from scripts.retrieval.corpus import data_file
-from scripts.retrieval.examples import Example, labelled, taught
+from scripts.retrieval.base_encoder import BaseEncoder
+from scripts.retrieval.bm25 import BM25
+from scripts.retrieval.corpus import Corpus, Question, data_file
+from scripts.retrieval.examples import Example, Texts, labelled, taught
 from scripts.training.recipe import Recipe
 
 
-def steps(recipe: Recipe, cache: Path, data: Path | None) -> list[list[Example]]:
-    """A list of examples for each step; read from `cache` if it was written for this recipe, else made and written.
+@dataclass(frozen=True)
+class Steps:
+    """`steps` holds a list of examples for each step, whose passages are places in `passages`."""
 
-    Making them embeds the sampled passages with the base model: minutes on a CPU.
+    passages: list[str]
+    steps: list[list[Example]]
+
+
+def load(recipe: Recipe, folder: Path, data: Path | None) -> Steps:
+    """The steps of a recipe: read from `folder` if they were written for it, else made and written.
+
+    Making them embeds all passages with the base model: a quarter of an hour on two cores. The vectors are kept, too.
     """
+    corpora = _corpora(recipe, data)
+    passages = [passage for corpus in corpora for passage in corpus.passages]
+    cache = folder / "examples.json"
+    key = {"recipe": recipe.to_json(), "passages": _digest(passages)}
     if cache.is_file():
         stored = json.loads(cache.read_text(encoding="utf-8"))
-        if stored["recipe"] == recipe.to_json():
-            return [[Example(*fields) for fields in step] for step in stored["steps"]]
-    made = _make(recipe, data)
-    rows = [[(example.query, example.passages, example.target) for example in step] for step in made]
-    cache.write_text(json.dumps({"recipe": recipe.to_json(), "steps": rows}), encoding="utf-8")
-    return made
+        if key.items() <= stored.items():
+            return Steps(passages, [[Example(*fields) for fields in step] for step in stored["steps"]])
+    made = _make(recipe, corpora, folder)
+    rows = [[(example.query, example.passages, example.target, example.likely) for example in step] for step in made]
+    cache.write_text(json.dumps({**key, "steps": rows}), encoding="utf-8")
+    return Steps(passages, made)
 
 
-def _make(recipe: Recipe, data: Path | None) -> list[list[Example]]:
-    questions = squad.load(data_file("squad11_train.json", data))
-    sure = labelled(questions, recipe.steps * recipe.labelled_per_step, recipe.seed)
-    corpus = diverse.load(data, recipe.diverse_passages_per_file, recipe.seed)
-    soft = taught(corpus, recipe.steps * recipe.taught_per_step, recipe.seed)
-    return [
-        sure[step * recipe.labelled_per_step : (step + 1) * recipe.labelled_per_step]
-        + soft[step * recipe.taught_per_step : (step + 1) * recipe.taught_per_step]
-        for step in range(recipe.steps)
-    ]
+def _corpora(recipe: Recipe, data: Path | None) -> tuple[Corpus, Corpus, Corpus]:
+    """Whole SQuAD paragraphs, windows of them, and everything a teacher looks at."""
+    train = data_file("squad11_train.json", data)
+    paragraphs = squad.training(train)
+    return paragraphs, squad.training_windows(train), diverse.training(paragraphs.passages[::3], data, recipe.seed)
+
+
+def _make(recipe: Recipe, corpora: tuple[Corpus, Corpus, Corpus], folder: Path) -> list[list[Example]]:
+    encoder = BaseEncoder()
+    generator = random.Random(recipe.seed)  # noqa: S311 - sampling, not secrecy
+    per_step = (recipe.paragraphs_per_step, recipe.windows_per_step, recipe.taught_per_step)
+    steps: list[list[Example]] = [[] for _ in range(recipe.steps)]
+    offset = 0
+    for corpus, make, count in zip(corpora, (labelled, labelled, taught), per_step, strict=True):
+        texts = Texts(corpus, _vectors(encoder, corpus.passages, folder), BM25(corpus.passages))
+        drawn = _draw(generator, corpus.questions, count * recipe.steps)
+        for place, example in enumerate(make(texts, drawn, encoder.encode, recipe.seed)):
+            moved = tuple(passage + offset for passage in example.passages)
+            steps[place // count].append(Example(example.query, moved, example.target, example.likely))
+        offset += len(corpus.passages)
+    return steps
+
+
+def _draw(generator: random.Random, questions: Sequence[Question], count: int) -> list[Question]:
+    """`count` questions in random order, none twice before all were drawn once."""
+    drawn: list[Question] = []
+    while len(drawn) < count:
+        drawn.extend(generator.sample(questions, min(len(questions), count - len(drawn))))
+    return drawn
+
+
+def _vectors(encoder: BaseEncoder, passages: Sequence[str], folder: Path) -> NDArray[np.float32]:
+    path = folder / f"vectors-{_digest(passages)}.npy"
+    if not path.is_file():
+        np.save(path, encoder.encode(passages, f"embedding {len(passages):,} passages").astype(np.float16))
+    vectors: NDArray[np.float32] = np.load(path).astype(np.float32)
+    return vectors
+
+
+def _digest(passages: Sequence[str]) -> str:
+    return sha256(chr(0).join(passages).encode()).hexdigest()[:12]

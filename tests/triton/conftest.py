@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from facade.bundle import TOKENIZER, Bundle
-from scripts.rebuild_checkpoint import rebuild
+from scripts.bert.rebuilt import rebuild
 
 PAIRS = Path(__file__).parent.parent / "data" / "squad_pairs.json"
 

@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("tqdm")
 
 from scripts.retrieval import examples  # noqa: E402
+from scripts.retrieval.bm25 import BM25  # noqa: E402
 from scripts.retrieval.corpus import Corpus, Question  # noqa: E402
 from scripts.training.recipe import Recipe  # noqa: E402
 from scripts.training.state import Run  # noqa: E402
@@ -33,34 +34,49 @@ class LetterEncoder:
         return (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.fixture
-def taught(monkeypatch: pytest.MonkeyPatch) -> list[examples.Example]:
-    monkeypatch.setattr(examples, "BaseEncoder", LetterEncoder)
-    return examples.taught(CORPUS, 21, seed=3)
+ENCODE = LetterEncoder().encode
+TEXTS = examples.Texts(CORPUS, ENCODE(PASSAGES), BM25(PASSAGES))
 
 
-def test_labelled_example_is_certain_of_its_own_passage() -> None:
-    for example in examples.labelled(Corpus(CORPUS.passages, CORPUS.groups, CORPUS.questions[:20]), 10, seed=1):
-        assert example.target == (1, 0, 0, 0, 0, 0)
-        assert example.passages[0].split(" about")[0] == example.query.rstrip("?")
+def taught() -> list[examples.Example]:
+    return examples.taught(TEXTS, CORPUS.questions, ENCODE, seed=3)
+
+
+def test_labelled_example_believes_in_its_own_passage() -> None:
+    made = examples.labelled(TEXTS, CORPUS.questions[:20], ENCODE, seed=1)
+    for example, question in zip(made, CORPUS.questions, strict=False):
+        assert {example.passages[0]} == question.relevant
+        assert example.target[0] >= 1 - examples.TEACHER_SHARE
+        assert sum(example.target) == pytest.approx(1, abs=1e-4)
+        assert example.likely == (1, 0, 0, 0, 0, 0)
         assert len(set(example.passages)) == examples.CANDIDATES
 
 
-def test_taught_targets_are_probabilities(taught: list[examples.Example]) -> None:
-    for example in taught:
+def test_taught_targets_are_probabilities() -> None:
+    for example in taught():
         assert sum(example.target) == pytest.approx(1, abs=1e-4)
         assert min(example.target) >= 0
+        assert all(0 <= likely <= 1 for likely in example.likely)
         assert len(set(example.passages)) == examples.CANDIDATES
 
 
-def test_own_passage_leads_and_gets_its_share(taught: list[examples.Example]) -> None:
-    own = [example for example in taught if example.query.endswith("?")]
-    assert all(example.passages[0].split(" about")[0] == example.query.rstrip("?") for example in own)
-    assert all(example.target[0] >= examples.OWN_SHARE for example in own)
+def test_own_passage_leads_and_gets_its_share() -> None:
+    own = [(example, question) for example, question in zip(taught(), CORPUS.questions, strict=True) if question.relevant]
+    assert len(own) == 20
+    assert all({example.passages[0]} == question.relevant for example, question in own)
+    assert all(example.target[0] >= examples.OWN_SHARE for example, _ in own)
 
 
-def test_equal_seeds_make_equal_examples(taught: list[examples.Example]) -> None:
-    assert taught == examples.taught(CORPUS, 21, seed=3)
+def test_the_teacher_rises_with_both_of_its_sources() -> None:
+    cosine, matches = np.array([0.1, 0.5, 0.1], dtype=np.float32), np.array([1.0, 1.0, 3.0], dtype=np.float32)
+    low, by_cosine, by_match = examples.teach(cosine, matches, bound=4.0)
+    assert by_cosine - low == pytest.approx(0.4 * examples.COSINE_WEIGHT)
+    assert by_match - low == pytest.approx(0.5 * examples.MATCH_WEIGHT)
+    assert examples.teach(cosine, 0 * matches, bound=0.0)[0] == pytest.approx(0.1 * examples.COSINE_WEIGHT + examples.TEACHER_BIAS)
+
+
+def test_equal_seeds_make_equal_examples() -> None:
+    assert taught() == taught()
 
 
 def test_learning_rate_rises_and_ends_at_zero() -> None:

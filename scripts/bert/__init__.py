@@ -1,0 +1,1 @@
+"""BERT as the base model and the default reranker use it."""
