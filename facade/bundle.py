@@ -29,13 +29,18 @@ _TOLD = ("files", "licence", "modalities", "parity", "precision")
 class PairEncoding:
     """How a query and a passage become one row: before_query + query + between + passage + after_passage.
 
-    `segment_ids`: the model tells the two texts apart by segment ids, 0 up to and with `between`, 1 from there on (BERT).
+    The prefixes and the suffix are what a prompt writes right beside the texts; they are tokenised with them, since a token may cross from
+    one to the other. Nothing crosses the other joints. `segment_ids`: the model tells the two texts apart by segment ids, 0 up to and with
+    `between`, 1 from there on (BERT).
     """
 
     before_query: tuple[int, ...]
     between: tuple[int, ...]
     after_passage: tuple[int, ...]
     segment_ids: bool
+    query_prefix: str = ""
+    query_suffix: str = ""
+    passage_prefix: str = ""
 
     @property
     def special_tokens(self) -> int:
@@ -110,7 +115,7 @@ def read_bundle(folder: Path) -> Bundle:
             vocabulary_size=manifest["vocabulary_size"],
             pad_id=manifest["pad_id"],
             pair_encoding=PairEncoding(
-                tuple(pair["before_query"]), tuple(pair["between"]), tuple(pair["after_passage"]), pair["segment_ids"]
+                **{**pair, **{ids: tuple(pair[ids]) for ids in ("before_query", "between", "after_passage")}},
             ),
             digest=manifest["digest"],
             manifest=manifest,

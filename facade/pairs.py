@@ -1,8 +1,8 @@
 """(query, passages, truncate) -> token pairs: exactly the ids that the model was trained on.
 
-The query is tokenised once, each passage once, and a pair is put together from ids. That equals tokenising the two texts in one go,
-because the template's pieces are special tokens, which no token crosses. Knows no HTTP, no Triton and no tensors; used by the facade and
-by the Triton model `rerank_text`, so that HTTP and gRPC can't disagree.
+The query is tokenised once, each passage once, and a pair is put together from ids. That equals tokenising the whole in one go, because no
+token crosses the joints of a bundle's pair encoding: the export has made sure of it. Knows no HTTP, no Triton and no tensors; used by the
+facade and by the Triton model `rerank_text`, so that HTTP and gRPC can't disagree.
 """
 
 from collections.abc import Sequence
@@ -52,9 +52,9 @@ class PairTokenizer:
         A pair over the limit loses the passage's end, and where the query alone fills the limit, the whole passage and the query's end.
         Raises InputTooLongError instead where `truncate` is off, InvalidRequestError for text that is no valid Unicode.
         """
-        query_ids = self._ids([query], "query")[0]
-        passage_ids = self._ids(passages, "passages")
         encoding = self._encoding
+        query_ids = self._ids([query], "query", encoding.query_prefix, encoding.query_suffix)[0]
+        passage_ids = self._ids(passages, "passages", encoding.passage_prefix)
         room = self.max_seq_len - encoding.special_tokens
         too_long = tuple(index for index, ids in enumerate(passage_ids) if len(query_ids) + len(ids) > room)
         if too_long and not truncate:
@@ -66,9 +66,10 @@ class PairTokenizer:
         rows = tuple([*head, *ids[:passage_room], *tail] for ids in passage_ids)
         return TokenPairs(rows, len(head), too_long)
 
-    def _ids(self, texts: Sequence[str], field: str) -> list[list[int]]:
+    def _ids(self, texts: Sequence[str], field: str, prefix: str = "", suffix: str = "") -> list[list[int]]:
+        whole = [f"{prefix}{text}{suffix}" for text in texts] if prefix or suffix else list(texts)
         try:
-            return [encoded.ids for encoded in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+            return [encoded.ids for encoded in self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)]
         except (TypeError, UnicodeEncodeError):
             bad = next((index for index, text in enumerate(texts) if not _is_unicode(text)), None)
             where = field if field == "query" else f"{field}[{bad}]"

@@ -1,141 +1,182 @@
-"""Turns a cross-encoder checkpoint into a model bundle: model.onnx, tokenizer.json, reranker.json.
+"""Turns a reranker's checkpoint into a model bundle: model.onnx, tokenizer.json, reranker.json.
 
-Knows the order of the steps; how a family of models is loaded and drawn as a graph is in `scripts.export`.
+Knows the order of the steps; families of models, the graph and the parity gate are in `scripts.export`.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
+import shutil
 import sys
 import tempfile
+from dataclasses import dataclass, replace
+from importlib.metadata import version as installed
 from pathlib import Path
 
-import numpy as np
 import onnx
-import torch
-import transformers
-from numpy.typing import NDArray
 
-from facade.bundle import MANIFEST, TOKENIZER, WEIGHTS, file_digest
-from scripts.export import bert, half_weights, parity
+from facade.bundle import MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
+from facade.errors import BundleError
+from scripts.export import families, graph, half_weights, parity
+from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.manifest import Licence, Manifest, Parity
+from scripts.export.origin import Origin, fetch
+from scripts.export.trial import trials
 
-FILES = (WEIGHTS, TOKENIZER, MANIFEST)  # the manifest last: it vouches for the other two
-UNSTATED = Licence("unstated", "The checkpoint states no licence; ask its author before you use it.")
+EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
+NOT_MEASURED = Parity(0, 0, 0.0, 0.0, 0.0, 0, "not measured yet")
+SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
 
 
-class ExportError(Exception):
-    """The export has stopped and has changed nothing; the message says why."""
+@dataclass(frozen=True)
+class Names:
+    """What clients call the bundle, and the version of its weights."""
+
+    model_id: str
+    version: str
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exports as the command line says; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        manifest = export(options.model, options.out, options.name, options.version, _licence(options))
-    except (ExportError, ValueError, OSError) as error:
+        origin = fetch(options.model, options.revision)
+        licence = Licence(options.licence_name, options.licence_text) if options.licence_name else origin.licence
+        print(f"loading {origin.folder}")
+        checkpoint = families.load(origin.folder)
+        names = Names(options.name or origin.source.model, options.version)
+        manifest = export(checkpoint, replace(origin, licence=licence), options.out, names, options.longest)
+    except (ExportError, BundleError, OSError) as error:
         print(f"export_model: {error}", file=sys.stderr)
         return 1
-    size = (options.out / WEIGHTS).stat().st_size / 1e6
-    difference = manifest.parity.max_abs_difference
-    print(f"{options.out}: {manifest.model_id} {manifest.version}, {size:.1f} MB, logits within {difference:.1e}")
+    print(_table(manifest, options.out))
     return 0
 
 
-def export(folder: Path, out: Path, name: str, version: str, licence: Licence) -> Manifest:
-    """Writes the bundle of the checkpoint in `folder` to `out`; ExportError leaves `out` as it was."""
-    checkpoint = bert.load(folder)
-    _check_template(checkpoint)
-    out.mkdir(parents=True, exist_ok=True)
+def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, longest: int | None = None) -> Manifest:
+    """Writes the bundle of a checkpoint to `out`; ExportError leaves `out` as it was.
+
+    `longest` cuts the parity gate's pairs, in tokens; by default they go up to the model's limit.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _check_space(checkpoint, out.parent)
     # Beside the target, so that a rename moves each file whole.
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
         work = Path(temporary)
-        bert.write_graph(checkpoint, work / WEIGHTS)
-        graph = onnx.load(str(work / WEIGHTS))
-        half_weights.halve(graph)
-        onnx.checker.check_model(graph)
-        onnx.save(graph, str(work / WEIGHTS))
-        checkpoint.tokenizer.backend_tokenizer.save(str(work / TOKENIZER))
-        manifest = _manifest(checkpoint, work, name, version, licence)
+        print("drawing the graph")
+        graph.write(checkpoint, work / WEIGHTS)
+        if not (work / EXTERNAL).is_file():
+            _halve(work / WEIGHTS)
+        _write_tokenizer(checkpoint, work / TOKENIZER)
+        manifest = _manifest(checkpoint, origin, work, names)
+        manifest = replace(manifest, parity=_hold_to_reference(checkpoint, manifest, work, longest))
         (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        for file in FILES:
+        out.mkdir(exist_ok=True)
+        for file in (*manifest.files, MANIFEST):  # the manifest last: it vouches for the others
             (work / file).replace(out / file)
+    if EXTERNAL not in manifest.files:
+        (out / EXTERNAL).unlink(missing_ok=True)
     return manifest
 
 
-def _check_template(checkpoint: bert.BertCheckpoint) -> None:
-    """Compares the pair encoding of the bundle with the tokenizer's own."""
-    tokenizer, encoding = checkpoint.tokenizer, checkpoint.pair_encoding
-    query, passage = (tokenizer.encode(text, add_special_tokens=False) for text in ("a query", "and its passage"))
-    first = [*encoding.before_query, *query, *encoding.between]
-    second = [*passage, *encoding.after_passage]
-    own = tokenizer("a query", "and its passage", return_token_type_ids=True)
-    if own["input_ids"] != first + second or own["token_type_ids"] != [0] * len(first) + [1] * len(second):
-        raise ExportError(
-            "the tokenizer joins pairs in a way of its own, not [CLS] query [SEP] passage [SEP]; "
-            "add its family to scripts/export before you export it"
-        )
+def _check_space(checkpoint: Checkpoint, folder: Path) -> None:
+    needed = sum(4 * parameter.numel() for parameter in checkpoint.module.parameters()) + SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ExportError(f"{folder} has {free / 1e9:.1f} GB free, the export needs up to {needed / 1e9:.1f} GB: make room or set OUT")
 
 
-def _manifest(checkpoint: bert.BertCheckpoint, work: Path, name: str, version: str, licence: Licence) -> Manifest:
+def _halve(path: Path) -> None:
+    """Stores those weights as fp16 that lose nothing by it."""
+    drawn = onnx.load(str(path))
+    half_weights.halve(drawn)
+    onnx.checker.check_model(drawn)
+    onnx.save(drawn, str(path))
+
+
+def _write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
+    """The tokenizer, its padding and truncation switched off: they would cut and pad behind the server's back."""
+    checkpoint.tokenizer.backend_tokenizer.no_padding()
+    checkpoint.tokenizer.backend_tokenizer.no_truncation()
+    checkpoint.tokenizer.backend_tokenizer.save(str(path))
+
+
+def _manifest(checkpoint: Checkpoint, origin: Origin, work: Path, names: Names) -> Manifest:
     return Manifest(
-        model_id=name,
-        version=version,
-        family="bert",
+        model_id=names.model_id,
+        version=names.version,
+        family=checkpoint.family,
         modalities=("text",),
         pair_encoding=checkpoint.pair_encoding,
         max_seq_len=checkpoint.max_seq_len,
-        vocabulary_size=checkpoint.model.config.vocab_size,
+        vocabulary_size=checkpoint.vocabulary_size,
         pad_id=checkpoint.pad_id,
-        precision="fp16 weights, fp32 compute",
-        licence=licence,
+        precision="fp32",
+        licence=origin.licence,
         created=dt.datetime.now(dt.UTC).date().isoformat(),
-        parity=_parity(checkpoint, work / WEIGHTS),
-        files={file: file_digest(work / file) for file in FILES[:2]},
+        parity=NOT_MEASURED,
+        source=origin.source,
+        files={file.name: file_digest(file) for file in sorted(work.iterdir())},
     )
 
 
-def _parity(checkpoint: bert.BertCheckpoint, graph: Path) -> Parity:
-    """Holds the written graph to the checkpoint's model; ExportError names the pairs that differ."""
+def _hold_to_reference(checkpoint: Checkpoint, manifest: Manifest, work: Path, longest: int | None) -> Parity:
+    """The parity report of the bundle in `work`; ExportError names the pairs that differ."""
+    (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    made = trials(checkpoint.tokenizer, min(longest or checkpoint.max_seq_len, checkpoint.max_seq_len))
+    comparison = parity.compare(read_bundle(work), checkpoint, made)
+    failures = comparison.failures(parity.TOLERANCES[manifest.precision])
+    if failures:
+        raise ExportError("the bundle does not score like its reference, nothing is written:\n  " + "\n  ".join(failures))
+    return Parity(
+        pairs=len(comparison.labels),
+        longest=comparison.longest,
+        max_abs_difference=float(f"{comparison.differences.max():.2g}"),
+        mean_abs_difference=float(f"{comparison.differences.mean():.2g}"),
+        rank_agreement=round(comparison.rank_agreement, 5),
+        top_flips=comparison.top_flips,
+        reference=f"transformers {installed('transformers')}, fp32",
+    )
 
-    def reference(tensors: parity.Tensors) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            output = checkpoint.model(**{name: torch.from_numpy(array) for name, array in tensors.items()})
-        logits: NDArray[np.float32] = output.logits[:, 0].numpy()
-        return logits
 
-    rows = parity.random_rows(checkpoint.pair_encoding, checkpoint.model.config.vocab_size, checkpoint.max_seq_len)
-    comparison = parity.compare(parity.graph_scorer(graph), reference, rows, checkpoint.pad_id)
-    if comparison.failures:
-        raise ExportError("the graph differs from the checkpoint, nothing is written:\n" + "\n".join(comparison.failures))
-    largest, mean = float(comparison.differences.max()), float(comparison.differences.mean())
-    return Parity(len(rows), float(f"{largest:.2g}"), float(f"{mean:.2g}"), f"transformers {transformers.__version__}, fp32")
-
-
-def _licence(options: argparse.Namespace) -> Licence:
-    """The licence of the command line, else licence.json of the checkpoint, else none stated."""
-    if options.licence_name:
-        return Licence(options.licence_name, options.licence_text)
-    stated = options.model / "licence.json"
-    return Licence(**json.loads(stated.read_text(encoding="utf-8"))) if stated.is_file() else UNSTATED
+def _table(manifest: Manifest, out: Path) -> str:
+    size = sum((out / file).stat().st_size for file in manifest.files)
+    report = manifest.parity
+    rows = {
+        "bundle": out,
+        "model": f"{manifest.model_id} {manifest.version} ({manifest.family})",
+        "source": f"{manifest.source.model}, commit {manifest.source.revision}" if manifest.source.revision else manifest.source.model,
+        "licence": manifest.licence.name,
+        "size": f"{size / 1e6:,.1f} MB, {manifest.precision}",
+        "limit": f"{manifest.max_seq_len:,} tokens a pair",
+        "parity": f"{report.pairs} pairs of up to {report.longest:,} tokens against {report.reference}",
+        "  difference": f"at most {report.max_abs_difference:.1e}, {report.mean_abs_difference:.1e} on average",
+        "  order": f"{report.rank_agreement:.2%} as in the reference, {report.top_flips} queries with another best passage",
+    }
+    return "\n".join(f"{name:13} {value}" for name, value in rows.items())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.export_model",
-        description="Writes the model bundle of a BERT cross-encoder (BertForSequenceClassification, one label). "
-        "The graph's weights are stored as fp16 and computed with in fp32; its logits are compared with the "
-        "checkpoint's on 64 pairs first, and nothing is written if one differs by more than 0.0001.",
-        epilog="example: python -m scripts.export_model --model .work/checkpoint "
-        "--out model_repository/reranker/1 --name triton-reranker/minilm-l6-en-v1",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Writes the model bundle of a reranker's checkpoint and proves that it scores like the checkpoint in transformers.\n\n"
+        f"Families: {', '.join(sorted(families.FAMILIES))}.\n"
+        "The family is read from config.json; code that comes with a checkpoint is never run. Before anything is written, 64 pairs\n"
+        "of all lengths go through the project's own tokenising and the graph, and through transformers; if they differ, nothing\n"
+        "is written and the command says which pairs.",
+        epilog="examples:\n"
+        "  python -m scripts.export_model --model cross-encoder/ms-marco-MiniLM-L6-v2\n"
+        "  python -m scripts.export_model --model ./checkpoint --name my/reranker --out model_repository/reranker/2",
     )
-    parser.add_argument("--model", type=Path, required=True, help="folder of the checkpoint: weights, config, tokenizer")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; its three files are replaced")
-    parser.add_argument("--name", required=True, help="model id that clients send, such as organisation/model")
+    parser.add_argument("--model", required=True, help="folder of a checkpoint, or a model id of the Hugging Face hub")
+    parser.add_argument("--revision", help="commit, tag or branch of the hub (default: the newest; its commit is recorded)")
+    parser.add_argument("--out", type=Path, default=Path("model_repository/reranker/1"), help="folder of the bundle (default: %(default)s)")
+    parser.add_argument("--name", help="model id that clients send (default: the hub id or the folder's name)")
     parser.add_argument("--version", default="1.0.0", help="version of the weights (default: %(default)s)")
-    parser.add_argument("--licence-name", help="licence of the weights (default: from licence.json in the checkpoint)")
+    parser.add_argument("--longest", type=int, help="longest pair of the parity check, in tokens (default: the model's limit)")
+    parser.add_argument("--licence-name", help="licence of the weights (default: from the checkpoint's model card)")
     parser.add_argument("--licence-text", default="", help="one or two sentences with the attributions it asks for")
     return parser
 

@@ -13,12 +13,27 @@ from facade.bundle import FORMAT, PairEncoding, manifest_digest
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the graph's logits lie from the reference's, over so many pairs."""
+    """How far the bundle's logits lie from the reference's, over so many pairs of up to `longest` tokens.
+
+    `rank_agreement`: of all pairs of passages of one query, the share in the reference's order; `top_flips`: queries whose best passage is
+    another one.
+    """
 
     pairs: int
+    longest: int
     max_abs_difference: float
     mean_abs_difference: float
+    rank_agreement: float
+    top_flips: int
     reference: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the weights come from: a hub id with the commit they were taken at, or a folder's name without one."""
+
+    model: str
+    revision: str | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,7 @@ class Manifest:
     licence: Licence
     created: str
     parity: Parity
+    source: Source
     files: dict[str, str]
 
     def to_json(self) -> str:

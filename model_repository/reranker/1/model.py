@@ -25,7 +25,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Load the bundle of this version. An exception here is Triton's reason why the model is not ready."""
         bundle = read_bundle(Path(args["model_repository"]) / args["model_version"])
-        bundle.verify(WEIGHTS)
+        bundle.verify(*bundle.manifest["files"])
         settings = Settings.from_environment()
         engine, reason = load_engine(bundle.folder / WEIGHTS, settings)
         self._bundle = bundle

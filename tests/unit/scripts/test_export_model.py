@@ -1,6 +1,8 @@
-"""The exporter on a tiny random BERT with a real word-piece tokenizer."""
+"""The exporter on a tiny random BERT: what a bundle consists of, and what is refused before anything is written."""
 
 import json
+import shutil
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -11,54 +13,28 @@ transformers = pytest.importorskip("transformers")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: E402
-
 from facade.bundle import file_digest, manifest_digest  # noqa: E402
 from scripts import export_model  # noqa: E402
-from scripts.export import bert, half_weights, parity  # noqa: E402
+from scripts.export import half_weights, parity  # noqa: E402
+from tests import tiny_checkpoints  # noqa: E402
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
-
-
-def save_checkpoint(folder: Path, labels: int = 1, pair: str = "[CLS] $A [SEP] $B:1 [SEP]:1") -> Path:
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        num_labels=labels,
-    )
-    transformers.BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordPiece({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    specials = [("[CLS]", 2), ("[SEP]", 3)]
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair=pair, special_tokens=specials)
-    tokenizer.enable_padding(length=16)
-    tokenizer.enable_truncation(16)
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    ).save_pretrained(folder)
-    return folder
+FILES = {"model.onnx", "tokenizer.json", "reranker.json"}
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    checkpoint = save_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoints.save("bert", tmp_path_factory.mktemp("checkpoints") / "tiny-bert")
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("model") / "1"
     assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--name", "tests/tiny"]) == 0
     return out
 
 
 def test_bundle_is_three_files_and_nothing_left_beside(bundle: Path) -> None:
-    assert {path.name for path in bundle.iterdir()} == set(export_model.FILES)
+    assert {path.name for path in bundle.iterdir()} == FILES
     assert [path.name for path in bundle.parent.iterdir()] == ["1"]
 
 
@@ -66,10 +42,23 @@ def test_manifest_seals_itself_and_its_files(bundle: Path) -> None:
     content = json.loads((bundle / "reranker.json").read_text())
     assert content["digest"] == manifest_digest(content)
     assert content["files"] == {name: file_digest(bundle / name) for name in ("model.onnx", "tokenizer.json")}
-    assert content["pair_encoding"] == {"before_query": [2], "between": [3], "after_passage": [3], "segment_ids": True}
-    assert (content["model_id"], content["max_seq_len"], content["pad_id"]) == ("tests/tiny", 64, 0)
-    assert content["parity"]["pairs"] >= 64
-    assert content["parity"]["max_abs_difference"] <= parity.TOLERANCE
+    assert content["pair_encoding"] == {
+        "before_query": [101],
+        "between": [102],
+        "after_passage": [102],
+        "segment_ids": True,
+        "query_prefix": "",
+        "query_suffix": "",
+        "passage_prefix": "",
+    }
+    assert (content["model_id"], content["family"], content["max_seq_len"], content["pad_id"]) == ("tests/tiny", "bert", 96, 0)
+    assert content["source"] == {"model": "tiny-bert", "revision": None}
+
+
+def test_parity_report_covers_all_lengths(bundle: Path) -> None:
+    report = json.loads((bundle / "reranker.json").read_text())["parity"]
+    assert (report["pairs"], report["longest"], report["rank_agreement"], report["top_flips"]) == (64, 96, 1.0, 0)
+    assert 0 < report["mean_abs_difference"] < report["max_abs_difference"] < parity.TOLERANCES["fp32"].difference
 
 
 def test_tokenizer_neither_pads_nor_truncates(bundle: Path) -> None:
@@ -88,38 +77,75 @@ def test_graph_keeps_the_contract(bundle: Path) -> None:
     (output,) = graph.graph.output
     assert (output.name, output.type.tensor_type.elem_type) == ("logits", types.FLOAT)
     assert [axis.dim_param for axis in output.type.tensor_type.shape.dim] == ["batch"]
-    large = [weight for weight in graph.graph.initializer if np.prod(weight.dims) >= 64 and weight.data_type == types.FLOAT]
-    assert not large
 
 
 def test_failed_parity_changes_nothing(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(parity, "TOLERANCE", -1.0)
+    monkeypatch.setitem(parity.TOLERANCES, "fp32", parity.Tolerance(0.0, 1.0))
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
-    checkpoint = save_checkpoint(tmp_path / "checkpoint")
     assert export_model.main(["--model", str(checkpoint), "--out", str(bundle), "--name", "tests/other"]) == 1
-    assert "pair 0 (1 tokens)" in capsys.readouterr().err
+    assert "nothing is written:\n  query " in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    assert [path.name for path in bundle.parent.iterdir()] == ["1"]
 
 
-def test_more_labels_than_one_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="num_labels=1"):
-        bert.load(save_checkpoint(tmp_path, labels=2))
-
-
-def test_another_way_of_joining_pairs_is_refused(tmp_path: Path) -> None:
-    checkpoint = save_checkpoint(tmp_path / "checkpoint", pair="[CLS] $A [SEP] [SEP] $B:1 [SEP]:1")
-    with pytest.raises(export_model.ExportError, match="joins pairs"):
-        export_model.export(checkpoint, tmp_path / "out", "tests/tiny", "1", export_model.UNSTATED)
+def test_a_full_disk_is_seen_before_the_work(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
+    assert export_model.main(["--model", str(checkpoint), "--out", str(tmp_path / "out")]) == 1
+    assert "0.0 GB free" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_licence_comes_from_the_checkpoint(tmp_path: Path) -> None:
-    checkpoint = save_checkpoint(tmp_path / "checkpoint")
-    (checkpoint / "licence.json").write_text('{"name": "CC0", "text": "Free."}')
-    assert export_model.main(["--model", str(checkpoint), "--out", str(tmp_path / "out"), "--name", "t/t"]) == 0
-    assert json.loads((tmp_path / "out" / "reranker.json").read_text())["licence"] == {"name": "CC0", "text": "Free."}
+def refusal(folder: Path, capsys: pytest.CaptureFixture[str], **config: object) -> str:
+    """What the exporter says of the checkpoint in `folder` once its config has these entries."""
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
+    assert export_model.main(["--model", str(folder), "--out", str(folder.parent / "out")]) == 1
+    assert not (folder.parent / "out").exists()
+    return capsys.readouterr().err
+
+
+def test_an_unknown_family_is_refused_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refusal(tiny_checkpoints.save("bert", tmp_path / "c"), capsys, model_type="t5")
+    assert "'t5'; known are bert, " in message
+    assert "llama_bidirec" in message
+
+
+def test_more_labels_than_one_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tiny_checkpoints.save("bert", tmp_path / "c")
+    transformers.BertForSequenceClassification.from_pretrained(folder, num_labels=2, ignore_mismatched_sizes=True).save_pretrained(folder)
+    assert "has 2 labels" in refusal(folder, capsys)
+
+
+def test_a_decoder_without_its_head_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tiny_checkpoints.save("llama_bidirec", tmp_path / "c")
+    transformers.LlamaModel.from_pretrained(folder).save_pretrained(folder)
+    assert "holds no score.weight" in refusal(folder, capsys, model_type="llama_bidirec")
+
+
+def test_an_unknown_pooling_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "pools by 'max'" in refusal(tiny_checkpoints.save("llama_bidirec", tmp_path / "c"), capsys, pooling="max")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "name"),
+    [
+        ("licence.json", '{"name": "CC0", "text": "Free."}', "CC0"),
+        ("README.md", "---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\nlicense: none\n", "apache-2.0"),
+        ("README.md", "# A model\nlicense: none\n", "unstated"),
+    ],
+    ids=["own", "model card", "card without a head"],
+)
+def test_licence_comes_from_the_checkpoint(checkpoint: Path, tmp_path: Path, file: str, text: str, name: str) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, folder)
+    (folder / file).write_text(text)
+    assert export_model.main(["--model", str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out" / "reranker.json").read_text())["licence"]["name"] == name
 
 
 def test_only_what_fp16_holds_exactly_is_halved() -> None:
@@ -135,8 +161,3 @@ def test_only_what_fp16_holds_exactly_is_halved() -> None:
     assert half_weights.halve(graph) == 1
     assert {weight.name for weight in graph.graph.initializer} == {"exact.fp16", "inexact", "large", "small"}
     assert (graph.graph.node[0].op_type, list(graph.graph.node[0].output)) == ("Cast", ["exact"])
-
-
-def test_a_logit_that_is_no_number_fails_parity() -> None:
-    comparison = parity.Comparison([7], np.array([np.nan], dtype=np.float32))
-    assert comparison.failures == ["pair 0 (7 tokens): logits differ by nan"]

@@ -1,0 +1,37 @@
+"""The families of rerankers that can be exported, chosen by a checkpoint's config.json. One module for each kind of architecture.
+
+Code that comes with a checkpoint is never run: every family is built from transformers' own classes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scripts.export.checkpoint import Checkpoint, ExportError
+from scripts.export.families import bidirectional, encoder, gemma, qwen3
+
+Load = Callable[[Path, dict[str, Any], str], Checkpoint]
+FAMILIES: dict[str, Load] = {
+    **dict.fromkeys(encoder.MODEL_TYPES, encoder.load),
+    **dict.fromkeys(bidirectional.MODEL_TYPES, bidirectional.load),
+    "qwen3": qwen3.load,
+    "gemma": gemma.load,
+}
+
+
+def load(folder: Path) -> Checkpoint:
+    """The checkpoint in `folder`. Raises ExportError for a family that is not known and for a checkpoint that is no reranker."""
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExportError(f"{path} is missing: MODEL is to be the folder of a Hugging Face checkpoint, or a model id of the hub") from None
+    except ValueError as error:
+        raise ExportError(f"{path} is no valid JSON ({error}): download the checkpoint again") from None
+    family = str(config.get("model_type"))
+    if family not in FAMILIES:
+        raise ExportError(f"the family of {folder} is {family!r}; known are {', '.join(sorted(FAMILIES))}")
+    return FAMILIES[family](folder, config, family)

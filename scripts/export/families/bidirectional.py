@@ -1,0 +1,93 @@
+"""Decoders that read both ways: NVIDIA's llama_bidirec rerankers, and Mistral ones of the same kind.
+
+Read in NVIDIA-NeMo/Automodel, models/llama_bidirectional: every token sees every other one, the mean over all tokens goes through a head
+without bias at the checkpoint's root, and the logit is divided by a temperature. Their code that comes with a checkpoint is not run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, LlamaConfig, LlamaModel, MistralConfig, MistralModel
+
+from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
+from scripts.export.prompt import Prompt, as_pair_encoding
+from scripts.export.weights import read_tensor
+
+MODEL_TYPES: dict[str, tuple[Any, Any]] = {"llama_bidirec": (LlamaConfig, LlamaModel), "mistral_bidirec": (MistralConfig, MistralModel)}
+# The spaces and line feeds are part of what the models were trained with.
+PROMPT = Prompt(before="", query_prefix="question:", query_suffix=" \n \n", passage_prefix=" passage:", after="")
+POOLINGS = ("avg", "cls", "last")
+
+
+class Bidirectional(nn.Module):
+    """The decoder with its head, as the graph wants it."""
+
+    def __init__(self, model: Any, score: Tensor, pooling: str, temperature: float) -> None:
+        super().__init__()
+        self.model = model
+        self.score = nn.Parameter(score.float(), requires_grad=False)
+        self.pooling = pooling
+        self.temperature = temperature
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Raw logits, FP32 [batch]. Pooling is in fp32: a sum over thousands of tokens can exceed what fp16 holds."""
+        # Positions from 0 on whatever side the padding is; only their differences matter to rotary embeddings.
+        positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask, position_ids=positions, use_cache=False)
+        states = output.last_hidden_state.float()
+        weights = attention_mask.unsqueeze(-1).float()
+        if self.pooling == "avg":
+            pooled = (states * weights).sum(dim=1) / weights.sum(dim=1)
+        else:
+            place = _last(attention_mask) if self.pooling == "last" else attention_mask.argmax(dim=-1)
+            pooled = states[torch.arange(states.shape[0]), place]
+        return nn.functional.linear(pooled, self.score)[:, 0] / self.temperature
+
+
+def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
+    """The reranker in `folder`. Raises ExportError for a pooling that is not known and for missing weights."""
+    pooling = str(config.get("pooling", "avg"))
+    if pooling not in POOLINGS:
+        raise ExportError(f"{folder} pools by {pooling!r}; known are {', '.join(POOLINGS)}")
+    make_config, make_model = MODEL_TYPES[family]
+    own = make_config(**{key: value for key, value in config.items() if key not in ("model_type", "architectures", "auto_map")})
+    own.is_causal = False  # transformers then draws no causal mask
+    model: Any = make_model.from_pretrained(folder, config=own, dtype=torch.float32, attn_implementation="sdpa")
+    for layer in model.layers:
+        layer.self_attn.is_causal = False
+    module = Bidirectional(model, read_tensor(folder, "score.weight"), pooling, float(config.get("temperature", 1.0))).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    limit = min(int(config["max_position_embeddings"]), int(tokenizer.model_max_length))
+
+    def encode(query: str, passage: str) -> Encoded:
+        ids = tokenizer(PROMPT.fill(query, passage), truncation=True, max_length=limit)["input_ids"]
+        return Encoded(ids, [0] * len(ids))
+
+    def reference(pair: Encoded) -> float:
+        ids = torch.tensor([pair.ids])
+        with torch.inference_mode():
+            return float(module(ids, torch.ones_like(ids))[0])
+
+    return Checkpoint(
+        family=family,
+        module=module,
+        inputs=("input_ids", "attention_mask"),
+        tokenizer=tokenizer,
+        pair_encoding=as_pair_encoding(tokenizer, PROMPT),
+        max_seq_len=limit,
+        vocabulary_size=int(own.vocab_size),
+        pad_id=int(pad_id),
+        encode=encode,
+        reference=reference,
+    )
+
+
+def _last(attention_mask: Tensor) -> Tensor:
+    """The place of each row's last token, on whatever side the padding is."""
+    places = torch.arange(attention_mask.shape[1])
+    return (attention_mask * places).argmax(dim=-1)

@@ -1,0 +1,49 @@
+"""Rerankers like bge-reranker-v2-gemma: a causal language model whose logit of "Yes" at the last token is the score.
+
+Query, passage and question are tokenised one by one and joined by a line feed, as FlagEmbedding does it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, GemmaForCausalLM
+
+from facade.bundle import PairEncoding
+from scripts.export.checkpoint import Checkpoint
+from scripts.export.families.causal import LastToken, Parts, checkpoint
+
+QUESTION = (
+    "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing a prediction of either "
+    "'Yes' or 'No'."
+)
+
+
+def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
+    """The reranker in `folder`."""
+    model: Any = GemmaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def ids(text: str) -> list[int]:
+        found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
+
+    yes = ids("Yes")[0]
+    joint = ids("\n")
+    encoding = PairEncoding(
+        before_query=(int(tokenizer.bos_token_id),),
+        between=tuple(joint),
+        after_passage=(*joint, *ids(QUESTION)),
+        segment_ids=False,
+        query_prefix="A: ",
+        passage_prefix="B: ",
+    )
+
+    def reference(tokens: torch.Tensor) -> float:
+        with torch.inference_mode():
+            return float(model(input_ids=tokens).logits[0, -1, yes])
+
+    module = LastToken(model.model, model.lm_head.weight[yes]).eval()
+    return checkpoint(Parts(family, module, reference), tokenizer, encoding, config)

@@ -1,0 +1,136 @@
+"""The parity gate: what breaks scores silently elsewhere doesn't get through here."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("onnxruntime")
+
+from scripts import export_model  # noqa: E402
+from scripts.export import families  # noqa: E402
+from scripts.export.checkpoint import Checkpoint, ExportError  # noqa: E402
+from scripts.export.manifest import Source  # noqa: E402
+from scripts.export.origin import UNSTATED, Origin  # noqa: E402
+from scripts.export.parity import Comparison, Tolerance  # noqa: E402
+from tests import tiny_checkpoints  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("checkpoints")
+    return {family: tiny_checkpoints.save(family, root / family) for family in ("bert", "xlm-roberta", "llama_bidirec")}
+
+
+class WithSigmoid(torch.nn.Module):
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.module(input_ids, attention_mask))
+
+
+class WithoutSegments(torch.nn.Module):
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
+        return self.module(input_ids, attention_mask, token_type_ids * 0)
+
+
+def zeroed_segments(folders: dict[str, Path]) -> Checkpoint:
+    good = families.load(folders["bert"])
+    return replace(good, module=WithoutSegments(good.module).eval())
+
+
+def missing_line_feed(folders: dict[str, Path]) -> Checkpoint:
+    good = families.load(folders["llama_bidirec"])
+    return replace(good, pair_encoding=replace(good.pair_encoding, query_suffix=" \n"))
+
+
+def first_token_instead_of_mean(folders: dict[str, Path]) -> Checkpoint:
+    other = families.load(folders["llama_bidirec"])
+    other.module.pooling = "cls"
+    return replace(families.load(folders["llama_bidirec"]), module=other.module)
+
+
+def causal_mask(folders: dict[str, Path]) -> Checkpoint:
+    other = families.load(folders["llama_bidirec"])
+    other.module.model.config.is_causal = True
+    return replace(families.load(folders["llama_bidirec"]), module=other.module)
+
+
+def sigmoid_left_in(folders: dict[str, Path]) -> Checkpoint:
+    good = families.load(folders["llama_bidirec"])
+    return replace(good, module=WithSigmoid(good.module).eval())
+
+
+def tokenizer_of_another_model(folders: dict[str, Path]) -> Checkpoint:
+    good, other = (families.load(folders[family]) for family in ("llama_bidirec", "xlm-roberta"))
+    return replace(good, tokenizer=other.tokenizer)
+
+
+def one_separator(folders: dict[str, Path]) -> Checkpoint:
+    good = families.load(folders["xlm-roberta"])
+    return replace(good, pair_encoding=replace(good.pair_encoding, between=good.pair_encoding.between[:1]))
+
+
+BREAKAGES = (
+    zeroed_segments,
+    missing_line_feed,
+    first_token_instead_of_mean,
+    causal_mask,
+    sigmoid_left_in,
+    tokenizer_of_another_model,
+    one_separator,
+)
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.__name__)
+def test_a_breakage_is_caught_and_writes_nothing(breakage: object, folders: dict[str, Path], tmp_path: Path) -> None:
+    broken: Checkpoint = breakage(folders)  # type: ignore[operator]
+    origin = Origin(tmp_path, Source("broken", None), UNSTATED)
+    with pytest.raises(ExportError, match=r"does not score like its reference, nothing is written:\n  query \d"):
+        export_model.export(broken, origin, tmp_path / "out", export_model.Names("tests/broken", "1"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_wants_other_inputs_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    good = families.load(folders["bert"])
+    broken = replace(good, pair_encoding=replace(good.pair_encoding, segment_ids=False))
+    with pytest.raises(ExportError, match=r"the graph wants .*token_type_ids"):
+        export_model.export(broken, Origin(tmp_path, Source("broken", None), UNSTATED), tmp_path / "out", export_model.Names("t/t", "1"))
+
+
+def comparison(expected: list[float], found: list[float]) -> Comparison:
+    first, second = np.array(expected, np.float32), np.array(found, np.float32)
+    labels = [f"pair {place}" for place in range(len(expected))]
+    return Comparison(labels, [0] * len(expected), first, np.abs(first - second), second, 7, [])
+
+
+def test_a_logit_that_is_no_number_fails() -> None:
+    (line,) = comparison([1.0, 2.0], [1.0, np.nan]).failures(Tolerance(0.1, 0.0))
+    assert line == "pair 1: nan instead of 2"
+
+
+def test_differences_are_allowed_in_units_of_the_spread() -> None:
+    wide = comparison([-20.0, 20.0], [-20.0, 20.1])
+    assert wide.failures(Tolerance(0.01, 1.0)) == []
+    assert comparison([0.0, 0.0], [0.0, 0.1]).failures(Tolerance(0.01, 1.0)) != []
+
+
+def test_order_counts_where_the_reference_tells_passages_apart() -> None:
+    found = comparison([0.0, 1.0, 2.0, 2.0], [0.0, 2.5, 2.0, 1.9])
+    assert found.rank_agreement == pytest.approx(3 / 5)
+    assert found.top_flips == 1
+    assert "only 60.00% of the passages" in found.failures(Tolerance(10.0, 0.9))[-1]
+
+
+def test_a_long_list_of_faults_is_cut() -> None:
+    lines = comparison([0.0] * 50, [1.0] * 50).failures(Tolerance(0.1, 1.0))
+    assert lines[-1] == "and 42 more"
