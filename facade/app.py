@@ -10,10 +10,9 @@ from aiohttp import web
 
 from facade import broken_http, handlers
 from facade.admission import Admission
-from facade.bundle import lowered_limit, newest_version, read_bundle
+from facade.current import Current
 from facade.envelope import METRICS, envelope
 from facade.metrics import Metrics
-from facade.pairs import PairTokenizer
 from facade.readiness import Readiness
 from facade.service import SERVICE, Service
 from facade.settings import Settings
@@ -34,18 +33,16 @@ _GET = {
 
 def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Application:
     """The facade. `scorer` takes Triton's place in tests. Raises BundleError where the bundle or the limit can't be used."""
-    bundle = read_bundle(newest_version(settings.model_repository / MODEL))
-    metrics = Metrics(bundle.model_id, bundle.version, bundle.digest)
-    triton = TritonScorer(settings.triton_target, bundle, settings.chunk_tokens, settings.chunks_in_flight)
+    current = Current(settings.model_repository / MODEL, settings.max_seq_len)
+    metrics = Metrics()
+    triton = TritonScorer(settings.triton_target, current, settings.chunk_tokens, settings.chunks_in_flight)
     service = Service(
         settings=settings,
-        bundle=bundle,
-        tokenizer=PairTokenizer(bundle, lowered_limit(bundle, settings.max_seq_len)),
+        current=current,
         threads=ThreadPoolExecutor(settings.tokenizers, thread_name_prefix="tokenise"),
         admission=Admission(settings.max_queue_size, settings.max_tokens_in_flight),
         readiness=Readiness(scorer or triton),
         metrics=metrics,
-        names=tuple(dict.fromkeys((bundle.model_id, *settings.served_names))),
         created=int(time.time()),
     )
     broken_http.install()

@@ -83,8 +83,11 @@ def triton_name(model_id: str) -> str:
 
 
 def newest_version(model: Path) -> Path:
-    """The highest numbered version folder of a Triton model, the one Triton serves by default. Raises BundleError if there is none."""
-    versions = [path for path in model.glob("[0-9]*") if path.name.isdigit() and path.is_dir()]
+    """The highest numbered version folder of a Triton model that holds a bundle: what Triton serves by default.
+
+    A bundle's manifest is written last, so a half-written one is none. Raises BundleError if there is no version.
+    """
+    versions = [path for path in model.glob("[0-9]*") if path.name.isdigit() and (path / MANIFEST).is_file()]
     if not versions:
         raise BundleError(f"no bundle in {model}: check RERANKER_MODEL_REPOSITORY or run `make export-model`")
     return max(versions, key=lambda path: int(path.name))

@@ -5,7 +5,8 @@
      |- InputTooLongError        422  truncate NONE and a pair over the limit
      |- UnknownModelError        404  a model name that isn't served here
      |- OverloadedError          503  admission is full; Retry-After says when to come back
-     |- NotReadyError            503  Triton is away, starting, or serves another bundle
+     |- NotReadyError            503  Triton is away or starting
+     |   `- OtherBundleError     503  Triton serves another bundle than the one these tokens were made for
      |- DeadlineExceededError    504  the answer did not come in time
      |- ScoringError             500  the engine failed or gave a logit that is no number
      |- BundleError               -   at start: the model bundle is missing or damaged
@@ -62,11 +63,18 @@ class OverloadedError(RerankerError):
 
 
 class NotReadyError(RerankerError):
-    """No Triton that serves this bundle can be reached just now."""
+    """No Triton can be reached just now, or none that serves this bundle."""
 
     status = 503
     kind = "service_unavailable_error"
     retry_after_s = 2
+
+
+class OtherBundleError(NotReadyError):
+    """The tokens belong to another bundle than Triton's; reading the newest one again helps in the middle of a swap."""
+
+    def __init__(self, message: str = "Triton serves another model bundle than this facade; deploy the same bundle on both") -> None:
+        super().__init__(message)
 
 
 class DeadlineExceededError(RerankerError):

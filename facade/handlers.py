@@ -11,13 +11,15 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from facade import __version__, openapi
+from facade.admission import Ticket
 from facade.envelope import json_response
-from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError
+from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError, OtherBundleError
 from facade.metrics import CONTENT_TYPE, Metrics
 from facade.pairs import TokenPairs
 from facade.ranking import rank
-from facade.schema import parse_ranking, ranking_body
-from facade.service import SERVICE
+from facade.schema import RankingRequest, parse_ranking, ranking_body
+from facade.service import SERVICE, Service
+from facade.triton import Scores
 
 API_VERSION = "1.0.0"  # of the ranking contract
 
@@ -70,19 +72,30 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
                 with stages.time("decode"):
                     asked = parse_ranking(body, hosted=hosted)
                     service.require_model(asked.model)
-                with stages.time("tokenise"):
-                    pairs = await service.tokenise(asked)
-                tokens = sum(pairs.lengths())
-                service.admission.count(ticket, tokens)
-                with stages.time("queue"):
-                    scores = await service.readiness.score(pairs, deadline - time.monotonic())
-                stages.split("queue", "infer", scores.infer_s)
+                pairs, scores = await _score(service, asked, ticket, stages, deadline)
                 with stages.time("rank"):
-                    answer = ranking_body(rank(scores.logits.tolist()), tokens)
+                    answer = ranking_body(rank(scores.logits.tolist()), ticket.tokens)
     except TimeoutError:
         raise DeadlineExceededError from None
-    _observe(service.metrics, stages, pairs, tokens)
+    _observe(service.metrics, stages, pairs)
     return json_response(answer, headers=_headers(stages, pairs))
+
+
+async def _score(service: Service, asked: RankingRequest, ticket: Ticket, stages: Stages, deadline: float) -> tuple[TokenPairs, Scores]:
+    """Token pairs and their logits, all of one bundle: where Triton goes over to another one, the work is done again."""
+    while True:
+        with stages.time("tokenise"):
+            pairs = await service.tokenise(asked)
+        service.admission.count(ticket, sum(pairs.lengths()))
+        try:
+            with stages.time("queue"):
+                scores = await service.readiness.score(pairs, deadline - time.monotonic())
+        except OtherBundleError:
+            if not await service.current.renew(pairs.bundle):
+                raise
+            continue
+        stages.split("queue", "infer", scores.infer_s)
+        return pairs, scores
 
 
 async def _read(request: web.Request) -> bytes:
@@ -103,10 +116,10 @@ def _headers(stages: Stages, pairs: TokenPairs) -> dict[str, str]:
     return headers
 
 
-def _observe(metrics: Metrics, stages: Stages, pairs: TokenPairs, tokens: int) -> None:
+def _observe(metrics: Metrics, stages: Stages, pairs: TokenPairs) -> None:
     metrics.passages.observe(len(pairs.rows))
     metrics.pairs.inc(len(pairs.rows))
-    metrics.tokens.inc(tokens)
+    metrics.tokens.inc(sum(pairs.lengths()))
     metrics.truncated_pairs.inc(len(pairs.truncated))
     for stage, seconds in stages.seconds.items():
         metrics.stage_seconds.labels(stage).observe(seconds)
@@ -139,11 +152,11 @@ async def ready(request: web.Request) -> web.Response:
 async def metadata(request: web.Request) -> web.Response:
     """GET /v1/metadata: `version` and `modelInfo` as NVIDIA's operator reads them, and what proves the scores."""
     service = request.app[SERVICE]
-    bundle = service.bundle
+    bundle = service.current.bundle
     body = {
         "version": __version__,
         "modelInfo": [{"shortName": f"{name}:{bundle.version}", "modelUrl": f"bundle://{name}:{bundle.version}"} for name in service.names],
-        "maxSeqLen": service.tokenizer.max_seq_len,
+        "maxSeqLen": service.current.tokenizer.max_seq_len,
         "modalities": bundle.manifest["modalities"],
         "engine": service.readiness.engine,
         "precision": bundle.manifest["precision"],
@@ -160,7 +173,7 @@ async def version(_: web.Request) -> web.Response:
 
 async def licence(request: web.Request) -> web.Response:
     """GET /v1/license: of the served model's weights; this software's own is Apache-2.0."""
-    stated = request.app[SERVICE].bundle.manifest["licence"]
+    stated = request.app[SERVICE].current.bundle.manifest["licence"]
     content = stated["text"]
     encoded = content.encode()
     body = {"name": stated["name"], "type": "text", "content": content, "size": len(encoded), "sha": hashlib.sha256(encoded).hexdigest()}
@@ -169,7 +182,7 @@ async def licence(request: web.Request) -> web.Response:
 
 async def manifest(request: web.Request) -> web.Response:
     """GET /v1/manifest: the bundle's reranker.json."""
-    return json_response(dict(request.app[SERVICE].bundle.manifest))
+    return json_response(dict(request.app[SERVICE].current.bundle.manifest))
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -179,6 +192,9 @@ async def metrics(request: web.Request) -> web.Response:
     gauges.requests_in_flight.set(service.admission.requests)
     gauges.tokens_in_flight.set(service.admission.tokens)
     gauges.ready.set(service.readiness.ready)
+    bundle = service.current.bundle
+    gauges.info.clear()
+    gauges.info.labels(bundle.model_id, bundle.version, bundle.digest).set(1)
     gauges.engine.clear()
     gauges.engine.labels(service.readiness.engine).set(1)
     return web.Response(body=gauges.text(), headers={"Content-Type": CONTENT_TYPE})

@@ -14,7 +14,7 @@ _POWERS_OF_TWO = tuple(2**power for power in range(10))
 class Metrics:
     """Counters and histograms by name; `text` is what a scrape gets."""
 
-    def __init__(self, model: str, version: str, digest: str) -> None:
+    def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
         self.requests = Counter("reranker_requests", "HTTP requests answered.", ("route", "status"), registry=registry)
@@ -32,8 +32,7 @@ class Metrics:
         self.requests_in_flight = Gauge("reranker_requests_in_flight", "Admitted rankings.", registry=registry)
         self.tokens_in_flight = Gauge("reranker_tokens_in_flight", "Tokens of the admitted rankings.", registry=registry)
         self.ready = Gauge("reranker_ready", "1 while rankings are answered.", registry=registry)
-        info = Gauge("reranker_info", "The served model; always 1.", ("model", "version", "digest"), registry=registry)
-        info.labels(model, version, digest).set(1)
+        self.info = Gauge("reranker_info", "The served model; always 1.", ("model", "version", "digest"), registry=registry)
         self.engine = Gauge("reranker_engine_info", "The engine that computes; always 1.", ("engine",), registry=registry)
 
     def text(self) -> bytes:

@@ -19,12 +19,13 @@ class TokenPairs:
     """One row of token ids per passage, in the passages' order.
 
     `query_length`: tokens of the first segment (before_query + query + between), the same in every row.
-    `truncated`: indexes of the pairs that were cut to the limit.
+    `truncated`: indexes of the pairs that were cut to the limit. `bundle`: whose tokens they are; no other model may see them.
     """
 
     rows: tuple[list[int], ...]
     query_length: int
     truncated: tuple[int, ...]
+    bundle: Bundle
 
     def lengths(self) -> list[int]:
         """Tokens of each row."""
@@ -43,7 +44,7 @@ class PairTokenizer:
         # A tokenizer.json may carry both; they would cut and pad behind our back.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._encoding = encoding
+        self.bundle = bundle
         self.max_seq_len = max_seq_len
 
     def encode(self, query: str, passages: Sequence[str], *, truncate: bool) -> TokenPairs:
@@ -52,7 +53,7 @@ class PairTokenizer:
         A pair over the limit loses the passage's end, and where the query alone fills the limit, the whole passage and the query's end.
         Raises InputTooLongError instead where `truncate` is off, InvalidRequestError for text that is no valid Unicode.
         """
-        encoding = self._encoding
+        encoding = self.bundle.pair_encoding
         query_ids = self._ids([query], "query", encoding.query_prefix, encoding.query_suffix)[0]
         passage_ids = self._ids(passages, "passages", encoding.passage_prefix)
         room = self.max_seq_len - encoding.special_tokens
@@ -64,7 +65,7 @@ class PairTokenizer:
         passage_room = max(room - len(query_ids), 0)
         tail = encoding.after_passage
         rows = tuple([*head, *ids[:passage_room], *tail] for ids in passage_ids)
-        return TokenPairs(rows, len(head), too_long)
+        return TokenPairs(rows, len(head), too_long, self.bundle)
 
     def _ids(self, texts: Sequence[str], field: str, prefix: str = "", suffix: str = "") -> list[list[int]]:
         whole = [f"{prefix}{text}{suffix}" for text in texts] if prefix or suffix else list(texts)

@@ -9,7 +9,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from facade.errors import NotReadyError, RerankerError
+from facade.errors import NotReadyError, OtherBundleError, RerankerError
 from facade.pairs import TokenPairs
 from facade.triton import Scorer, Scores
 
@@ -41,6 +41,8 @@ class Readiness:
         """The inner scorer's logits."""
         try:
             scores = await self.scorer.score(pairs, timeout_s)
+        except OtherBundleError:
+            raise  # the caller renews its bundle; if that doesn't help, the next probe says so
         except NotReadyError as error:
             self._lost(error.message)
             raise

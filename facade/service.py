@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from facade.admission import Admission
-from facade.bundle import Bundle
+from facade.current import Current
 from facade.errors import UnknownModelError
 from facade.metrics import Metrics
-from facade.pairs import PairTokenizer, TokenPairs
+from facade.pairs import TokenPairs
 from facade.readiness import Readiness
 from facade.schema import RankingRequest
 from facade.settings import Settings
@@ -18,17 +18,20 @@ from facade.settings import Settings
 
 @dataclass(frozen=True)
 class Service:
-    """One served model. `names`: its own first, then the further ones; `created` in seconds since 1970."""
+    """One served model; `created` in seconds since 1970."""
 
     settings: Settings
-    bundle: Bundle
-    tokenizer: PairTokenizer
+    current: Current
     threads: Executor
     admission: Admission
     readiness: Readiness
     metrics: Metrics
-    names: tuple[str, ...]
     created: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The served model's names, its own first."""
+        return tuple(dict.fromkeys((self.current.bundle.model_id, *self.settings.served_names)))
 
     def require_model(self, name: str | None) -> None:
         """Raises UnknownModelError for a name that isn't served; None means the default."""
@@ -40,9 +43,11 @@ class Service:
     async def tokenise(self, asked: RankingRequest) -> TokenPairs:
         """Token pairs of the request, made in a thread of the tokenizer's own."""
 
+        tokenizer = self.current.tokenizer
+
         def encode() -> TokenPairs:
             passages = [passage.text for passage in asked.passages]
-            return self.tokenizer.encode(asked.query.text, passages, truncate=asked.truncate == "END")
+            return tokenizer.encode(asked.query.text, passages, truncate=asked.truncate == "END")
 
         return await asyncio.get_running_loop().run_in_executor(self.threads, encode)
 

@@ -31,6 +31,10 @@ BUNDLE_DIGEST = "bundle_digest"
 ENGINE = "engine"
 INFER_US = "infer_us"
 
+# How the model begins to refuse a call that is meant for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to
+# models that call through BLS: Triton 24.10 hands them a text and no code.
+OTHER_BUNDLE = "this server has bundle"
+
 Tokens = NDArray[np.int64]
 Logits = NDArray[np.float32]
 
@@ -51,10 +55,10 @@ class Chunk:
     inputs: dict[str, Tokens]
 
 
-def chunks(pairs: TokenPairs, bundle: Bundle, token_budget: int) -> Iterator[Chunk]:
+def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
     """The pairs as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
     for indexes in plan(pairs.lengths(), token_budget):
-        yield Chunk(indexes, pack([_row(pairs.rows[index], pairs.query_length) for index in indexes], bundle))
+        yield Chunk(indexes, pack([_row(pairs.rows[index], pairs.query_length) for index in indexes], pairs.bundle))
 
 
 def _row(ids: Sequence[int], query_length: int) -> Row:

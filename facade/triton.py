@@ -20,8 +20,9 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from facade import tensors
 from facade.bundle import Bundle
+from facade.current import Current
 from facade.dispatch import gather_logits
-from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
+from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.pairs import TokenPairs
 from facade.tensors import Chunk, Logits, Row
 
@@ -73,9 +74,9 @@ class Scorer(Protocol):
 class TritonScorer:
     """A client of the Triton model `reranker`; an async context manager that owns its channel."""
 
-    def __init__(self, target: str, bundle: Bundle, chunk_tokens: int, chunks_in_flight: int) -> None:
+    def __init__(self, target: str, current: Current, chunk_tokens: int, chunks_in_flight: int) -> None:
         self._target = target
-        self._bundle = bundle
+        self._current = current
         self._chunk_tokens = chunk_tokens
         self._chunks_in_flight = chunks_in_flight
 
@@ -92,25 +93,36 @@ class TritonScorer:
         spans: list[tuple[float, float]] = []
 
         async def call(chunk: Chunk) -> Logits:
-            result = await self._infer(chunk, deadline - time.monotonic(), (tensors.LOGIT, tensors.INFER_US))
+            result = await self._infer(chunk, pairs.bundle, deadline - time.monotonic(), (tensors.LOGIT, tensors.INFER_US))
             end = time.monotonic()
             spans.append((end - int(result[tensors.INFER_US][0, 0]) / 1e6, end))
             logits: Logits = result[tensors.LOGIT][:, 0]
             return logits
 
-        work = tensors.chunks(pairs, self._bundle, self._chunk_tokens)
+        work = tensors.chunks(pairs, self._chunk_tokens)
         logits = await gather_logits(work, len(pairs.rows), self._chunks_in_flight, call)
         return Scores(logits, _covered(spans))
 
     async def probe(self, timeout_s: float) -> str:
-        """Score one pair of a single token: proves Triton, the stub, the engine and the bundle's digest in one go."""
-        row = Row(np.array([self._bundle.pad_id], np.int64), np.zeros(1, np.int64))
-        chunk = Chunk([0], tensors.pack([row], self._bundle))
-        result = await self._infer(chunk, timeout_s, (tensors.LOGIT, tensors.ENGINE))
+        """Score one pair of a single token: proves Triton, the stub, the engine and the bundle's digest in one go.
+
+        Where Triton has gone over to a newer bundle, so does this side.
+        """
+        bundle = self._current.bundle
+        try:
+            return await self._probe(bundle, timeout_s)
+        except OtherBundleError:
+            if not await self._current.renew(bundle):
+                raise
+            return await self._probe(self._current.bundle, timeout_s)
+
+    async def _probe(self, bundle: Bundle, timeout_s: float) -> str:
+        row = Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))
+        result = await self._infer(Chunk([0], tensors.pack([row], bundle)), bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE))
         engine: bytes = result[tensors.ENGINE][0, 0]
         return engine.decode()
 
-    async def _infer(self, chunk: Chunk, timeout_s: float, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    async def _infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         """The named outputs, [rows, 1] each."""
         if timeout_s <= 0:
             raise DeadlineExceededError
@@ -125,7 +137,7 @@ class TritonScorer:
                 inputs,
                 outputs=[InferRequestedOutput(name) for name in outputs],
                 client_timeout=timeout_s,
-                parameters={tensors.BUNDLE_DIGEST: self._bundle.digest},
+                parameters={tensors.BUNDLE_DIGEST: bundle.digest},
             )
         except InferenceServerException as error:
             raise _meaning(error) from None
@@ -151,7 +163,7 @@ def _meaning(error: InferenceServerException) -> RerankerError:
     if "maximum queue size" in text:
         return OverloadedError("Triton's queue is full; retry after a second")
     if status == grpc.StatusCode.UNIMPLEMENTED.name:
-        return NotReadyError("Triton serves another model bundle than this facade; deploy the same bundle on both")
+        return OtherBundleError()
     if status in {"UNAVAILABLE", "NOT_FOUND"} or "is not healthy" in text:
         return NotReadyError("the model can't be reached just now; retry in a few seconds")
     LOG.error("the model failed: %s: %s", status, text)

@@ -25,6 +25,7 @@ from scripts.export.origin import Origin, fetch
 from scripts.export.trial import trials
 
 EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
+CODE = "model.py"
 NOT_MEASURED = Parity(0, 0, 0.0, 0.0, 0.0, 0, "not measured yet")
 SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
 
@@ -72,12 +73,20 @@ def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, long
         manifest = _manifest(checkpoint, origin, work, names)
         manifest = replace(manifest, parity=_hold_to_reference(checkpoint, manifest, work, longest))
         (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        out.mkdir(exist_ok=True)
+        _make_version(out)
         for file in (*manifest.files, MANIFEST):  # the manifest last: it vouches for the others
             (work / file).replace(out / file)
     if EXTERNAL not in manifest.files:
         (out / EXTERNAL).unlink(missing_ok=True)
     return manifest
+
+
+def _make_version(out: Path) -> None:
+    """The folder, and what Triton wants in a version's folder beside the bundle: a link to the first version's model.py."""
+    out.mkdir(exist_ok=True)
+    code = out.parent / "1" / CODE
+    if code.is_file() and not (out / CODE).exists():
+        (out / CODE).symlink_to(Path("..") / "1" / CODE)
 
 
 def _check_space(checkpoint: Checkpoint, folder: Path) -> None:

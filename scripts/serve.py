@@ -12,8 +12,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import aiohttp
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from facade.current import Current
 from facade.errors import NotReadyError, RerankerError
 from facade.settings import Settings, unknown_names
 from facade.tensors import MODEL
@@ -28,6 +30,7 @@ from facade.triton import TritonScorer, wait_until_scoring
 from scripts.serving.child import Child
 from scripts.serving.preflight import check
 from scripts.serving.supervisor import Supervised, until_broken
+from scripts.serving.swap import follow
 from scripts.serving.tritonserver import triton_command
 
 LOG = logging.getLogger("serve")
@@ -55,13 +58,15 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with _run_folder() as (folder, prefix):
         command = triton_command(settings, (bundle.model_id, *settings.served_names), folder, prefix)
-        scorer = TritonScorer(settings.triton_target, bundle, settings.chunk_tokens, settings.chunks_in_flight)
-        async with scorer, InferenceServerClient(settings.triton_target) as statistics:
+        model = settings.model_repository / MODEL
+        current = Current(model, settings.max_seq_len)
+        scorer = TritonScorer(settings.triton_target, current, settings.chunk_tokens, settings.chunks_in_flight)
+        async with scorer, InferenceServerClient(settings.triton_target) as client:
             triton = Supervised(
                 "triton",
                 start=lambda: Child.start(command.arguments, command.environment),
                 ready=lambda: wait_until_scoring(scorer),
-                watch=lambda: until_broken(scorer, _executions(statistics)),
+                watch=lambda: until_broken(scorer, _executions(client)),
                 grace_s=_TRITON_GRACE_S,
             )
             facade = Supervised(
@@ -71,11 +76,22 @@ async def serve(settings: Settings) -> None:
                 watch=None,
                 grace_s=settings.drain_s + _STOP_MARGIN_S,
             )
-            await _run(stop, triton, facade, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))
+            servers = Servers(triton, facade, lambda: follow(current, model, _loader(client)))
+            await _run(stop, servers, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))
 
 
-async def _run(stop: asyncio.Event, triton: Supervised, facade: Supervised, announce: Callable[[], None]) -> None:
+@dataclass(frozen=True)
+class Servers:
+    """The two children, and what goes on beside them while both run."""
+
+    triton: Supervised
+    facade: Supervised
+    beside: Callable[[], Coroutine[Any, Any, None]]
+
+
+async def _run(stop: asyncio.Event, servers: Servers, announce: Callable[[], None]) -> None:
     """Start both, keep both, and stop the facade before Triton, whatever happens."""
+    triton, facade = servers.triton, servers.facade
     stopping = asyncio.create_task(stop.wait())
     tasks: list[asyncio.Task[Any]] = [stopping]
     try:
@@ -88,6 +104,7 @@ async def _run(stop: asyncio.Event, triton: Supervised, facade: Supervised, anno
             launch.result()
         announce()
         tasks += [asyncio.create_task(server.keep()) for server in (triton, facade)]
+        tasks.append(asyncio.create_task(servers.beside()))
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # a supervisor that died of a fault of its own must not look like a clean stop
@@ -120,6 +137,16 @@ def _run_folder() -> Iterator[tuple[Path, str]]:
         shutil.rmtree(folder, ignore_errors=True)
         for file in _SHARED_MEMORY.glob(f"{prefix}*"):
             file.unlink(missing_ok=True)
+
+
+def _loader(client: InferenceServerClient) -> Callable[[], Awaitable[None]]:
+    async def load() -> None:
+        try:
+            await client.load_model(MODEL)
+        except InferenceServerException as error:
+            raise NotReadyError(f"Triton can't load it: {error.message()}") from None
+
+    return load
 
 
 def _executions(client: InferenceServerClient) -> Callable[[], Awaitable[int]]:

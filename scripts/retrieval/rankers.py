@@ -50,7 +50,7 @@ class BundleRanker:
         """Raw logits; a pair that is too long loses the passage's end."""
         pairs = self._tokenizer.encode(query, passages, truncate=True)
         found = np.empty(len(passages), dtype=np.float32)
-        for chunk in chunks(pairs, self._bundle, TOKENS_PER_FORWARD):
+        for chunk in chunks(pairs, TOKENS_PER_FORWARD):
             found[chunk.indexes] = self._run(chunk.inputs)
         return found
 

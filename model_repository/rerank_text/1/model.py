@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from facade.bundle import lowered_limit, newest_version, read_bundle
+from facade.current import Current
 from facade.dispatch import gather_logits
-from facade.errors import InvalidRequestError, RerankerError, ScoringError
+from facade.errors import InvalidRequestError, OtherBundleError, RerankerError, ScoringError
 from facade.pairs import PairTokenizer, TokenPairs
 from facade.ranking import rank
 from facade.settings import Settings
-from facade.tensors import BUNDLE_DIGEST, LOGIT, MODEL, Chunk, Logits, chunks
+from facade.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Chunk, Logits, chunks
 
 
 class TritonPythonModel:
@@ -30,8 +30,7 @@ class TritonPythonModel:
         """Read tokenizer and limits from the reranker's newest bundle, in the same repository."""
         self._settings = Settings.from_environment()
         repository = Path(args["model_repository"]).resolve().parent
-        self._bundle = read_bundle(newest_version(repository / MODEL))
-        self._tokenizer = PairTokenizer(self._bundle, lowered_limit(self._bundle, self._settings.max_seq_len))
+        self._current = Current(repository / MODEL, self._settings.max_seq_len)
 
     async def execute(self, requests: list[Any]) -> list[Any]:
         """One response per request, in their order; a faulty request fails alone."""
@@ -39,20 +38,26 @@ class TritonPythonModel:
 
     async def _respond(self, request: Any) -> Any:
         try:
-            return await self._rank(request)
+            while True:
+                tokenizer = self._current.tokenizer
+                try:
+                    return await self._rank(request, tokenizer)
+                except OtherBundleError:  # the reranker has gone over to another bundle: follow it, and do the request again
+                    if not await self._current.renew(tokenizer.bundle):
+                        raise
         except RerankerError as error:
             invalid = isinstance(error, InvalidRequestError)
             code = pb_utils.TritonError.INVALID_ARG if invalid else pb_utils.TritonError.INTERNAL
             return pb_utils.InferenceResponse([], error=pb_utils.TritonError(error.message, code))
 
-    async def _rank(self, request: Any) -> Any:
+    async def _rank(self, request: Any, tokenizer: PairTokenizer) -> Any:
         queries, passages = _texts(request, "query"), _texts(request, "passage")
         truncate = _truncate(request)
         logits = np.empty(len(passages), np.float32)
         token_counts = np.empty(len(passages), np.int32)
         for query in dict.fromkeys(queries):  # almost always one
             rows = [row for row, other in enumerate(queries) if other == query]
-            pairs = self._tokenizer.encode(query, [passages[row] for row in rows], truncate=truncate)
+            pairs = tokenizer.encode(query, [passages[row] for row in rows], truncate=truncate)
             logits[rows] = await self._score(pairs)
             token_counts[rows] = pairs.lengths()
         rankings = rank(logits.tolist())
@@ -66,21 +71,26 @@ class TritonPythonModel:
         )
 
     async def _score(self, pairs: TokenPairs) -> Logits:
-        work = chunks(pairs, self._bundle, self._settings.chunk_tokens)
-        return await gather_logits(work, len(pairs.rows), self._settings.chunks_in_flight, self._call)
+        async def call(chunk: Chunk) -> Logits:
+            return await _infer(chunk, pairs.bundle.digest)
 
-    async def _call(self, chunk: Chunk) -> Logits:
-        call = pb_utils.InferenceRequest(
-            model_name=MODEL,
-            requested_output_names=[LOGIT],
-            inputs=[pb_utils.Tensor(name, array) for name, array in chunk.inputs.items()],
-            parameters={BUNDLE_DIGEST: self._bundle.digest},
-        )
-        response = await call.async_exec()
-        if response.has_error():
-            raise ScoringError(response.error().message())
-        logits: Logits = pb_utils.get_output_tensor_by_name(response, LOGIT).as_numpy()[:, 0]
-        return logits
+        work = chunks(pairs, self._settings.chunk_tokens)
+        return await gather_logits(work, len(pairs.rows), self._settings.chunks_in_flight, call)
+
+
+async def _infer(chunk: Chunk, digest: str) -> Logits:
+    call = pb_utils.InferenceRequest(
+        model_name=MODEL,
+        requested_output_names=[LOGIT],
+        inputs=[pb_utils.Tensor(name, array) for name, array in chunk.inputs.items()],
+        parameters={BUNDLE_DIGEST: digest},
+    )
+    response = await call.async_exec()
+    if response.has_error():
+        fault = response.error().message()
+        raise OtherBundleError if OTHER_BUNDLE in fault else ScoringError(fault)
+    logits: Logits = pb_utils.get_output_tensor_by_name(response, LOGIT).as_numpy()[:, 0]
+    return logits
 
 
 def _texts(request: Any, name: str) -> list[str]:

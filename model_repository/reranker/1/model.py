@@ -16,7 +16,7 @@ from scoring import Outcome, Scorer
 from facade.bundle import WEIGHTS, read_bundle
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
 from facade.settings import Settings
-from facade.tensors import ATTENTION_MASK, BUNDLE_DIGEST, ENGINE, INFER_US, INPUT_IDS, LOGIT, TOKEN_TYPE_IDS, Row, unpack
+from facade.tensors import ATTENTION_MASK, BUNDLE_DIGEST, ENGINE, INFER_US, INPUT_IDS, LOGIT, OTHER_BUNDLE, TOKEN_TYPE_IDS, Row, unpack
 
 
 class TritonPythonModel:
@@ -62,7 +62,7 @@ class TritonPythonModel:
             return None
         digest = json.loads(request.parameters() or "{}").get(BUNDLE_DIGEST)
         if digest not in {None, self._bundle.digest}:
-            raise NotReadyError(f"this server has bundle {self._bundle.digest}, the call is for {digest}: serve the same bundle on both")
+            raise NotReadyError(f"{OTHER_BUNDLE} {self._bundle.digest}, the call is for {digest}: serve the same bundle on both")
         tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)}
         return unpack({name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}, self._bundle)
 

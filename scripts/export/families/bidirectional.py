@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer, LlamaConfig, LlamaModel, MistralConfig, MistralModel
+from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, PreTrainedTokenizerFast
 
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 from scripts.export.prompt import Prompt, as_pair_encoding
@@ -54,13 +54,13 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     if pooling not in POOLINGS:
         raise ExportError(f"{folder} pools by {pooling!r}; known are {', '.join(POOLINGS)}")
     make_config, make_model = MODEL_TYPES[family]
-    own = make_config(**{key: value for key, value in config.items() if key not in ("model_type", "architectures", "auto_map")})
+    own = make_config(**_without_old_names(config))
     own.is_causal = False  # transformers then draws no causal mask
     model: Any = make_model.from_pretrained(folder, config=own, dtype=torch.float32, attn_implementation="sdpa")
     for layer in model.layers:
         layer.self_attn.is_causal = False
     module = Bidirectional(model, read_tensor(folder, "score.weight"), pooling, float(config.get("temperature", 1.0))).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # AutoTokenizer would want to know the family
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     limit = min(int(config["max_position_embeddings"]), int(tokenizer.model_max_length))
 
@@ -85,6 +85,16 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
         encode=encode,
         reference=reference,
     )
+
+
+def _without_old_names(config: dict[str, Any]) -> dict[str, Any]:
+    """The entries for transformers' own class: nothing that leads to the checkpoint's code, and rotary settings as transformers 5 has them."""
+    left_out = ("model_type", "architectures", "auto_map", "rope_theta", "rope_scaling")
+    kept = {key: value for key, value in config.items() if key not in left_out}
+    if "rope_theta" in config:
+        scaling = config.get("rope_scaling") or {"rope_type": "default"}
+        kept["rope_parameters"] = {**scaling, "rope_theta": config["rope_theta"]}
+    return kept
 
 
 def _last(attention_mask: Tensor) -> Tensor:

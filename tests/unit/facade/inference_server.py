@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
 from tritonclient.utils import serialize_byte_tensor
 
-from facade.bundle import Bundle
+from facade.bundle import Bundle, newest_version, read_bundle
 from facade.pairs import TokenPairs
+from facade.settings import REPOSITORY
+from facade.tensors import MODEL
 from facade.triton import TritonScorer
 
 # Any deadline that no test is about; generous, since the machine may be busy.
 AMPLE_S = 30.0
 INFER_US = 1500
-PAIRS = TokenPairs(tuple([101, 7, 102, *range(1, length), 102] for length in (9, 2, 30, 5, 2, 17)), 3, ())
+BUNDLE = read_bundle(newest_version(REPOSITORY / MODEL))
+PAIRS = TokenPairs(tuple([101, 7, 102, *range(1, length), 102] for length in (9, 2, 30, 5, 2, 17)), 3, (), BUNDLE)
 # What the server makes a logit of: the sum of a row's ids and, to tell the segments, a thousand times the sum of their ids.
 LOGITS = [float(sum(row) + 1000 * (len(row) - PAIRS.query_length)) for row in PAIRS.rows]
 
@@ -104,7 +107,24 @@ async def serving() -> AsyncIterator[Server]:
         await listening.stop(None)
 
 
+@dataclass
+class Bundles:
+    """A current bundle, and those that take over when it is refused."""
+
+    bundle: Bundle
+    newer: list[Bundle] = field(default_factory=list)
+
+    async def renew(self, refused: Bundle) -> bool:
+        assert refused is self.bundle
+        if not self.newer:
+            return False
+        self.bundle = self.newer.pop(0)
+        return True
+
+
 @asynccontextmanager
-async def client(target: str, bundle: Bundle, chunk_tokens: int = 64, in_flight: int = 2) -> AsyncIterator[TritonScorer]:
-    async with TritonScorer(target, bundle, chunk_tokens, in_flight) as scorer:
+async def client(
+    target: str, bundle: Bundle, chunk_tokens: int = 64, in_flight: int = 2, newer: tuple[Bundle, ...] = ()
+) -> AsyncIterator[TritonScorer]:
+    async with TritonScorer(target, Bundles(bundle, list(newer)), chunk_tokens, in_flight) as scorer:
         yield scorer

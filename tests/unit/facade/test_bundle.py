@@ -140,6 +140,8 @@ def test_the_digest_depends_on_every_entry_but_on_no_order(bundle: Bundle) -> No
 def test_the_newest_version_is_the_highest_number_not_the_last_name(tmp_path: Path) -> None:
     for name in ("9", "10", "2", "engines", "1a"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / MANIFEST).touch()
+    (tmp_path / "12").mkdir()  # half written
     (tmp_path / "11").write_text("a file is no version")
     assert newest_version(tmp_path) == tmp_path / "10"
 

@@ -11,7 +11,7 @@ import pytest
 from facade import errors
 from facade.errors import RerankerError
 
-DRAWN = dict(re.findall(r"^ *[|`]- (\w+) +(\d{3}|-) ", errors.__doc__ or "", re.MULTILINE))
+DRAWN = dict(re.findall(r"^[ |]*[|`]- (\w+) +(\d{3}|-) ", errors.__doc__ or "", re.MULTILINE))
 FAMILY = {
     name: member
     for name, member in inspect.getmembers(errors, inspect.isclass)

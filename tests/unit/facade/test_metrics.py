@@ -25,7 +25,8 @@ SERIES = {
 
 
 def used() -> Metrics:
-    metrics = Metrics("nvidia/a", "1.0.0", "d1")
+    metrics = Metrics()
+    metrics.info.labels("nvidia/a", "1.0.0", "d1").set(1)
     metrics.requests.labels("ranking", "200").inc()
     metrics.request_seconds.labels("ranking").observe(0.02)
     metrics.stage_seconds.labels("tokenise").observe(0.001)
@@ -58,7 +59,7 @@ def test_the_served_model_is_told() -> None:
 
 
 def test_two_apps_in_one_process_count_for_themselves() -> None:
-    first, second = Metrics("a", "1", "d"), Metrics("a", "1", "d")
+    first, second = Metrics(), Metrics()
     first.pairs.inc(7)
     assert b"reranker_pairs_total 7.0" in first.text()
     assert b"reranker_pairs_total 0.0" in second.text()

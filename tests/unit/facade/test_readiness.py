@@ -12,13 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from facade.bundle import newest_version, read_bundle
 from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
 from facade.pairs import TokenPairs
 from facade.readiness import Readiness
+from facade.settings import REPOSITORY
+from facade.tensors import MODEL
 from facade.triton import Scores
 from tests.unit.waiting import until
 
-PAIRS = TokenPairs(([1, 2],), 1, ())
+PAIRS = TokenPairs(([1, 2],), 1, (), read_bundle(newest_version(REPOSITORY / MODEL)))
 AWAY = NotReadyError("the model can't be reached")
 
 

@@ -90,9 +90,9 @@ def test_packing_pads_on_the_right_to_the_longest_row(small: Bundle, drawn: list
 def test_chunks_carry_every_pair_once_with_its_segments_within_the_budget(
     small: Bundle, lengths: list[int], query_length: int, budget: int
 ) -> None:
-    pairs = TokenPairs(tuple([index, *range(1, length)] for index, length in enumerate(lengths)), query_length, ())
+    pairs = TokenPairs(tuple([index, *range(1, length)] for index, length in enumerate(lengths)), query_length, (), small)
     seen = []
-    for chunk in chunks(pairs, small, budget):
+    for chunk in chunks(pairs, budget):
         rows, tokens = chunk.inputs[INPUT_IDS].shape
         assert rows == len(chunk.indexes)
         assert rows == 1 or rows * tokens <= budget

@@ -46,7 +46,7 @@ async def test_no_chunk_is_over_its_budget_and_no_more_calls_are_under_way_than_
         await everybody_came.wait()
 
     triton.behaviours = [waits_for_company]
-    pairs = TokenPairs(PAIRS.rows * 4, PAIRS.query_length, ())
+    pairs = TokenPairs(PAIRS.rows * 4, PAIRS.query_length, (), PAIRS.bundle)
     async with client(triton.target, bundle, chunk_tokens=40, in_flight=3) as scorer:
         assert (await scorer.score(pairs, AMPLE_S)).logits.tolist() == LOGITS * 4
     assert triton.most_in_flight == 3

@@ -5,13 +5,14 @@ The transport when the server refuses, fails, hangs or is away, and when the cal
 
 import asyncio
 import json
+from dataclasses import replace
 
 import grpc
 import pytest
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from facade.bundle import Bundle
-from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
+from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.triton import TritonScorer, wait_until_scoring
 from tests.conftest import free_ports
 from tests.unit.facade.inference_server import AMPLE_S, LOGITS, PAIRS, Server, client, hangs, says, serving, works
@@ -23,7 +24,7 @@ from tests.unit.facade.inference_server import AMPLE_S, LOGITS, PAIRS, Server, c
         (grpc.StatusCode.UNAVAILABLE, "kestrel", NotReadyError),
         (grpc.StatusCode.NOT_FOUND, "kestrel: unknown model", NotReadyError),
         (grpc.StatusCode.INTERNAL, "Stub process 'kestrel' is not healthy.", NotReadyError),
-        (grpc.StatusCode.UNIMPLEMENTED, "kestrel", NotReadyError),
+        (grpc.StatusCode.UNIMPLEMENTED, "kestrel", OtherBundleError),
         (grpc.StatusCode.UNAVAILABLE, "[request id: kestrel] Exceeds maximum queue size", OverloadedError),
         (grpc.StatusCode.DEADLINE_EXCEEDED, "kestrel", DeadlineExceededError),
         (grpc.StatusCode.INTERNAL, "kestrel", ScoringError),
@@ -142,3 +143,18 @@ async def test_waiting_for_a_model_goes_on_over_every_fault_until_it_scores(trit
     async with client(triton.target, bundle) as scorer:
         assert await asyncio.wait_for(wait_until_scoring(scorer, poll_s=0.001), AMPLE_S) == "engine fp32"
     assert len(triton.requests) == 4
+
+
+async def test_a_probe_follows_triton_to_another_bundle(triton: Server, bundle: Bundle) -> None:
+    newer = replace(bundle, digest="newer")
+    triton.behaviours = [says(grpc.StatusCode.UNIMPLEMENTED), works]
+    async with client(triton.target, bundle, newer=(newer,)) as scorer:
+        assert await scorer.probe(AMPLE_S) == "engine fp32"
+    assert [request.parameters["bundle_digest"].string_param for request in triton.requests] == [bundle.digest, "newer"]
+
+
+async def test_pairs_are_scored_under_their_own_bundle_s_digest(triton: Server, bundle: Bundle) -> None:
+    pairs = replace(PAIRS, bundle=replace(bundle, digest="theirs"))
+    async with client(triton.target, bundle) as scorer:
+        await scorer.score(pairs, AMPLE_S)
+    assert {request.parameters["bundle_digest"].string_param for request in triton.requests} == {"theirs"}

@@ -1,0 +1,88 @@
+"""python -m pytest tests/unit/facade/test_current.py
+
+Which bundle is served, and how another one takes over.
+"""
+
+import asyncio
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from facade.bundle import MANIFEST
+from facade.current import Current
+from facade.errors import BundleError
+from tests.unit.conftest import MakeBundle
+
+
+def add_version(make_bundle: MakeBundle, number: str, **entries: object) -> Path:
+    """A further version, in a folder of its own beside the first, which gets the same entries."""
+    first = make_bundle(**entries)
+    folder = first.parent / number
+    if folder != first:
+        shutil.copytree(first, folder)
+    return folder
+
+
+async def test_the_newest_version_takes_over_when_the_old_one_is_refused(make_bundle: MakeBundle) -> None:
+    folder = make_bundle(version="1.0.0")
+    current = Current(folder.parent, None)
+    old, tokenizer = current.bundle, current.tokenizer
+    assert not await current.renew(old)
+    assert current.tokenizer is tokenizer
+    add_version(make_bundle, "10", version="2.0.0")
+    assert await current.renew(old)
+    assert (current.bundle.version, current.bundle.folder.name) == ("2.0.0", "10")
+
+
+async def test_many_who_are_refused_at_once_read_it_once(make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_bundle(version="1.0.0")
+    current = Current(folder.parent, None)
+    old = current.bundle
+    add_version(make_bundle, "2", version="2.0.0")
+    reads = 0
+    newest = current._newest
+
+    def counted() -> object:
+        nonlocal reads
+        reads += 1
+        return newest()
+
+    monkeypatch.setattr(current, "_newest", counted)
+    assert await asyncio.gather(*(current.renew(old) for _ in range(20))) == [True] * 20
+    assert reads == 1
+
+
+async def test_an_older_version_comes_back_when_the_newer_is_taken_away(make_bundle: MakeBundle) -> None:
+    second = add_version(make_bundle, "2", version="2.0.0")
+    make_bundle(version="1.0.0")
+    current = Current(second.parent, None)
+    assert current.bundle.version == "2.0.0"
+    shutil.rmtree(second)
+    assert await current.renew(current.bundle)
+    assert current.bundle.version == "1.0.0"
+
+
+async def test_a_half_written_version_is_not_there_yet(make_bundle: MakeBundle) -> None:
+    folder = make_bundle(version="1.0.0")
+    current = Current(folder.parent, None)
+    half = add_version(make_bundle, "2", version="2.0.0")
+    (half / MANIFEST).rename(half / "elsewhere")
+    make_bundle(version="1.0.0")
+    assert not await current.renew(current.bundle)
+
+
+async def test_a_damaged_version_is_told_of_and_the_old_one_stays(make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture) -> None:
+    folder = make_bundle(version="1.0.0")
+    current = Current(folder.parent, None)
+    (add_version(make_bundle, "2", version="2.0.0") / "tokenizer.json").write_text("{}")
+    with caplog.at_level(logging.ERROR):
+        assert not await current.renew(current.bundle)
+    assert "is not the file that" in caplog.text
+    assert current.bundle.version == "1.0.0"
+
+
+def test_a_limit_that_the_model_was_not_made_for_is_refused(make_bundle: MakeBundle) -> None:
+    with pytest.raises(BundleError, match="NIM_MAX_SEQ_LEN=100000"):
+        Current(make_bundle().parent, 100000)
