@@ -26,8 +26,8 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can.
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
-export-model: $(VENV)/.dev ## Make a bundle: MODEL=<hub id or folder> [NAME=org/name] [OUT=folder] [LONGEST=tokens].
-	@$(BIN)/python -m scripts.export_model --model "$(MODEL)" $(if $(NAME),--name "$(NAME)") $(if $(OUT),--out "$(OUT)") $(if $(LONGEST),--longest "$(LONGEST)") $(ARGS)
+export-model: $(VENV)/.dev ## Make a bundle: MODEL=<hub id or folder> [NAME=org/name] [PRECISION=fp32|fp16|bf16] [OUT=folder] [LONGEST=tokens].
+	@$(BIN)/python -m scripts.export_model --model "$(MODEL)" $(if $(NAME),--name "$(NAME)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(OUT),--out "$(OUT)") $(if $(LONGEST),--longest "$(LONGEST)") $(ARGS)
 
 train-model: $(VENV)/.dev ## Train and calibrate the default model's checkpoint: [OUT=folder] [ARGS=--resume] (needs the data sets).
 	$(BIN)/python -m scripts.train_model --out "$(or $(OUT),.work/checkpoint)" $(ARGS)

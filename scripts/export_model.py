@@ -22,6 +22,7 @@ from scripts.export import families, graph, half_weights, parity
 from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.manifest import Licence, Manifest, Parity
 from scripts.export.origin import Origin, fetch
+from scripts.export.precision import DRAWN, lowered
 from scripts.export.trial import trials
 
 EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
@@ -32,10 +33,11 @@ SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
 
 @dataclass(frozen=True)
 class Names:
-    """What clients call the bundle, and the version of its weights."""
+    """What clients call the bundle, the version of its weights, and the precision of its arithmetic."""
 
     model_id: str
     version: str
+    precision: str = "fp32"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         licence = Licence(options.licence_name, options.licence_text) if options.licence_name else origin.licence
         print(f"loading {origin.folder}")
         checkpoint = families.load(origin.folder)
-        names = Names(options.name or origin.source.model, options.version)
+        names = Names(options.name or origin.source.model, options.version, options.precision)
         manifest = export(checkpoint, replace(origin, licence=licence), options.out, names, options.longest)
     except (ExportError, BundleError, OSError) as error:
         print(f"export_model: {error}", file=sys.stderr)
@@ -61,13 +63,14 @@ def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, long
     `longest` cuts the parity gate's pairs, in tokens; by default they go up to the model's limit.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = lowered(checkpoint, names.precision)
     _check_space(checkpoint, out.parent)
     # Beside the target, so that a rename moves each file whole.
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
         work = Path(temporary)
         print("drawing the graph")
         graph.write(checkpoint, work / WEIGHTS)
-        if not (work / EXTERNAL).is_file():
+        if names.precision == "fp32" and not (work / EXTERNAL).is_file():
             _halve(work / WEIGHTS)
         _write_tokenizer(checkpoint, work / TOKENIZER)
         manifest = _manifest(checkpoint, origin, work, names)
@@ -90,7 +93,7 @@ def _make_version(out: Path) -> None:
 
 
 def _check_space(checkpoint: Checkpoint, folder: Path) -> None:
-    needed = sum(4 * parameter.numel() for parameter in checkpoint.module.parameters()) + SPARE_BYTES
+    needed = graph.size_of(checkpoint.module) + SPARE_BYTES
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ExportError(f"{folder} has {free / 1e9:.1f} GB free, the export needs up to {needed / 1e9:.1f} GB: make room or set OUT")
@@ -121,7 +124,7 @@ def _manifest(checkpoint: Checkpoint, origin: Origin, work: Path, names: Names) 
         max_seq_len=checkpoint.max_seq_len,
         vocabulary_size=checkpoint.vocabulary_size,
         pad_id=checkpoint.pad_id,
-        precision="fp32",
+        precision=names.precision,
         licence=origin.licence,
         created=dt.datetime.now(dt.UTC).date().isoformat(),
         parity=NOT_MEASURED,
@@ -184,6 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("model_repository/reranker/1"), help="folder of the bundle (default: %(default)s)")
     parser.add_argument("--name", help="model id that clients send (default: the hub id or the folder's name)")
     parser.add_argument("--version", default="1.0.0", help="version of the weights (default: %(default)s)")
+    parser.add_argument(
+        "--precision", choices=DRAWN, default="fp32", help="arithmetic of the graph; fp16 and bf16 are for GPUs (default: %(default)s)"
+    )
     parser.add_argument("--longest", type=int, help="longest pair of the parity check, in tokens (default: the model's limit)")
     parser.add_argument("--licence-name", help="licence of the weights (default: from the checkpoint's model card)")
     parser.add_argument("--licence-text", default="", help="one or two sentences with the attributions it asks for")

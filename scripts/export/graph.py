@@ -19,10 +19,11 @@ LARGEST_FILE = 1_800_000_000  # bytes; a graph with its weights inside can't exc
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
-    """Writes the fp32 graph to `path`, its weights beside it in `path`.data where one file can't hold them."""
+    """Writes the graph to `path`, its weights beside it in `path`.data where one file can't hold them."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
-        if isinstance(checkpoint.module, BertClassifier):
+        bfloat16 = any(parameter.dtype == torch.bfloat16 for parameter in checkpoint.module.parameters())
+        if isinstance(checkpoint.module, BertClassifier) and not bfloat16:  # the older exporter writes bfloat16 as complex128
             _script(checkpoint, path)
         else:
             _dynamo(checkpoint, path)
@@ -34,8 +35,13 @@ def write(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def is_large(module: nn.Module) -> bool:
-    """Whether the fp32 weights need a file of their own."""
-    return sum(4 * parameter.numel() for parameter in module.parameters()) > LARGEST_FILE
+    """Whether the weights need a file of their own."""
+    return size_of(module) > LARGEST_FILE
+
+
+def size_of(module: nn.Module) -> int:
+    """Bytes of the weights."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
 
 
 def _script(checkpoint: Checkpoint, path: Path) -> None:

@@ -88,7 +88,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
 
 
 def _without_old_names(config: dict[str, Any]) -> dict[str, Any]:
-    """The entries for transformers' own class: nothing that leads to the checkpoint's code, and rotary settings as transformers 5 has them."""
+    """The entries for transformers' own class: nothing that leads to the checkpoint's code, rotary settings as transformers 5 has them."""
     left_out = ("model_type", "architectures", "auto_map", "rope_theta", "rope_scaling")
     kept = {key: value for key, value in config.items() if key not in left_out}
     if "rope_theta" in config:

@@ -61,6 +61,19 @@ def test_parity_report_covers_all_lengths(bundle: Path) -> None:
     assert 0 < report["mean_abs_difference"] < report["max_abs_difference"] < parity.TOLERANCES["fp32"].difference
 
 
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_a_lower_precision_halves_the_weights_and_is_measured(precision: str, checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--precision", precision]) == 0
+    manifest = json.loads((out / "reranker.json").read_text())
+    assert manifest["precision"] == precision
+    assert parity.TOLERANCES["fp32"].difference < manifest["parity"]["max_abs_difference"]
+    assert (out / "model.onnx").stat().st_size < 0.6 * (bundle / "model.onnx").stat().st_size
+    weights = onnx.load(str(out / "model.onnx")).graph.initializer
+    kinds = {weight.data_type for weight in weights if np.prod(weight.dims) >= 64 and weight.data_type != onnx.TensorProto.INT64}
+    assert kinds == {onnx.TensorProto.FLOAT16 if precision == "fp16" else onnx.TensorProto.BFLOAT16}
+
+
 def test_tokenizer_neither_pads_nor_truncates(bundle: Path) -> None:
     content = json.loads((bundle / "tokenizer.json").read_text())
     assert content["padding"] is None
