@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format export-model train-model eval-model lock clean
+.PHONY: help serve test test-large check format export-model export-plan train-model eval-model lock clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -16,6 +16,9 @@ serve: $(VENV)/.serve ## Start Triton and the HTTP API on this machine, in the f
 test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests, on a real Triton.
 	$(BIN)/python -m pytest
 
+test-large: $(VENV)/.dev ## Run what takes 20 GB of memory and disk, and minutes: models of real size.
+	$(BIN)/python -m pytest -m large tests/large
+
 check: $(VENV)/.dev ## Format, lint, types, then all tests.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -26,8 +29,11 @@ format: $(VENV)/.dev ## Format the code and mend what the linter can.
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
-export-model: $(VENV)/.dev ## Make a bundle: MODEL=<hub id or folder> [NAME=org/name] [PRECISION=fp32|fp16|bf16] [OUT=folder] [LONGEST=tokens].
-	@$(BIN)/python -m scripts.export_model --model "$(MODEL)" $(if $(NAME),--name "$(NAME)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(OUT),--out "$(OUT)") $(if $(LONGEST),--longest "$(LONGEST)") $(ARGS)
+export-model: $(VENV)/.dev ## Make a bundle: MODEL=<hub id or folder> [NAME=org/name] [PRECISION=fp32|fp16|bf16|int8] [OUT=folder] [LONGEST=tokens] [CALIBRATION=file].
+	@$(BIN)/python -m scripts.export_model --model "$(MODEL)" $(if $(NAME),--name "$(NAME)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(OUT),--out "$(OUT)") $(if $(LONGEST),--longest "$(LONGEST)") $(if $(CALIBRATION),--calibration "$(CALIBRATION)") $(ARGS)
+
+export-plan: $(VENV)/.dev ## TensorRT's command and profiles for a bundle, and the engine where TensorRT is: [BUNDLE=folder] [PRECISION=fp16] [OUT=folder].
+	@$(BIN)/python -m scripts.export_plan $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 train-model: $(VENV)/.dev ## Train and calibrate the default model's checkpoint: [OUT=folder] [ARGS=--resume] (needs the data sets).
 	$(BIN)/python -m scripts.train_model --out "$(or $(OUT),.work/checkpoint)" $(ARGS)

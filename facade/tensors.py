@@ -67,9 +67,10 @@ def _row(ids: Sequence[int], query_length: int) -> Row:
     return Row(np.array(ids, np.int64), token_type_ids)
 
 
-def pack(rows: Sequence[Row], bundle: Bundle) -> dict[str, Tokens]:
-    """The model's inputs for `rows`, padded on the right to the longest of them."""
-    shape = (len(rows), max(len(row.input_ids) for row in rows))
+def pack(rows: Sequence[Row], bundle: Bundle, step: int = 1) -> dict[str, Tokens]:
+    """The model's inputs for `rows`, padded on the right to the longest of them and on to a multiple of `step`, never over the limit."""
+    longest = max(len(row.input_ids) for row in rows)
+    shape = (len(rows), max(longest, min(-(-longest // step) * step, bundle.max_seq_len)))
     inputs = {INPUT_IDS: np.full(shape, bundle.pad_id, np.int64), ATTENTION_MASK: np.zeros(shape, np.int64)}
     if bundle.pair_encoding.segment_ids:
         inputs[TOKEN_TYPE_IDS] = np.zeros(shape, np.int64)

@@ -26,10 +26,9 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 from scripts.bert.scoring import score
 from scripts.retrieval import squad
 from scripts.retrieval.bm25 import BM25
-from scripts.retrieval.corpus import Corpus, DataMissingError, Question, data_file
+from scripts.retrieval.corpus import SEED, Corpus, DataMissingError, Question, data_file
 from scripts.training.calibration import Bin, errors_at_zero, expected_error, fit, reliability
 
-SEED = 20261122
 TOP = 20  # passages per question: what a first stage commonly hands over
 RECORD = "calibration.json"
 

@@ -27,6 +27,7 @@ from scripts.retrieval.query_forms import FORMS
 from scripts.retrieval.rankers import BundleRanker, CosineRanker, RandomRanker, Ranker
 
 BASE = "base bi-encoder"
+BUNDLE = Path("model_repository/reranker/1")
 SETS: dict[str, tuple[str, int, Callable[[Path | None], Corpus]]] = {
     "squad": ("SQuAD 1.1 dev", 2000, lambda data: squad.load(data_file("squad11_dev.json", data))),
     "covid-qa": ("COVID-QA", 1000, lambda data: covid_qa.load(data_file("covidqa.json", data))),
@@ -50,8 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Evaluates as the command line says; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        reranker = BundleRanker(options.bundle, options.precision)
-        rankers: dict[str, Ranker] = {"random order": RandomRanker(), reranker.model_id: reranker}
+        bundles = [BundleRanker(folder, way) for folder in options.bundle or [BUNDLE] for way in options.arithmetic or ["bf16"]]
+        rankers: dict[str, Ranker] = {"random order": RandomRanker(), **{bundle.name: bundle for bundle in bundles}}
         if installed():
             rankers = {BASE: CosineRanker(), **rankers}
         tables: list[dict[str, Any]] = []
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
             corpus = load(options.data)
             collection = Collection(title, corpus, BM25(corpus.passages))
             for form, change in FORMS.items():
-                count = options.questions or (questions if form == "as asked" else options.form_questions)
+                count = (options.questions or questions) if form == "as asked" else options.form_questions
                 rows = table(measure(collection, change, count, rankers, options.top))
                 asked = min(count, len(corpus.questions))
                 print(_render(f"{title}, {form}: {asked} questions, BM25's top {options.top} ranked again", rows), flush=True)
@@ -94,10 +95,10 @@ def _difference(before: Measures, after: Measures) -> tuple[float, float, float]
 
 
 def _render(title: str, rows: list[Row]) -> str:
-    lines = [f"\n{title}", f"{'':34}{'nDCG@10':>9}{'MRR@10':>9}{'nDCG@10 to BM25':>28}{'nDCG@10 to the base':>28}"]
+    lines = [f"\n{title}", f"{'':44}{'nDCG@10':>9}{'MRR@10':>9}{'nDCG@10 to BM25':>28}{'nDCG@10 to the base':>28}"]
     for row in rows:
         cells = "".join(f"{_interval(difference):>28}" for difference in (row.to_first, row.to_base))
-        lines.append(f"{row.ranker:34}{row.ndcg:9.4f}{row.reciprocal_rank:9.4f}{cells}")
+        lines.append(f"{row.ranker:44}{row.ndcg:9.4f}{row.reciprocal_rank:9.4f}{cells}")
     return "\n".join(lines)
 
 
@@ -112,13 +113,22 @@ def _parser() -> argparse.ArgumentParser:
         "model as a bi-encoder, and with a random order; queries as asked, as keywords, and with typos. The samples are fixed: "
         "two runs of one bundle print the same figures. All of it takes about an hour on two cores.",
     )
-    parser.add_argument("--bundle", type=Path, default=Path("model_repository/reranker/1"), help="default: %(default)s")
+    parser.add_argument("--bundle", type=Path, action="append", help=f"may be given several times (default: {BUNDLE})")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: RERANKER_DATA, else ../shared/data)")
     parser.add_argument("--set", action="append", choices=SETS, help="may be given several times (default: all)")
     parser.add_argument("--top", type=int, default=100, help="passages per question (default: %(default)s)")
-    parser.add_argument("--questions", type=int, help="questions of each table (default: 2000 of SQuAD, 1000 of COVID-QA, 500)")
-    parser.add_argument("--form-questions", type=int, default=500, help="questions asked as keywords and with typos (default: %(default)s)")
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="the arithmetic; fp32 takes three times as long")
+    parser.add_argument(
+        "--questions", type=int, help="questions that are asked as they are (default: 2000 of SQuAD, 1000 of COVID-QA, 500)"
+    )
+    parser.add_argument(
+        "--form-questions", type=int, default=500, help="questions that are asked as keywords, and with typos (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--arithmetic",
+        action="append",
+        choices=("bf16", "graph"),
+        help="as the graph says, or bf16, which takes a third of fp32's time; may be given twice (default: bf16)",
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file, after every table")
     return parser
 

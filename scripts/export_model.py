@@ -1,43 +1,19 @@
-"""Turns a reranker's checkpoint into a model bundle: model.onnx, tokenizer.json, reranker.json.
-
-Knows the order of the steps; families of models, the graph and the parity gate are in `scripts.export`.
-"""
+"""Turns a reranker's checkpoint into a model bundle: model.onnx, tokenizer.json, reranker.json. Knows the command line."""
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import shutil
 import sys
-import tempfile
-from dataclasses import dataclass, replace
-from importlib.metadata import version as installed
+from dataclasses import replace
 from pathlib import Path
 
-import onnx
-
-from facade.bundle import MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
 from facade.errors import BundleError
-from scripts.export import families, graph, half_weights, parity
-from scripts.export.checkpoint import Checkpoint, ExportError
-from scripts.export.manifest import Licence, Manifest, Parity
-from scripts.export.origin import Origin, fetch
-from scripts.export.precision import DRAWN, lowered
-from scripts.export.trial import trials
-
-EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
-CODE = "model.py"
-NOT_MEASURED = Parity(0, 0, 0.0, 0.0, 0.0, 0, "not measured yet")
-SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
-
-
-@dataclass(frozen=True)
-class Names:
-    """What clients call the bundle, the version of its weights, and the precision of its arithmetic."""
-
-    model_id: str
-    version: str
-    precision: str = "fp32"
+from scripts.export import families, sample
+from scripts.export.assembly import Names, Texts, export
+from scripts.export.checkpoint import ExportError
+from scripts.export.manifest import Licence, Manifest
+from scripts.export.origin import fetch
+from scripts.export.precision import PRECISIONS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,107 +25,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"loading {origin.folder}")
         checkpoint = families.load(origin.folder)
         names = Names(options.name or origin.source.model, options.version, options.precision)
-        manifest = export(checkpoint, replace(origin, licence=licence), options.out, names, options.longest)
+        texts = Texts(options.longest, sample.read(options.calibration) if options.calibration else None)
+        manifest = export(checkpoint, replace(origin, licence=licence), options.out, names, texts)
     except (ExportError, BundleError, OSError) as error:
         print(f"export_model: {error}", file=sys.stderr)
         return 1
     print(_table(manifest, options.out))
     return 0
-
-
-def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, longest: int | None = None) -> Manifest:
-    """Writes the bundle of a checkpoint to `out`; ExportError leaves `out` as it was.
-
-    `longest` cuts the parity gate's pairs, in tokens; by default they go up to the model's limit.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = lowered(checkpoint, names.precision)
-    _check_space(checkpoint, out.parent)
-    # Beside the target, so that a rename moves each file whole.
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
-        work = Path(temporary)
-        print("drawing the graph")
-        graph.write(checkpoint, work / WEIGHTS)
-        if names.precision == "fp32" and not (work / EXTERNAL).is_file():
-            _halve(work / WEIGHTS)
-        _write_tokenizer(checkpoint, work / TOKENIZER)
-        manifest = _manifest(checkpoint, origin, work, names)
-        manifest = replace(manifest, parity=_hold_to_reference(checkpoint, manifest, work, longest))
-        (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-        _make_version(out)
-        for file in (*manifest.files, MANIFEST):  # the manifest last: it vouches for the others
-            (work / file).replace(out / file)
-    if EXTERNAL not in manifest.files:
-        (out / EXTERNAL).unlink(missing_ok=True)
-    return manifest
-
-
-def _make_version(out: Path) -> None:
-    """The folder, and what Triton wants in a version's folder beside the bundle: a link to the first version's model.py."""
-    out.mkdir(exist_ok=True)
-    code = out.parent / "1" / CODE
-    if code.is_file() and not (out / CODE).exists():
-        (out / CODE).symlink_to(Path("..") / "1" / CODE)
-
-
-def _check_space(checkpoint: Checkpoint, folder: Path) -> None:
-    needed = graph.size_of(checkpoint.module) + SPARE_BYTES
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise ExportError(f"{folder} has {free / 1e9:.1f} GB free, the export needs up to {needed / 1e9:.1f} GB: make room or set OUT")
-
-
-def _halve(path: Path) -> None:
-    """Stores those weights as fp16 that lose nothing by it."""
-    drawn = onnx.load(str(path))
-    half_weights.halve(drawn)
-    onnx.checker.check_model(drawn)
-    onnx.save(drawn, str(path))
-
-
-def _write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
-    """The tokenizer, its padding and truncation switched off: they would cut and pad behind the server's back."""
-    checkpoint.tokenizer.backend_tokenizer.no_padding()
-    checkpoint.tokenizer.backend_tokenizer.no_truncation()
-    checkpoint.tokenizer.backend_tokenizer.save(str(path))
-
-
-def _manifest(checkpoint: Checkpoint, origin: Origin, work: Path, names: Names) -> Manifest:
-    return Manifest(
-        model_id=names.model_id,
-        version=names.version,
-        family=checkpoint.family,
-        modalities=("text",),
-        pair_encoding=checkpoint.pair_encoding,
-        max_seq_len=checkpoint.max_seq_len,
-        vocabulary_size=checkpoint.vocabulary_size,
-        pad_id=checkpoint.pad_id,
-        precision=names.precision,
-        licence=origin.licence,
-        created=dt.datetime.now(dt.UTC).date().isoformat(),
-        parity=NOT_MEASURED,
-        source=origin.source,
-        files={file.name: file_digest(file) for file in sorted(work.iterdir())},
-    )
-
-
-def _hold_to_reference(checkpoint: Checkpoint, manifest: Manifest, work: Path, longest: int | None) -> Parity:
-    """The parity report of the bundle in `work`; ExportError names the pairs that differ."""
-    (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    made = trials(checkpoint.tokenizer, min(longest or checkpoint.max_seq_len, checkpoint.max_seq_len))
-    comparison = parity.compare(read_bundle(work), checkpoint, made)
-    failures = comparison.failures(parity.TOLERANCES[manifest.precision])
-    if failures:
-        raise ExportError("the bundle does not score like its reference, nothing is written:\n  " + "\n  ".join(failures))
-    return Parity(
-        pairs=len(comparison.labels),
-        longest=comparison.longest,
-        max_abs_difference=float(f"{comparison.differences.max():.2g}"),
-        mean_abs_difference=float(f"{comparison.differences.mean():.2g}"),
-        rank_agreement=round(comparison.rank_agreement, 5),
-        top_flips=comparison.top_flips,
-        reference=f"transformers {installed('transformers')}, fp32",
-    )
 
 
 def _table(manifest: Manifest, out: Path) -> str:
@@ -188,7 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="model id that clients send (default: the hub id or the folder's name)")
     parser.add_argument("--version", default="1.0.0", help="version of the weights (default: %(default)s)")
     parser.add_argument(
-        "--precision", choices=DRAWN, default="fp32", help="arithmetic of the graph; fp16 and bf16 are for GPUs (default: %(default)s)"
+        "--precision", choices=PRECISIONS, default="fp32", help="arithmetic of the graph; fp16 and bf16 are for GPUs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        help='texts that int8 is fitted to, JSON lines of {"query": …, "passages": […]} (default: words of the model\'s own vocabulary)',
     )
     parser.add_argument("--longest", type=int, help="longest pair of the parity check, in tokens (default: the model's limit)")
     parser.add_argument("--licence-name", help="licence of the weights (default: from the checkpoint's model card)")

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,10 @@ from scripts.bert.scoring import pair_logits
 from scripts.retrieval.corpus import DataMissingError
 from scripts.retrieval.examples import CANDIDATES, Example
 from scripts.training import steps
-from scripts.training.recipe import Recipe
+from scripts.training.recipe import ROUNDS, Recipe
 from scripts.training.state import Run
 
+LICENCE_FILE = "licence.json"
 LICENCE = {
     "name": "Apache-2.0 (base model), CC BY-SA 4.0 and CC BY 4.0 (training texts)",
     "text": "Base: sentence-transformers/all-MiniLM-L6-v2, Apache-2.0. Trained on SQuAD 1.1 (Rajpurkar et al., CC BY-SA 4.0), "
@@ -41,27 +44,37 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     try:
         check_version()
-        train(Recipe(steps=options.steps), options.out, options.data, resume=options.resume)
+        start = base_folder()
+        for recipe in ROUNDS:
+            start = train(recipe if options.steps is None else replace(recipe, steps=options.steps), start, options)
+        shutil.copytree(start, options.out, dirs_exist_ok=True)
     except (DataMissingError, RuntimeError) as error:
         print(f"train_model: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def train(recipe: Recipe, out: Path, data: Path | None, *, resume: bool) -> None:
-    """Writes the trained checkpoint to `out`, and on the way `out`/state.pt, from which `resume` goes on."""
+def train(recipe: Recipe, start: Path, options: argparse.Namespace) -> Path:
+    """Trains the checkpoint in `start` for one round and returns the folder of the result.
+
+    On the way it writes a state, from which `options.resume` goes on.
+    """
+    out: Path = options.out
+    result = out / f"round-{recipe.round}"
+    if options.resume and (result / LICENCE_FILE).is_file():
+        return result
     out.mkdir(parents=True, exist_ok=True)
-    made = steps.load(recipe, out, data)
+    made = steps.load(recipe, out, options.data)
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model: Any = BertForSequenceClassification.from_pretrained(base_folder(), num_labels=1, dtype=torch.float32)
+    model: Any = BertForSequenceClassification.from_pretrained(start, num_labels=1, dtype=torch.float32)
     model.to(device).eval()  # no dropout: hardly any example is seen twice
     # The words' vectors stay the base's: rarely seen ones would be left behind by the layers above them.
     model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
     optimizer = _optimizer(model, recipe)
     run = Run(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.rate))
-    state = out / "state.pt"
-    first = run.restore(state) if resume and state.is_file() else 0
+    state = out / f"state-{recipe.round}.pt"
+    first = run.restore(state) if options.resume and state.is_file() else 0
     tokenizer = base_tokenizer()
     losses: deque[float] = deque(maxlen=50)
     progress = tqdm(range(first, recipe.steps), initial=first, total=recipe.steps, mininterval=10, ascii=True)
@@ -76,9 +89,10 @@ def train(recipe: Recipe, out: Path, data: Path | None, *, resume: bool) -> None
         progress.set_postfix(loss=f"{sum(losses) / len(losses):.3f}", refresh=False)
         if (step + 1) % recipe.checkpoint_every == 0:
             run.save(state, step + 1)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    (out / "licence.json").write_text(json.dumps(LICENCE, indent=2) + "\n", encoding="utf-8")
+    model.save_pretrained(result)
+    tokenizer.save_pretrained(result)
+    (result / LICENCE_FILE).write_text(json.dumps(LICENCE, indent=2) + "\n", encoding="utf-8")  # the last file: the round is done
+    return result
 
 
 def _scores(model: Any, tokenizer: Any, made: steps.Steps, step: int, recipe: Recipe) -> Tensor:
@@ -112,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, default=Path(".work/checkpoint"), help="folder of the checkpoint")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: RERANKER_DATA, else ../shared/data)")
-    parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimizer steps (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="optimizer steps of each round (default: the recipe's)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads (default: all)")
     parser.add_argument("--resume", action="store_true", help="go on from the last saved state in --out")
     return parser

@@ -36,7 +36,7 @@ class Scorer:
 
     def _score(self, rows: list[Row]) -> list[Outcome]:
         try:
-            logits = self.engine.infer(pack(rows, self.bundle)).tolist()
+            logits = self.engine.infer(pack(rows, self.bundle, self.engine.step)).tolist()
         except Exception as error:  # noqa: BLE001 (runtimes raise what they like; whatever it is must not reach the batch mates)
             if len(rows) == 1:
                 return [ScoringError(f"the {self.engine.name} engine failed: {error}")]

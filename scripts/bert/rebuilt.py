@@ -1,6 +1,6 @@
 """A bundle's graph -> the checkpoint that it was exported from, bit for bit.
 
-Knows BERT graphs as `scripts/export/bert.py` writes them, and takes the architecture from the base model's package.
+Knows BERT graphs as `scripts/export/graph.py` draws them, and takes the architecture from the base model's package.
 """
 
 from pathlib import Path

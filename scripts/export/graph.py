@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -51,11 +52,7 @@ def _script(checkpoint: Checkpoint, path: Path) -> None:
     which let onnxruntime fuse more, made it slower.
     """
     torch.onnx.export(
-        checkpoint.module,
-        _example(checkpoint),
-        str(path),
-        input_names=list(checkpoint.inputs),
-        output_names=[OUTPUT],
+        **_arguments(checkpoint, path),
         dynamic_axes={name: {0: "batch", 1: "sequence"} for name in checkpoint.inputs} | {OUTPUT: {0: "batch"}},
         opset_version=SCRIPT_OPSET,
         dynamo=False,
@@ -65,17 +62,24 @@ def _script(checkpoint: Checkpoint, path: Path) -> None:
 def _dynamo(checkpoint: Checkpoint, path: Path) -> None:
     batch, sequence = torch.export.Dim("batch"), torch.export.Dim("sequence", max=checkpoint.max_seq_len)
     torch.onnx.export(
-        checkpoint.module,
-        _example(checkpoint),
-        str(path),
-        input_names=list(checkpoint.inputs),
-        output_names=[OUTPUT],
+        **_arguments(checkpoint, path),
         dynamic_shapes=tuple({0: batch, 1: sequence} for _ in checkpoint.inputs),
         opset_version=OPSET,
         external_data=is_large(checkpoint.module),
         verbose=False,
         dynamo=True,
     )
+
+
+def _arguments(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
+    """What both exporters are told alike."""
+    return {
+        "model": checkpoint.module,
+        "args": _example(checkpoint),
+        "f": str(path),
+        "input_names": list(checkpoint.inputs),
+        "output_names": [OUTPUT],
+    }
 
 
 def _example(checkpoint: Checkpoint) -> tuple[torch.Tensor, ...]:

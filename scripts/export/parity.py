@@ -19,11 +19,10 @@ from facade.bundle import WEIGHTS, Bundle
 from facade.pairs import PairTokenizer
 from facade.tensors import Row, pack
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
-from scripts.export.trial import Trial
+from scripts.export.trial import SEED, Trial
 
 ROWS_PER_BATCH = 8
 SHORT = 256  # tokens; a thousand rows' worth of padding beside one of 8,192 would cost hours on a CPU and show nothing more
-SEED = 20
 SHOWN = 8  # differing pairs that a refusal lists
 Run = Callable[[Mapping[str, NDArray[np.int64]]], NDArray[np.float32]]
 Scorer = Callable[[Sequence[Row]], NDArray[np.float32]]
@@ -43,7 +42,7 @@ TOLERANCES = {
     "fp32": Tolerance(1e-4, 1.0),
     "fp16": Tolerance(2e-2, 0.995),
     "bf16": Tolerance(1.5e-1, 0.98),
-    "int8": Tolerance(5e-1, 0.95),
+    "int8": Tolerance(1.0, 0.85),
 }
 
 

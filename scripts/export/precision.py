@@ -13,11 +13,13 @@ import torch
 from scripts.export.checkpoint import Checkpoint
 
 DRAWN = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+INT8 = "int8"
+PRECISIONS = (*DRAWN, INT8)
 
 
 def lowered(checkpoint: Checkpoint, precision: str) -> Checkpoint:
     """The checkpoint with a module that computes in `precision`; its reference stays as it is, fp32."""
-    kind = DRAWN[precision]
+    kind = DRAWN.get(precision, torch.float32)
     if kind == torch.float32:
         return checkpoint
     module = deepcopy(checkpoint.module)

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+SEED = 20261122  # of every sample drawn and of the training: two runs draw alike
 DATA_VARIABLE = "RERANKER_DATA"
 DEFAULT_FOLDER = Path("../shared/data")  # relative to the repository root, where scripts are run
 

@@ -11,10 +11,9 @@ from tqdm import tqdm
 
 from scripts.retrieval import metrics
 from scripts.retrieval.bm25 import BM25
-from scripts.retrieval.corpus import Corpus
+from scripts.retrieval.corpus import SEED, Corpus
 from scripts.retrieval.rankers import Ranker
 
-SEED = 20261122
 FIRST_STAGE = "BM25"
 
 

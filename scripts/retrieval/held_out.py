@@ -10,10 +10,9 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from scripts.retrieval.corpus import Corpus, Question
+from scripts.retrieval.corpus import SEED, Corpus, Question
 from scripts.retrieval.diverse import is_question, records, sections
 
-SEED = 20261122
 TELLING_HEADING = 3  # words; a shorter one ("Rationale") says nothing about its passages
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from zlib import crc32
 
 import numpy as np
-import onnxruntime
+import openvino
 import torch
 from numpy.typing import NDArray
 
@@ -22,7 +22,7 @@ from scripts.bert.forward import logits
 from scripts.bert.rebuilt import rebuild
 from scripts.retrieval.base_encoder import BaseEncoder
 
-TOKENS_PER_FORWARD = 4096
+TOKENS_PER_FORWARD = 1024  # as the server's default: larger ones lose the processor's caches
 
 
 class Ranker(Protocol):
@@ -35,16 +35,16 @@ class Ranker(Protocol):
 class BundleRanker:
     """A model bundle in this process, tokenised by the project's own code.
 
-    In "fp32" onnxruntime runs the bundle's graph, the arithmetic that is served by default. In "bf16" torch runs the same weights in
-    bfloat16, three times as fast on processors that have it.
+    As "graph", OpenVINO computes what the bundle's graph says, as the server does by default. As "bf16" it lowers an fp32 graph, nearly
+    twice as fast on processors that have it; where there is a GPU, torch runs the weights there. `name` tells the model and the arithmetic.
     """
 
-    def __init__(self, folder: Path, precision: str) -> None:
+    def __init__(self, folder: Path, arithmetic: str) -> None:
         self._bundle = read_bundle(folder)
         self._bundle.verify(WEIGHTS)
-        self.model_id = self._bundle.model_id
         self._tokenizer = PairTokenizer(self._bundle, self._bundle.max_seq_len)
-        self._run = _graph(folder) if precision == "fp32" else _half(folder)
+        self._run = _torch(folder) if arithmetic == "bf16" and torch.cuda.is_available() else _openvino(folder, arithmetic)
+        self.name = f"{self._bundle.model_id}, {self._bundle.manifest['precision'] if arithmetic == 'graph' else arithmetic}"
 
     def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
         """Raw logits; a pair that is too long loses the passage's end."""
@@ -55,20 +55,22 @@ class BundleRanker:
         return found
 
 
-def _graph(folder: Path) -> Any:
-    session = onnxruntime.InferenceSession(str(folder / WEIGHTS), providers=["CPUExecutionProvider"])
-    return lambda inputs: session.run(["logits"], inputs)[0]
+def _openvino(folder: Path, arithmetic: str) -> Any:
+    hint = {"graph": openvino.Type.f32, "bf16": openvino.Type.bf16}[arithmetic]
+    compiled = openvino.Core().compile_model(
+        str(folder / WEIGHTS), "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+    )
+    return lambda inputs: compiled(inputs)[0]
 
 
-def _half(folder: Path) -> Any:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _torch(folder: Path) -> Any:
     model: Any = rebuild(folder)
-    model.to(device)
+    model.to("cuda")
 
     def run(inputs: dict[str, NDArray[np.int64]]) -> NDArray[np.float32]:
         names = ("input_ids", "attention_mask", "token_type_ids")
-        tensors = [torch.from_numpy(inputs[name]).to(device) for name in names]
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        tensors = [torch.from_numpy(inputs[name]).to("cuda") for name in names]
+        with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
             scores: NDArray[np.float32] = logits(model, *tensors).float().cpu().numpy()
         return scores
 

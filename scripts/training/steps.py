@@ -35,7 +35,7 @@ def load(recipe: Recipe, folder: Path, data: Path | None) -> Steps:
     """
     corpora = _corpora(recipe, data)
     passages = [passage for corpus in corpora for passage in corpus.passages]
-    cache = folder / "examples.json"
+    cache = folder / f"examples-{recipe.round}.json"
     key = {"recipe": recipe.to_json(), "passages": _digest(passages)}
     if cache.is_file():
         stored = json.loads(cache.read_text(encoding="utf-8"))
@@ -56,14 +56,14 @@ def _corpora(recipe: Recipe, data: Path | None) -> tuple[Corpus, Corpus, Corpus]
 
 def _make(recipe: Recipe, corpora: tuple[Corpus, Corpus, Corpus], folder: Path) -> list[list[Example]]:
     encoder = BaseEncoder()
-    generator = random.Random(recipe.seed)  # noqa: S311 - sampling, not secrecy
+    generator = random.Random(recipe.seed + recipe.round)  # noqa: S311 - sampling, not secrecy
     per_step = (recipe.paragraphs_per_step, recipe.windows_per_step, recipe.taught_per_step)
     steps: list[list[Example]] = [[] for _ in range(recipe.steps)]
     offset = 0
     for corpus, make, count in zip(corpora, (labelled, labelled, taught), per_step, strict=True):
         texts = Texts(corpus, _vectors(encoder, corpus.passages, folder), BM25(corpus.passages))
         drawn = _draw(generator, corpus.questions, count * recipe.steps)
-        for place, example in enumerate(make(texts, drawn, encoder.encode, recipe.seed)):
+        for place, example in enumerate(make(texts, drawn, encoder.encode, recipe.seed + recipe.round)):
             moved = tuple(passage + offset for passage in example.passages)
             steps[place // count].append(Example(example.query, moved, example.target, example.likely))
         offset += len(corpus.passages)

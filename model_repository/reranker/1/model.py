@@ -13,7 +13,7 @@ import triton_python_backend_utils as pb_utils
 from engines import load_engine
 from scoring import Outcome, Scorer
 
-from facade.bundle import WEIGHTS, read_bundle
+from facade.bundle import read_bundle
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
 from facade.settings import Settings
 from facade.tensors import ATTENTION_MASK, BUNDLE_DIGEST, ENGINE, INFER_US, INPUT_IDS, LOGIT, OTHER_BUNDLE, TOKEN_TYPE_IDS, Row, unpack
@@ -27,7 +27,7 @@ class TritonPythonModel:
         bundle = read_bundle(Path(args["model_repository"]) / args["model_version"])
         bundle.verify(*bundle.manifest["files"])
         settings = Settings.from_environment()
-        engine, reason = load_engine(bundle.folder / WEIGHTS, settings)
+        engine, reason = load_engine(bundle, settings)
         self._bundle = bundle
         self._scorer = Scorer(engine, bundle, settings.batch_tokens)
         self._engine = f"{engine.name} {engine.precision}"

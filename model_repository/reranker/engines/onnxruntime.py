@@ -13,9 +13,10 @@ class OnnxRuntimeEngine:
     """A session with dynamic shapes."""
 
     name = "onnxruntime"
+    step = 1
 
     def __init__(self, weights: Path, precision: str, threads: int) -> None:
-        if precision != "fp32":
+        if precision not in {"fp32", "int8"}:
             raise SettingsError(f"RERANKER_PRECISION={precision}: the onnxruntime engine computes in fp32, as the graph says")
         self.precision = precision
         options = onnxruntime.SessionOptions()

@@ -74,6 +74,16 @@ def test_without_segment_ids_the_ids_alone_come_back(plain: Bundle, drawn: list[
     assert as_lists(unpack(shifted(inputs, side, 1), plain)) == [(row.input_ids.tolist(), [0] * len(row.input_ids)) for row in rows]
 
 
+@pytest.mark.parametrize(("longest", "width"), [(1, 16), (16, 16), (17, 32), (96, 96), (97, 100), (100, 100)])
+def test_packing_pads_on_to_whole_steps_as_far_as_the_limit_goes(bundle: Bundle, longest: int, width: int) -> None:
+    small = replace(bundle, max_seq_len=100)
+    rows = [Row(np.ones(length, np.int64), np.zeros(length, np.int64)) for length in (1, longest)]
+    inputs = pack(rows, small, 16)
+    assert {array.shape for array in inputs.values()} == {(2, width)}
+    assert inputs[ATTENTION_MASK].sum(axis=1).tolist() == [1, longest]
+    assert (inputs[INPUT_IDS][1, longest:] == small.pad_id).all()
+
+
 @given(ROWS)
 def test_packing_pads_on_the_right_to_the_longest_row(small: Bundle, drawn: list[list[tuple[int, int]]]) -> None:
     inputs = pack(rows_of(drawn), small)

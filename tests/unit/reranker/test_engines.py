@@ -4,6 +4,7 @@ Both engines on the default bundle's weights: they agree, a pair's logit doesn't
 refused in words.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnxruntime
 import pytest
 from engines import Engine, load_engine
 
-from facade.bundle import WEIGHTS, Bundle
+from facade.bundle import Bundle
 from facade.errors import SettingsError
 from facade.pairs import PairTokenizer
 from facade.settings import Settings
@@ -33,7 +34,7 @@ PASSAGES = [
 @pytest.fixture(scope="module")
 def engines(bundle: Bundle) -> dict[str, Engine]:
     """The default bundle's weights in each engine."""
-    return {name: load_engine(bundle.folder / WEIGHTS, Settings(engine=name, threads=1))[0] for name in NAMES}
+    return {name: load_engine(bundle, Settings(engine=name, threads=1))[0] for name in NAMES}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -91,7 +92,7 @@ def test_inputs_that_the_graph_does_not_have_are_left_out(engine: Engine, rows: 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_engine_is_chosen_by_name_and_says_so(bundle: Bundle, name: str) -> None:
     settings = Settings.from_environment({"RERANKER_ENGINE": name.upper(), "RERANKER_THREADS": "1"})
-    engine, reason = load_engine(bundle.folder / WEIGHTS, settings)
+    engine, reason = load_engine(bundle, settings)
     assert (engine.name, engine.precision, reason) == (name, "fp32", f"RERANKER_ENGINE={name}")
 
 
@@ -100,7 +101,7 @@ UNSET = {"RERANKER_ENGINE": "", "RERANKER_PRECISION": "", "RERANKER_THREADS": ""
 
 @pytest.mark.parametrize("environment", [{}, {"RERANKER_ENGINE": "auto"}, UNSET])
 def test_by_default_the_machine_decides_and_an_empty_variable_counts_as_unset(bundle: Bundle, environment: dict[str, str]) -> None:
-    engine, reason = load_engine(bundle.folder / WEIGHTS, Settings.from_environment(environment))
+    engine, reason = load_engine(bundle, Settings.from_environment(environment))
     gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     assert engine.name == ("onnxruntime" if gpu else "openvino")
     assert engine.precision == "fp32"
@@ -109,7 +110,7 @@ def test_by_default_the_machine_decides_and_an_empty_variable_counts_as_unset(bu
 
 def test_bf16_is_near_fp32(engines: dict[str, Engine], rows: list[Row], bundle: Bundle) -> None:
     environment = {"RERANKER_ENGINE": "openvino", "RERANKER_PRECISION": "BF16", "RERANKER_THREADS": "1"}
-    half, _ = load_engine(bundle.folder / WEIGHTS, Settings.from_environment(environment))
+    half, _ = load_engine(bundle, Settings.from_environment(environment))
     assert half.precision == "bf16"
     inputs = pack(rows[1:4], bundle)
     np.testing.assert_allclose(half.infer(inputs), engines["openvino"].infer(inputs), rtol=0.1, atol=0.3)
@@ -133,10 +134,10 @@ def test_bf16_is_near_fp32(engines: dict[str, Engine], rows: list[Row], bundle: 
 )
 def test_what_cannot_be_used_is_refused_by_name(bundle: Bundle, environment: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        load_engine(bundle.folder / WEIGHTS, Settings.from_environment(environment))
+        load_engine(bundle, Settings.from_environment(environment))
     assert refused.value.message.startswith(message)
 
 
-def test_a_wrong_setting_is_found_before_any_weights_are_read() -> None:
+def test_a_wrong_setting_is_found_before_any_weights_are_read(bundle: Bundle) -> None:
     with pytest.raises(SettingsError):
-        load_engine(Path("nowhere.onnx"), Settings(engine="onnxruntime", precision="bf16"))
+        load_engine(replace(bundle, folder=Path("nowhere")), Settings(engine="onnxruntime", precision="bf16"))

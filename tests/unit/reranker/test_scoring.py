@@ -28,6 +28,7 @@ class Summing:
 
     name: str = "summing"
     precision: str = "fp32"
+    step: int = 1
     memory: int = 1 << 30
     shapes: list[tuple[int, int]] = field(default_factory=list)
 

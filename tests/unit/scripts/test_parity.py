@@ -10,8 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
-from scripts import export_model  # noqa: E402
-from scripts.export import families  # noqa: E402
+from scripts.export import assembly, families  # noqa: E402
 from scripts.export.checkpoint import Checkpoint, ExportError  # noqa: E402
 from scripts.export.manifest import Source  # noqa: E402
 from scripts.export.origin import UNSTATED, Origin  # noqa: E402
@@ -96,7 +95,7 @@ def test_a_breakage_is_caught_and_writes_nothing(breakage: object, folders: dict
     broken: Checkpoint = breakage(folders)  # type: ignore[operator]
     origin = Origin(tmp_path, Source("broken", None), UNSTATED)
     with pytest.raises(ExportError, match=r"does not score like its reference, nothing is written:\n  query \d"):
-        export_model.export(broken, origin, tmp_path / "out", export_model.Names("tests/broken", "1"))
+        assembly.export(broken, origin, tmp_path / "out", assembly.Names("tests/broken", "1"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -104,7 +103,7 @@ def test_a_graph_that_wants_other_inputs_is_refused(folders: dict[str, Path], tm
     good = families.load(folders["bert"])
     broken = replace(good, pair_encoding=replace(good.pair_encoding, segment_ids=False))
     with pytest.raises(ExportError, match=r"the graph wants .*token_type_ids"):
-        export_model.export(broken, Origin(tmp_path, Source("broken", None), UNSTATED), tmp_path / "out", export_model.Names("t/t", "1"))
+        assembly.export(broken, Origin(tmp_path, Source("broken", None), UNSTATED), tmp_path / "out", assembly.Names("t/t", "1"))
 
 
 def comparison(expected: list[float], found: list[float]) -> Comparison:

@@ -1,0 +1,150 @@
+"""Checkpoint -> bundle: the order of the steps, and that a broken one changes nothing.
+
+Knows files; families of models, the graph, int8 and the parity gate are modules of their own beside this one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import onnx
+
+from facade.bundle import MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
+from scripts.export import graph, half_weights, parity, quantised, sample
+from scripts.export.checkpoint import Checkpoint, ExportError
+from scripts.export.manifest import Manifest, Parity
+from scripts.export.origin import Origin
+from scripts.export.precision import INT8, lowered
+from scripts.export.trial import Trial, trials
+
+EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
+CODE = "model.py"
+NOT_MEASURED = Parity(0, 0, 0.0, 0.0, 0.0, 0, "not measured yet")
+SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
+
+
+@dataclass(frozen=True)
+class Names:
+    """What clients call the bundle, the version of its weights, and the precision of its arithmetic."""
+
+    model_id: str
+    version: str
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What the graph is tried with: pairs of up to `longest` tokens by the parity gate (default: the model's limit), `calibration` by the
+    quantiser (default: the gate's own).
+    """
+
+    longest: int | None = None
+    calibration: Sequence[Trial] | None = None
+
+
+def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, texts: Texts = Texts()) -> Manifest:
+    """Writes the bundle of a checkpoint to `out`; ExportError leaves `out` as it was."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = lowered(checkpoint, names.precision)
+    _check_space(checkpoint, out.parent)
+    # Beside the target, so that a rename moves each file whole.
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
+        work = Path(temporary)
+        print("drawing the graph")
+        graph.write(checkpoint, work / WEIGHTS)
+        _write_tokenizer(checkpoint, work / TOKENIZER)
+        made = trials(checkpoint.tokenizer, min(texts.longest or checkpoint.max_seq_len, checkpoint.max_seq_len))
+        if names.precision == INT8:
+            (work / MANIFEST).write_text(_manifest(checkpoint, origin, work, names).to_json(), encoding="utf-8")
+            _quantise(work, texts.calibration or made)
+        if names.precision in {"fp32", INT8} and not (work / EXTERNAL).is_file():
+            _halve(work / WEIGHTS)
+        manifest = _manifest(checkpoint, origin, work, names)
+        manifest = replace(manifest, parity=_hold_to_reference(checkpoint, manifest, work, made))
+        (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        _make_version(out)
+        for file in (*manifest.files, MANIFEST):  # the manifest last: it vouches for the others
+            (work / file).replace(out / file)
+    if EXTERNAL not in manifest.files:
+        (out / EXTERNAL).unlink(missing_ok=True)
+    return manifest
+
+
+def _make_version(out: Path) -> None:
+    """The folder, and what Triton wants in a version's folder beside the bundle: a link to the first version's model.py."""
+    out.mkdir(exist_ok=True)
+    code = out.parent / "1" / CODE
+    if code.is_file() and not (out / CODE).exists():
+        (out / CODE).symlink_to(Path("..") / "1" / CODE)
+
+
+def _check_space(checkpoint: Checkpoint, folder: Path) -> None:
+    needed = graph.size_of(checkpoint.module) + SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ExportError(f"{folder} has {free / 1e9:.1f} GB free, the export needs up to {needed / 1e9:.1f} GB: make room or set OUT")
+
+
+def _quantise(work: Path, calibration: Sequence[Trial]) -> None:
+    if (work / EXTERNAL).is_file():
+        raise ExportError("int8 is for models whose weights fit into 1.8 GB: export this one as fp16 or bf16")
+    print(f"measuring activations on {sum(len(passages) for _, passages in calibration)} pairs for int8")
+    quantised.quantise(work / WEIGHTS, list(sample.batches(read_bundle(work), calibration)))
+
+
+def _halve(path: Path) -> None:
+    """Stores those weights as fp16 that lose nothing by it."""
+    drawn = onnx.load(str(path))
+    half_weights.halve(drawn)
+    onnx.checker.check_model(drawn)
+    onnx.save(drawn, str(path))
+
+
+def _write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
+    """The tokenizer, its padding and truncation switched off: they would cut and pad behind the server's back."""
+    checkpoint.tokenizer.backend_tokenizer.no_padding()
+    checkpoint.tokenizer.backend_tokenizer.no_truncation()
+    checkpoint.tokenizer.backend_tokenizer.save(str(path))
+
+
+def _manifest(checkpoint: Checkpoint, origin: Origin, work: Path, names: Names) -> Manifest:
+    return Manifest(
+        model_id=names.model_id,
+        version=names.version,
+        family=checkpoint.family,
+        modalities=("text",),
+        pair_encoding=checkpoint.pair_encoding,
+        max_seq_len=checkpoint.max_seq_len,
+        vocabulary_size=checkpoint.vocabulary_size,
+        pad_id=checkpoint.pad_id,
+        precision=names.precision,
+        licence=origin.licence,
+        created=dt.datetime.now(dt.UTC).date().isoformat(),
+        parity=NOT_MEASURED,
+        source=origin.source,
+        files={file.name: file_digest(file) for file in sorted(work.iterdir()) if file.name != MANIFEST},
+    )
+
+
+def _hold_to_reference(checkpoint: Checkpoint, manifest: Manifest, work: Path, made: Sequence[Trial]) -> Parity:
+    """The parity report of the bundle in `work`; ExportError names the pairs that differ."""
+    (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    comparison = parity.compare(read_bundle(work), checkpoint, made)
+    failures = comparison.failures(parity.TOLERANCES[manifest.precision])
+    if failures:
+        raise ExportError("the bundle does not score like its reference, nothing is written:\n  " + "\n  ".join(failures))
+    return Parity(
+        pairs=len(comparison.labels),
+        longest=comparison.longest,
+        max_abs_difference=float(f"{comparison.differences.max():.2g}"),
+        mean_abs_difference=float(f"{comparison.differences.mean():.2g}"),
+        rank_agreement=round(comparison.rank_agreement, 5),
+        top_flips=comparison.top_flips,
+        reference=f"transformers {installed('transformers')}, fp32",
+    )

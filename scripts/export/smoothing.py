@@ -1,0 +1,74 @@
+"""Evens out an fp32 graph's activations before they are quantised, as SmoothQuant does (Xiao et al. 2022).
+
+A few channels of an activation are many times as large as the others and would take all of int8's steps. What such a channel is divided
+by, its row of the weight is multiplied by: the graph computes the same. Knows graphs and tensors, no model and no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+# How much of a channel's excess over the median channel goes to the weight, as a power of it. On MiniLM, int8 moved logits by 0.153 on
+# average without smoothing, by 0.065 with 0.5 and by 0.071 with 0.75. The paper's own scale, which also looks at the weight's rows,
+# made it worse: rows of the feed-forward's second matrix are uneven themselves.
+STRENGTH = 0.5
+Batch = Mapping[str, NDArray[np.int64]]
+SMALLEST = 1e-5  # keeps a dead activation from dividing by zero
+
+
+def smooth(path: Path, batches: Sequence[Batch]) -> None:
+    """Changes the graph at `path`; `batches`, inputs INT64 [rows, tokens] by name, show how large its activations get."""
+    model = onnx.load(str(path))
+    found = products(model.graph)
+    largest = _largest(model, list(found), batches)
+    for number, (activation, nodes) in enumerate(found.items()):
+        typical = max(float(np.median(largest[activation])), SMALLEST)
+        scale = np.maximum(largest[activation] / typical, 1.0) ** STRENGTH
+        _divide(model.graph, f"smoothed.{number}", activation, nodes, scale.astype(np.float32))
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def products(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    """The products with a weight matrix, by the activation that goes into them: query, key and value share theirs."""
+    matrices = {weight.name for weight in graph.initializer if len(weight.dims) == 2}
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.input[1] in matrices:
+            found.setdefault(node.input[0], []).append(node)
+    return found
+
+
+def _largest(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batch]) -> dict[str, NDArray[np.float32]]:
+    """The largest magnitude of each channel of the named activations, FP32 [channels]; padding, which nobody reads, is not looked at."""
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    watched.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), providers=["CPUExecutionProvider"])
+    largest: dict[str, NDArray[np.float32]] = {}
+    for batch in batches:
+        kept = batch["attention_mask"].astype(bool)
+        for name, values in zip(names, session.run(list(names), dict(batch)), strict=True):
+            tokens = values[kept] if values.shape[:2] == kept.shape else values.reshape(-1, values.shape[-1])
+            found = np.abs(tokens).max(axis=0)
+            largest[name] = np.maximum(largest[name], found) if name in largest else found
+    return largest
+
+
+def _divide(graph: onnx.GraphProto, name: str, activation: str, nodes: Sequence[onnx.NodeProto], scale: NDArray[np.float32]) -> None:
+    """Divides the activation by `scale`, FP32 [channels], on its way into `nodes`, and multiplies their weights' rows by it."""
+    weights = {weight.name: weight for weight in graph.initializer}
+    place = next(place for place, node in enumerate(graph.node) if node == nodes[0])
+    graph.initializer.append(numpy_helper.from_array(1 / scale, f"{name}.factor"))
+    for node in nodes:
+        weight = weights[node.input[1]]
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * scale[:, None], weight.name))
+        node.input[0] = name
+    graph.node.insert(place, helper.make_node("Mul", [activation, f"{name}.factor"], [name], name=name))
