@@ -54,15 +54,27 @@ def _in_precision(bundle: Bundle, precision: str, out: Path) -> Bundle:
     """The bundle as it is, or exported again to `out`. Raises ExportError where it doesn't hold its checkpoint."""
     if bundle.manifest["precision"] == precision:
         return bundle
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        checkpoint = Path(temporary) / bundle.model_id.rpartition("/")[2]  # its name is what the new bundle calls its source
         try:
-            rebuild_checkpoint.write(bundle.folder, Path(folder))
+            rebuild_checkpoint.write(bundle.folder, checkpoint)
         except (RebuildError, RuntimeError):
             raise ExportError(
                 f"{bundle.folder} is a bundle in {bundle.manifest['precision']}: make the one to plan for first, "
                 f"`make export-model MODEL=… PRECISION={precision} OUT={out}`, then `make export-plan BUNDLE={out}`"
             ) from None
-        told = ["--model", folder, "--name", bundle.model_id, "--version", bundle.version, "--out", str(out), "--precision", precision]
+        told = [
+            "--model",
+            str(checkpoint),
+            "--name",
+            bundle.model_id,
+            "--version",
+            bundle.version,
+            "--out",
+            str(out),
+            "--precision",
+            precision,
+        ]
         licence = bundle.manifest["licence"]
         if export_model.main([*told, "--licence-name", licence["name"], "--licence-text", licence["text"]]):
             raise ExportError("the export has failed, see above")

@@ -90,12 +90,13 @@ BREAKAGES = (
 )
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.__name__)
-def test_a_breakage_is_caught_and_writes_nothing(breakage: object, folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_breakage_is_caught_and_writes_nothing(breakage: object, precision: str, folders: dict[str, Path], tmp_path: Path) -> None:
     broken: Checkpoint = breakage(folders)  # type: ignore[operator]
     origin = Origin(tmp_path, Source("broken", None), UNSTATED)
     with pytest.raises(ExportError, match=r"does not score like its reference, nothing is written:\n  query \d"):
-        assembly.export(broken, origin, tmp_path / "out", assembly.Names("tests/broken", "1"))
+        assembly.export(broken, origin, tmp_path / "out", assembly.Names("tests/broken", "1", precision))
     assert list(tmp_path.iterdir()) == []
 
 
