@@ -62,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
             collection = Collection(title, corpus, BM25(corpus.passages))
             for form, change in FORMS.items():
                 count = (options.questions or questions) if form == "as asked" else options.form_questions
+                if not count:
+                    continue
                 rows = table(measure(collection, change, count, rankers, options.top))
                 asked = min(count, len(corpus.questions))
                 print(_render(f"{title}, {form}: {asked} questions, BM25's top {options.top} ranked again", rows), flush=True)
@@ -121,7 +123,10 @@ def _parser() -> argparse.ArgumentParser:
         "--questions", type=int, help="questions that are asked as they are (default: 2000 of SQuAD, 1000 of COVID-QA, 500)"
     )
     parser.add_argument(
-        "--form-questions", type=int, default=500, help="questions that are asked as keywords, and with typos (default: %(default)s)"
+        "--form-questions",
+        type=int,
+        default=500,
+        help="questions that are asked as keywords, and with typos; 0 for none (default: %(default)s)",
     )
     parser.add_argument(
         "--arithmetic",
