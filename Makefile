@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-large check format export-model export-plan train-model eval-model lock clean
+.PHONY: help serve test test-large check format export-model export-plan train-model eval-model bench bench-peers lock clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -42,6 +42,12 @@ train-model: $(VENV)/.dev ## Train and calibrate the default model's checkpoint:
 eval-model: $(VENV)/.dev ## Measure the bundle's ranking quality: [ARGS=…] (needs the data sets).
 	$(BIN)/python -m scripts.evaluate $(ARGS)
 
+bench: $(VENV)/.dev ## Measure a server over HTTP: [URL=http://…] [REPORT=docs/benchmarks.md] [ARGS=…] (needs the data sets).
+	$(BIN)/python -m scripts.bench $(if $(URL),--url "$(URL)") $(if $(REPORT),--report "$(REPORT)") $(ARGS)
+
+bench-peers: $(VENV)/.dev ## Measure it beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
+	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
+
 lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
@@ -50,7 +56,7 @@ lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
 	rm -rf $(VENV)-lock
 
 clean: ## Remove environments and caches; never bundles or checkpoints.
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-lock .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) was not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }

@@ -1,6 +1,7 @@
 """Reads a model bundle: the folder that `make export-model` writes and one Triton version of the reranker serves.
 
-    model.onnx       raw logits out
+    model.onnx       raw logits out; weights too large for it are beside it in model.onnx.data
+    model.int8.onnx  the same with int8 products, where the bundle was exported with it; takes its weights from model.onnx
     tokenizer.json   padding and truncation switched off
     reranker.json    names, limits, pair encoding, licence, parity report, and a digest over all of it
 
@@ -21,6 +22,8 @@ FORMAT = 1
 MANIFEST = "reranker.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.onnx"
+INT8 = "int8"
+INT8_GRAPH = "model.int8.onnx"
 # Entries that are only passed on when somebody asks; a bundle that lacks one fails at start, not then.
 _TOLD = ("files", "licence", "modalities", "parity", "precision")
 
@@ -66,6 +69,28 @@ class Bundle:
     def triton_name(self) -> str:
         """The name under which gRPC clients of the NIM know the model."""
         return triton_name(self.model_id)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The arithmetic of the bundle's graphs, the reference's own first."""
+        return (self.manifest["precision"], *((INT8,) if INT8_GRAPH in self.manifest["files"] else ()))
+
+    def graph(self, precision: str) -> Path:
+        """The file to compute in `precision` from. Raises BundleError where the bundle has no int8 graph and one is wanted."""
+        if precision != INT8:
+            return self.folder / WEIGHTS
+        if INT8 not in self.precisions:
+            raise BundleError(f"{self.folder} has no int8 graph: export it with PRECISION=int8")
+        return self.folder / INT8_GRAPH
+
+    def parity(self, precision: str) -> Mapping[str, Any]:
+        """How far the graph for `precision` is from the reference: the report of the export."""
+        report: Mapping[str, Any] = self.manifest["int8_parity" if precision == INT8 else "parity"]
+        return report
+
+    def weight_bytes(self) -> int:
+        """Bytes of the graphs' files together."""
+        return sum((self.folder / name).stat().st_size for name in self.manifest["files"] if name != TOKENIZER)
 
     def verify(self, *names: str) -> None:
         """Compare the named files with the manifest's SHA-256. Raises BundleError for one that is missing or damaged."""

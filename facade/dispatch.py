@@ -5,7 +5,7 @@ never all. Knows neither transport nor model; `call` is either.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -15,9 +15,11 @@ from facade.tensors import Chunk, Logits
 Call = Callable[[Chunk], Awaitable[Logits]]
 
 
-async def gather_logits(chunks: Iterator[Chunk], pairs: int, in_flight: int, call: Call) -> Logits:
-    """Logits FP32 [pairs], each pair's at its own index. The first error of `call` is raised, and the other calls are cancelled."""
-    logits = np.full(pairs, np.nan, np.float32)
+async def gather_logits(chunks: Iterator[Chunk], firsts: Sequence[int], in_flight: int, call: Call) -> Logits:
+    """Logits FP32 [pairs], each pair's at its own index; pairs that are no first of their kind get the first's.
+
+    The first error of `call` is raised, and the other calls are cancelled."""
+    logits = np.full(len(firsts), np.nan, np.float32)
 
     async def work() -> None:
         for chunk in chunks:  # one iterator for all workers: each takes the next chunk that nobody has
@@ -32,4 +34,4 @@ async def gather_logits(chunks: Iterator[Chunk], pairs: int, in_flight: int, cal
     finally:
         for worker in workers:
             worker.cancel()
-    return logits
+    return logits[firsts]

@@ -153,15 +153,17 @@ async def metadata(request: web.Request) -> web.Response:
     """GET /v1/metadata: `version` and `modelInfo` as NVIDIA's operator reads them, and what proves the scores."""
     service = request.app[SERVICE]
     bundle = service.current.bundle
+    engine = service.readiness.engine
+    precision = engine.partition(" ")[2] or bundle.manifest["precision"]
     body = {
         "version": __version__,
         "modelInfo": [{"shortName": f"{name}:{bundle.version}", "modelUrl": f"bundle://{name}:{bundle.version}"} for name in service.names],
         "maxSeqLen": service.current.tokenizer.max_seq_len,
         "modalities": bundle.manifest["modalities"],
-        "engine": service.readiness.engine,
-        "precision": bundle.manifest["precision"],
+        "engine": engine,
+        "precision": precision,
         "digest": bundle.digest,
-        "parity": bundle.manifest["parity"],
+        "parity": bundle.parity(precision),
     }
     return json_response(body)
 

@@ -7,6 +7,7 @@ facade and by the Triton model `rerank_text`, so that HTTP and gRPC can't disagr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from tokenizers import Tokenizer
 
@@ -30,6 +31,12 @@ class TokenPairs:
     def lengths(self) -> list[int]:
         """Tokens of each row."""
         return [len(row) for row in self.rows]
+
+    @cached_property
+    def firsts(self) -> list[int]:
+        """For each row, the first one of the same tokens: only that one is scored."""
+        known: dict[tuple[int, ...], int] = {}
+        return [known.setdefault(tuple(row), index) for index, row in enumerate(self.rows)]
 
 
 class PairTokenizer:
@@ -68,9 +75,13 @@ class PairTokenizer:
         return TokenPairs(rows, len(head), too_long, self.bundle)
 
     def _ids(self, texts: Sequence[str], field: str, prefix: str = "", suffix: str = "") -> list[list[int]]:
-        whole = [f"{prefix}{text}{suffix}" for text in texts] if prefix or suffix else list(texts)
+        """Token ids of each text; one that comes twice is tokenised once."""
+        distinct = list(dict.fromkeys(texts))
+        whole = [f"{prefix}{text}{suffix}" for text in distinct] if prefix or suffix else distinct
         try:
-            return [encoded.ids for encoded in self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)]
+            encoded = self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
+            ids = {text: one.ids for text, one in zip(distinct, encoded, strict=True)}
+            return [ids[text] for text in texts]
         except (TypeError, UnicodeEncodeError):
             bad = next((index for index, text in enumerate(texts) if not _is_unicode(text)), None)
             where = field if field == "query" else f"{field}[{bad}]"

@@ -15,8 +15,8 @@ from facade.errors import SettingsError
 
 REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
 
-ENGINES = ("auto", "openvino", "onnxruntime")
-PRECISIONS = ("fp32", "bf16")
+ENGINES = ("auto", "openvino", "onnxruntime", "tensorrt", "torch")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -139,23 +139,31 @@ class Settings:
     tokenizers: int = _knob("NIM_NUM_TOKENIZERS", 2, _integer(1, 256), "requests tokenised at the same time, each in its own thread")
     drain_s: float = _knob("RERANKER_DRAIN_S", 30.0, _seconds, "seconds that running requests get to finish after SIGTERM")
     engine: str = _knob(
-        "RERANKER_ENGINE", "auto", _one_of(*ENGINES), "`openvino`, `onnxruntime`, or `auto`: the fastest that this machine can run"
+        "RERANKER_ENGINE",
+        "auto",
+        _one_of(*ENGINES),
+        "`openvino` (CPU), `torch` (GPU, no padding), `onnxruntime` (either), `tensorrt`, or `auto`: the fastest that this machine can run",
+    )
+    tensorrt_cache: Path = _knob(
+        "RERANKER_TENSORRT_CACHE",
+        Path("~/.cache/triton-reranker/tensorrt"),
+        Path,
+        "folder that keeps what TensorRT builds, which takes minutes the first time",
     )
     precision: str = _knob(
         "RERANKER_PRECISION",
-        "fp32",
+        "auto",
         _one_of(*PRECISIONS),
-        "`fp32`: scores equal the reference; `bf16` (openvino): up to twice as fast where the processor has bf16 units",
+        "`fp32` (logits equal the reference), `bf16`, `fp16`, `int8`, or `auto`: on a CPU int8 where the bundle has it, bf16 on a GPU",
     )
     threads: int | None = _knob(
         "RERANKER_THREADS", None, _integer(1, 4096), "threads of the engine; default: all cores that this process may use"
     )
-    batch_tokens: int = _knob(
-        # on two cores larger ones are no faster and lose cache: 8 pairs of 128 tokens
+    batch_tokens: int | None = _knob(
         "RERANKER_BATCH_TOKENS",
-        1024,
+        None,
         _integer(1, 1 << 30),
-        "tokens of one forward pass, padding included; bounds its memory, and a longer single pair still goes alone",
+        "tokens of one forward pass, padding included; bounds its memory, a longer single pair still goes alone; default: the engine's own",
     )
     log_level: str = _knob(
         "NIM_LOG_LEVEL", "INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "DEBUG, INFO, WARNING, ERROR or CRITICAL"

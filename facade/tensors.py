@@ -56,21 +56,28 @@ class Chunk:
 
 
 def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
-    """The pairs as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
-    for indexes in plan(pairs.lengths(), token_budget):
-        yield Chunk(indexes, pack([_row(pairs.rows[index], pairs.query_length) for index in indexes], pairs.bundle))
+    """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
+    firsts = sorted(set(pairs.firsts))
+    for batch in plan([len(pairs.rows[index]) for index in firsts], token_budget):
+        indexes = [firsts[place] for place in batch]
+        yield Chunk(indexes, pack([pair_row(pairs.rows[index], pairs.query_length) for index in indexes], pairs.bundle))
 
 
-def _row(ids: Sequence[int], query_length: int) -> Row:
+def pair_row(ids: Sequence[int], query_length: int) -> Row:
+    """The row of a pair's tokens, of which the first `query_length` belong to the query's segment."""
     token_type_ids = np.ones(len(ids), np.int64)
     token_type_ids[:query_length] = 0
     return Row(np.array(ids, np.int64), token_type_ids)
 
 
+def padded_length(length: int, step: int, max_seq_len: int) -> int:
+    """Tokens of a row of `length` that is padded to a multiple of `step`, but never over the limit."""
+    return max(length, min(-(-length // step) * step, max_seq_len))
+
+
 def pack(rows: Sequence[Row], bundle: Bundle, step: int = 1) -> dict[str, Tokens]:
     """The model's inputs for `rows`, padded on the right to the longest of them and on to a multiple of `step`, never over the limit."""
-    longest = max(len(row.input_ids) for row in rows)
-    shape = (len(rows), max(longest, min(-(-longest // step) * step, bundle.max_seq_len)))
+    shape = (len(rows), padded_length(max(len(row.input_ids) for row in rows), step, bundle.max_seq_len))
     inputs = {INPUT_IDS: np.full(shape, bundle.pad_id, np.int64), ATTENTION_MASK: np.zeros(shape, np.int64)}
     if bundle.pair_encoding.segment_ids:
         inputs[TOKEN_TYPE_IDS] = np.zeros(shape, np.int64)

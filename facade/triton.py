@@ -100,7 +100,7 @@ class TritonScorer:
             return logits
 
         work = tensors.chunks(pairs, self._chunk_tokens)
-        logits = await gather_logits(work, len(pairs.rows), self._chunks_in_flight, call)
+        logits = await gather_logits(work, pairs.firsts, self._chunks_in_flight, call)
         return Scores(logits, _covered(spans))
 
     async def probe(self, timeout_s: float) -> str:

@@ -2,7 +2,8 @@
 
 Fits on one half of SQuAD's training articles that were kept away from training and reports on the other half, then scales the head's
 weights in place; the order of passages stays. At last all weights are rounded to fp16, the precision that the bundle stores. Knows the
-files; the arithmetic is in `scripts.training.calibration`.
+files; the arithmetic is in `scripts.training.calibration`. Texts of the same articles are left beside the checkpoint for int8's own
+calibration: `make export-model PRECISION=int8 CALIBRATION=<checkpoint>/texts.jsonl`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from scripts.training.calibration import Bin, errors_at_zero, expected_error, fi
 
 TOP = 20  # passages per question: what a first stage commonly hands over
 RECORD = "calibration.json"
+TEXTS = "texts.jsonl"
+TEXT_QUESTIONS, TEXT_PASSAGES = 48, 4  # more widened the ranges of activations no further
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,10 +81,21 @@ def calibrate(folder: Path, corpus: Corpus, questions: int, plot: Path | None) -
         "expected_calibration_error": expected_error(bins),
         "bins": [asdict(entry) for entry in bins],
     }
+    write_texts(corpus, index, folder / TEXTS)
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=2))
     if plot:
         draw(bins, plot)
+
+
+def write_texts(corpus: Corpus, index: BM25, path: Path) -> None:
+    """Questions with BM25's best passages, as `scripts/export/sample.py` reads them."""
+    drawn = random.Random(SEED).sample(corpus.questions, TEXT_QUESTIONS)  # noqa: S311 - sampling, not secrecy
+    lines = [
+        json.dumps({"query": question.text, "passages": [corpus.passages[place] for place in index.top(question.text, TEXT_PASSAGES)]})
+        for question in drawn
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def draw(bins: Sequence[Bin], path: Path) -> None:

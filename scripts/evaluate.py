@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from facade.errors import BundleError
+from facade.errors import RerankerError
+from facade.settings import PRECISIONS
 from scripts.bert.base_model import installed
 from scripts.retrieval import covid_qa, held_out, squad
 from scripts.retrieval.bm25 import BM25
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Evaluates as the command line says; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        bundles = [BundleRanker(folder, way) for folder in options.bundle or [BUNDLE] for way in options.arithmetic or ["bf16"]]
+        bundles = [BundleRanker(folder, precision) for folder in options.bundle or [BUNDLE] for precision in options.precision or ["auto"]]
         rankers: dict[str, Ranker] = {"random order": RandomRanker(), **{bundle.name: bundle for bundle in bundles}}
         if installed():
             rankers = {BASE: CosineRanker(), **rankers}
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
                 tables.append({"set": title, "form": form, "questions": asked, "rows": [vars(row) for row in rows]})
                 if options.json:
                     options.json.write_text(json.dumps({**vars(options), "tables": tables}, default=str, indent=1) + "\n", encoding="utf-8")
-    except (BundleError, DataMissingError) as error:
+    except (RerankerError, DataMissingError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
     return 0
@@ -129,10 +130,10 @@ def _parser() -> argparse.ArgumentParser:
         help="questions that are asked as keywords, and with typos; 0 for none (default: %(default)s)",
     )
     parser.add_argument(
-        "--arithmetic",
+        "--precision",
         action="append",
-        choices=("bf16", "graph"),
-        help="as the graph says, or bf16, which takes a third of fp32's time; may be given twice (default: bf16)",
+        choices=PRECISIONS,
+        help="as RERANKER_PRECISION; may be given several times (default: auto, what is served)",
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file, after every table")
     return parser

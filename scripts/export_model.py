@@ -7,11 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from facade.bundle import INT8
 from facade.errors import BundleError
 from scripts.export import families, sample
 from scripts.export.assembly import Names, Texts, export
 from scripts.export.checkpoint import ExportError
-from scripts.export.manifest import Licence, Manifest
+from scripts.export.manifest import Licence, Manifest, Parity
 from scripts.export.origin import fetch
 from scripts.export.precision import PRECISIONS
 
@@ -36,19 +37,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _table(manifest: Manifest, out: Path) -> str:
     size = sum((out / file).stat().st_size for file in manifest.files)
-    report = manifest.parity
     rows = {
         "bundle": out,
         "model": f"{manifest.model_id} {manifest.version} ({manifest.family})",
         "source": f"{manifest.source.model}, commit {manifest.source.revision}" if manifest.source.revision else manifest.source.model,
         "licence": manifest.licence.name,
-        "size": f"{size / 1e6:,.1f} MB, {manifest.precision}",
+        "size": f"{size / 1e6:,.1f} MB",
         "limit": f"{manifest.max_seq_len:,} tokens a pair",
-        "parity": f"{report.pairs} pairs of up to {report.longest:,} tokens against {report.reference}",
-        "  difference": f"at most {report.max_abs_difference:.1e}, {report.mean_abs_difference:.1e} on average",
-        "  order": f"{report.rank_agreement:.2%} as in the reference, {report.top_flips} queries with another best passage",
     }
-    return "\n".join(f"{name:13} {value}" for name, value in rows.items())
+    lines = [f"{name:13} {value}" for name, value in rows.items()]
+    lines += _parity(manifest.precision, manifest.parity)
+    if manifest.int8_parity:
+        lines += _parity(INT8, manifest.int8_parity)
+    return "\n".join(lines)
+
+
+def _parity(precision: str, report: Parity) -> list[str]:
+    return [
+        f"{precision:13} {report.pairs} pairs of up to {report.longest:,} tokens against {report.reference}",
+        f"  difference  at most {report.max_abs_difference:.1e}, {report.mean_abs_difference:.1e} on average",
+        f"  order       {report.rank_agreement:.2%} as in the reference, {report.top_flips} queries with another best passage",
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="model id that clients send (default: the hub id or the folder's name)")
     parser.add_argument("--version", default="1.0.0", help="version of the weights (default: %(default)s)")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="fp32", help="arithmetic of the graph; fp16 and bf16 are for GPUs (default: %(default)s)"
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="arithmetic of the graph; fp16 and bf16 are for GPUs, "
+        "int8 writes fp32 and a second graph, model.int8.onnx, which processors compute fastest (default: %(default)s)",
     )
     parser.add_argument(
         "--calibration",

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import onnx
 
-from facade.bundle import MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
+from facade.bundle import INT8, INT8_GRAPH, MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
 from scripts.export import graph, half_weights, parity, quantised, sample
 from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.manifest import Manifest, Parity
 from scripts.export.origin import Origin
-from scripts.export.precision import INT8, lowered
+from scripts.export.precision import lowered
+from scripts.export.shared_weights import share
+from scripts.export.smoothing import Factors
 from scripts.export.trial import Trial, trials
 
 EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
@@ -31,7 +33,7 @@ SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
 
 @dataclass(frozen=True)
 class Names:
-    """What clients call the bundle, the version of its weights, and the precision of its arithmetic."""
+    """What clients call the bundle, the version of its weights, and its arithmetic: int8 comes as a second graph beside fp32."""
 
     model_id: str
     version: str
@@ -60,19 +62,24 @@ def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, text
         graph.write(checkpoint, work / WEIGHTS)
         _write_tokenizer(checkpoint, work / TOKENIZER)
         made = trials(checkpoint.tokenizer, min(texts.longest or checkpoint.max_seq_len, checkpoint.max_seq_len))
+        factors: Factors = {}
         if names.precision == INT8:
             (work / MANIFEST).write_text(_manifest(checkpoint, origin, work, names).to_json(), encoding="utf-8")
-            _quantise(work, texts.calibration or made)
+            factors = _quantise(work, texts.calibration or made)
         if names.precision in {"fp32", INT8} and not (work / EXTERNAL).is_file():
             _halve(work / WEIGHTS)
+        if names.precision == INT8:
+            share(work / INT8_GRAPH, work / WEIGHTS, factors)
         manifest = _manifest(checkpoint, origin, work, names)
-        manifest = replace(manifest, parity=_hold_to_reference(checkpoint, manifest, work, made))
+        if names.precision == INT8:
+            manifest = replace(manifest, int8_parity=_hold_to_reference(checkpoint, manifest, work, made, INT8))
+        manifest = replace(manifest, parity=_hold_to_reference(checkpoint, manifest, work, made, manifest.precision))
         (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         _make_version(out)
         for file in (*manifest.files, MANIFEST):  # the manifest last: it vouches for the others
             (work / file).replace(out / file)
-    if EXTERNAL not in manifest.files:
-        (out / EXTERNAL).unlink(missing_ok=True)
+    for file in {EXTERNAL, INT8_GRAPH} - set(manifest.files):
+        (out / file).unlink(missing_ok=True)
     return manifest
 
 
@@ -91,11 +98,11 @@ def _check_space(checkpoint: Checkpoint, folder: Path) -> None:
         raise ExportError(f"{folder} has {free / 1e9:.1f} GB free, the export needs up to {needed / 1e9:.1f} GB: make room or set OUT")
 
 
-def _quantise(work: Path, calibration: Sequence[Trial]) -> None:
+def _quantise(work: Path, calibration: Sequence[Trial]) -> Factors:
     if (work / EXTERNAL).is_file():
         raise ExportError("int8 is for models whose weights fit into 1.8 GB: export this one as fp16 or bf16")
     print(f"measuring activations on {sum(len(passages) for _, passages in calibration)} pairs for int8")
-    quantised.quantise(work / WEIGHTS, list(sample.batches(read_bundle(work), calibration)))
+    return quantised.quantise(work / WEIGHTS, work / INT8_GRAPH, list(sample.batches(read_bundle(work), calibration)))
 
 
 def _halve(path: Path) -> None:
@@ -123,20 +130,22 @@ def _manifest(checkpoint: Checkpoint, origin: Origin, work: Path, names: Names) 
         max_seq_len=checkpoint.max_seq_len,
         vocabulary_size=checkpoint.vocabulary_size,
         pad_id=checkpoint.pad_id,
-        precision=names.precision,
+        precision="fp32" if names.precision == INT8 else names.precision,
         licence=origin.licence,
         created=dt.datetime.now(dt.UTC).date().isoformat(),
         parity=NOT_MEASURED,
         source=origin.source,
+        architecture=checkpoint.architecture,
         files={file.name: file_digest(file) for file in sorted(work.iterdir()) if file.name != MANIFEST},
     )
 
 
-def _hold_to_reference(checkpoint: Checkpoint, manifest: Manifest, work: Path, made: Sequence[Trial]) -> Parity:
-    """The parity report of the bundle in `work`; ExportError names the pairs that differ."""
+def _hold_to_reference(checkpoint: Checkpoint, manifest: Manifest, work: Path, made: Sequence[Trial], precision: str) -> Parity:
+    """The parity report of one of the graphs of the bundle in `work`; ExportError names the pairs that differ."""
+    print(f"{precision}:")
     (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-    comparison = parity.compare(read_bundle(work), checkpoint, made)
-    failures = comparison.failures(parity.TOLERANCES[manifest.precision])
+    comparison = parity.compare(read_bundle(work), checkpoint, made, precision)
+    failures = comparison.failures(parity.TOLERANCES[precision])
     if failures:
         raise ExportError("the bundle does not score like its reference, nothing is written:\n  " + "\n  ".join(failures))
     return Parity(

@@ -36,7 +36,7 @@ class Checkpoint:
 
     `module` is what becomes the graph: INT64 [batch, sequence] tensors by position, in the order of `inputs`, to FP32 [batch] raw logits,
     padding on any side. `encode` and `reference` are transformers' own tokenisation and forward pass; the parity gate holds the bundle to
-    them, so they share no code with it.
+    them, so they share no code with it. `architecture`: see scripts/export/architecture.py.
     """
 
     family: str
@@ -49,6 +49,7 @@ class Checkpoint:
     pad_id: int
     encode: Callable[[str, str], Encoded]
     reference: Callable[[Encoded], float]
+    architecture: dict[str, Any] | None = None
 
 
 def as_logits(values: Tensor) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 # Smaller tensors (shapes, scale factors) save nothing and are often looked at by a runtime's pattern matching.
 SMALLEST_ELEMENTS = 64
+HALVED = ".fp16"  # ends the name of what is stored; the weight itself keeps its own
 
 
 def halve(graph: onnx.ModelProto) -> int:
@@ -29,8 +30,8 @@ def halve(graph: onnx.ModelProto) -> int:
         if not np.array_equal(halved.astype(np.float32), values):
             continue
         name = initializer.name
-        initializer.CopyFrom(numpy_helper.from_array(halved, name=f"{name}.fp16"))
-        casts.append(helper.make_node("Cast", [f"{name}.fp16"], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
+        initializer.CopyFrom(numpy_helper.from_array(halved, name=name + HALVED))
+        casts.append(helper.make_node("Cast", [name + HALVED], [name], name=f"{name}.cast", to=TensorProto.FLOAT))
     for position, cast in enumerate(casts):
         graph.graph.node.insert(position, cast)
     return len(casts)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from facade.bundle import FORMAT, PairEncoding, manifest_digest
 
@@ -46,7 +47,7 @@ class Licence:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything in reranker.json but the digest, in the order in which it is written."""
+    """Everything in reranker.json but the digest, in the order in which it is written; what is None is left out."""
 
     model_id: str
     version: str
@@ -62,8 +63,10 @@ class Manifest:
     parity: Parity
     source: Source
     files: dict[str, str]
+    int8_parity: Parity | None = None
+    architecture: dict[str, Any] | None = None
 
     def to_json(self) -> str:
         """The text of reranker.json, the digest included."""
-        content = {"format": FORMAT, **asdict(self)}
+        content = {"format": FORMAT, **{name: entry for name, entry in asdict(self).items() if entry is not None}}
         return json.dumps({**content, "digest": manifest_digest(content)}, indent=2, ensure_ascii=False) + "\n"

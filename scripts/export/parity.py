@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import openvino
 from numpy.typing import NDArray
 
-from facade.bundle import WEIGHTS, Bundle
+from facade.bundle import Bundle
 from facade.pairs import PairTokenizer
 from facade.tensors import Row, pack
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
@@ -88,10 +88,10 @@ class Comparison:
         return lines[:SHOWN] + ([f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
 
 
-def compare(bundle: Bundle, checkpoint: Checkpoint, trials: Sequence[Trial], progress: Callable[[str], Any] = print) -> Comparison:
-    """Scores every trial by the reference and twice by the bundle: alone, and padded among others."""
+def compare(bundle: Bundle, checkpoint: Checkpoint, trials: Sequence[Trial], precision: str) -> Comparison:
+    """Scores every trial by the reference and twice by the bundle's graph for `precision`: alone, and padded among others."""
     tokenizer = PairTokenizer(bundle, bundle.max_seq_len)
-    score = _graph(bundle)
+    score = _graph(bundle, precision)
     labels: list[str] = []
     queries: list[int] = []
     rows: list[Row] = []
@@ -108,9 +108,9 @@ def compare(bundle: Bundle, checkpoint: Checkpoint, trials: Sequence[Trial], pro
             queries.append(number)
             references.append(own)
             rows.append(Row(np.array(ids), np.repeat([0, 1], [pairs.query_length, len(ids) - pairs.query_length])))
-    progress(f"reference: {len(rows)} pairs")
+    print(f"reference: {len(rows)} pairs")
     expected = np.array([checkpoint.reference(own) for own in references], dtype=np.float32)
-    progress("graph: the same, alone and in company")
+    print("graph: the same, alone and in company")
     alone = np.concatenate([score([row]) for row in rows])
     company = _in_company(score, rows)
     differences = np.maximum(np.abs(alone - expected), np.abs(company - expected))
@@ -129,9 +129,9 @@ def _in_company(score: Scorer, rows: Sequence[Row]) -> NDArray[np.float32]:
     return found
 
 
-def _graph(bundle: Bundle) -> Scorer:
-    """The bundle's graph in a runtime that computes what it says: OpenVINO for bf16, for which ONNX Runtime has no kernels on a CPU."""
-    run, wanted = (_openvino if bundle.manifest["precision"] == "bf16" else _onnxruntime)(bundle)
+def _graph(bundle: Bundle, precision: str) -> Scorer:
+    """The graph in a runtime that computes what it says: OpenVINO for bf16, for which ONNX Runtime has no kernels on a CPU."""
+    run, wanted = (_openvino if precision == "bf16" else _onnxruntime)(bundle.graph(precision))
     given = set(pack([Row(np.zeros(1, np.int64), np.zeros(1, np.int64))], bundle))
     if wanted != given:
         raise ExportError(f"the graph wants {sorted(wanted)}, the pair encoding gives {sorted(given)}: its family disagrees with itself")
@@ -142,8 +142,8 @@ def _graph(bundle: Bundle) -> Scorer:
     return score
 
 
-def _onnxruntime(bundle: Bundle) -> tuple[Run, set[str]]:
-    session = onnxruntime.InferenceSession(str(bundle.folder / WEIGHTS), providers=["CPUExecutionProvider"])
+def _onnxruntime(graph: Path) -> tuple[Run, set[str]]:
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
 
     def run(inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = session.run(["logits"], inputs)[0]
@@ -152,8 +152,8 @@ def _onnxruntime(bundle: Bundle) -> tuple[Run, set[str]]:
     return run, {node.name for node in session.get_inputs()}
 
 
-def _openvino(bundle: Bundle) -> tuple[Run, set[str]]:
-    compiled = openvino.Core().compile_model(str(bundle.folder / WEIGHTS), "CPU", {"INFERENCE_PRECISION_HINT": openvino.Type.bf16})
+def _openvino(graph: Path) -> tuple[Run, set[str]]:
+    compiled = openvino.Core().compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": openvino.Type.bf16})
 
     def run(inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = compiled(dict(inputs))[0]

@@ -20,20 +20,24 @@ from onnx import helper, numpy_helper
 # made it worse: rows of the feed-forward's second matrix are uneven themselves.
 STRENGTH = 0.5
 Batch = Mapping[str, NDArray[np.int64]]
+Factors = dict[str, NDArray[np.float32]]  # weight -> what its rows were multiplied by
 SMALLEST = 1e-5  # keeps a dead activation from dividing by zero
 
 
-def smooth(path: Path, batches: Sequence[Batch]) -> None:
+def smooth(path: Path, batches: Sequence[Batch]) -> Factors:
     """Changes the graph at `path`; `batches`, inputs INT64 [rows, tokens] by name, show how large its activations get."""
     model = onnx.load(str(path))
     found = products(model.graph)
     largest = _largest(model, list(found), batches)
+    factors: Factors = {}
     for number, (activation, nodes) in enumerate(found.items()):
         typical = max(float(np.median(largest[activation])), SMALLEST)
         scale = np.maximum(largest[activation] / typical, 1.0) ** STRENGTH
         _divide(model.graph, f"smoothed.{number}", activation, nodes, scale.astype(np.float32))
+        factors.update((node.input[1], scale.astype(np.float32)) for node in nodes)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+    return factors
 
 
 def products(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:

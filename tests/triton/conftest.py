@@ -1,6 +1,7 @@
 """The reference that all scores are held to: transformers, fp32, each pair alone, with the bundle's own weights."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tokenizers import Tokenizer
 
 from facade.bundle import TOKENIZER, Bundle
 from scripts.bert.rebuilt import rebuild
+from tests.conftest import Server, start_server, stop_server, wait_until_ready
 
 PAIRS = Path(__file__).parent.parent / "data" / "squad_pairs.json"
 
@@ -26,6 +28,17 @@ class Reference:
     input_ids: list[list[int]]
     token_type_ids: list[list[int]]
     logits: NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def exact_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real thing with the default bundle, computing as the reference does."""
+    running = start_server(tmp_path_factory.mktemp("exact"), RERANKER_PRECISION="fp32")
+    try:
+        wait_until_ready(running)
+        yield running
+    finally:
+        stop_server(running)
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ async def test_four_concurrent_http_requests_run_as_one_batch(server: Server, cl
     async with aiohttp.ClientSession(server.http) as session:
 
         async def ask(words: int) -> None:
-            body = {"query": {"text": "how long?"}, "passages": [{"text": "word " * words}] * ROWS}
+            body = {"query": {"text": "how long?"}, "passages": [{"text": f"{number} " + "word " * words} for number in range(ROWS)]}
             async with session.post("/v1/ranking", json=body) as answer:
                 assert answer.status == 200
 

@@ -30,7 +30,7 @@ PASSAGES = [
 def served(folder: Path, checkpoint: Path) -> Path:
     """A model repository whose reranker is the exported checkpoint."""
     repository = folder / "models"
-    shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("model.onnx", "tokenizer.json", "reranker.json"))
+    shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("*.onnx", "*.json"))
     out = repository / "reranker" / "1"
     assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--name", f"tests/{checkpoint.name}"]) == 0
     return repository

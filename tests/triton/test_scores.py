@@ -1,6 +1,7 @@
 """python -m pytest tests/triton/test_scores.py
 
-Scores through every door equal transformers' own within 1e-3: alone, in one request, and in the company of other requests.
+In fp32, scores through every door equal transformers' own within 1e-3: alone, in one request, and in the company of other requests. In
+int8, the default, they are near, and the same to the last bit through every door and in every company.
 """
 
 import asyncio
@@ -18,11 +19,12 @@ from tests.triton.conftest import Reference
 from tests.triton.grpc_client import logits_of_texts, logits_of_tokens
 
 TOLERANCE = 1e-3
+INT8_TOLERANCE = 0.6  # of logits that are spread over more than ten
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[InferenceServerClient]:
-    with InferenceServerClient(server.grpc) as opened:
+def client(exact_server: Server) -> Iterator[InferenceServerClient]:
+    with InferenceServerClient(exact_server.grpc) as opened:
         yield opened
 
 
@@ -58,24 +60,41 @@ def test_the_reference_has_200_pairs_of_mixed_length_some_of_them_truncated(refe
     assert np.std(reference.logits) > 0.005
 
 
-async def test_over_http_each_pair_alone(server: Server, reference: Reference) -> None:
-    async with aiohttp.ClientSession(server.http) as session:
+async def test_over_http_each_pair_alone(exact_server: Server, reference: Reference) -> None:
+    async with aiohttp.ClientSession(exact_server.http) as session:
         got = [(await rank(session, query, [passage]))[0] for query, passage in zip(reference.queries, reference.passages, strict=True)]
     assert_equal(np.array(got, np.float32), reference)
 
 
-async def test_over_http_all_queries_at_once(server: Server, reference: Reference) -> None:
+async def rank_all(url: str, reference: Reference) -> NDArray[np.float32]:
+    """The logits of all pairs, every query with its passages, all at the same time."""
     by_query: dict[str, list[int]] = defaultdict(list)
     for index, query in enumerate(reference.queries):
         by_query[query].append(index)
     got = np.empty(len(reference.queries), np.float32)
-    async with aiohttp.ClientSession(server.http) as session:
+    async with aiohttp.ClientSession(url) as session:
 
         async def ask(query: str, indexes: list[int]) -> None:
             got[indexes] = await rank(session, query, [reference.passages[index] for index in indexes])
 
         await asyncio.gather(*(ask(query, indexes) for query, indexes in by_query.items()))
-    assert_equal(got, reference)
+    return got
+
+
+async def test_over_http_all_queries_at_once(exact_server: Server, reference: Reference) -> None:
+    assert_equal(await rank_all(exact_server.http, reference), reference)
+
+
+async def test_in_int8_scores_are_near_and_to_the_last_bit_the_same_through_every_door(server: Server, reference: Reference) -> None:
+    got = await rank_all(server.http, reference)
+    assert np.abs(got - reference.logits).max() < INT8_TOLERANCE
+    assert np.corrcoef(got, reference.logits)[0, 1] > 0.999
+    with InferenceServerClient(server.grpc) as client:
+        rows = zip(reference.input_ids, reference.token_type_ids, strict=True)
+        assert [logits_of_tokens(client, [ids], [types])[0] for ids, types in rows] == got.tolist()
+        for batch in mixed_company(len(got)):
+            queries, passages = zip(*((reference.queries[index], reference.passages[index]) for index in batch), strict=True)
+            assert logits_of_texts(client, queries, passages).tolist() == got[batch].tolist()
 
 
 def test_over_grpc_with_tokens_each_pair_alone(client: InferenceServerClient, reference: Reference) -> None:

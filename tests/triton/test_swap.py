@@ -97,7 +97,7 @@ def versions(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def server(tmp_path: Path, versions: dict[str, Path]) -> Iterator[Server]:
     repository = tmp_path / "models"
-    ignored = shutil.ignore_patterns("model.onnx", "tokenizer.json", "reranker.json", "__pycache__")
+    ignored = shutil.ignore_patterns("*.onnx", "*.json", "__pycache__")
     shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=ignored)
     shutil.copytree(versions["1"], repository / "reranker" / "1", dirs_exist_ok=True)
     running = start_server(tmp_path, RERANKER_MODEL_REPOSITORY=str(repository))

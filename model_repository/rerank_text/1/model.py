@@ -75,7 +75,7 @@ class TritonPythonModel:
             return await _infer(chunk, pairs.bundle.digest)
 
         work = chunks(pairs, self._settings.chunk_tokens)
-        return await gather_logits(work, len(pairs.rows), self._settings.chunks_in_flight, call)
+        return await gather_logits(work, pairs.firsts, self._settings.chunks_in_flight, call)
 
 
 async def _infer(chunk: Chunk, digest: str) -> Logits:

@@ -29,7 +29,10 @@ class TritonPythonModel:
         settings = Settings.from_environment()
         engine, reason = load_engine(bundle, settings)
         self._bundle = bundle
-        self._scorer = Scorer(engine, bundle, settings.batch_tokens)
+        self._scorer = Scorer(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget)
+        version = args["model_version"]
+        self._tokens = _Counter("reranker_engine_tokens_total", "Tokens of pairs that the engine computed", version)
+        self._padding = _Counter("reranker_engine_padding_tokens_total", "Tokens of padding that it computed beside them", version)
         self._engine = f"{engine.name} {engine.precision}"
         pb_utils.Logger.log_info(f"reranker: {bundle.model_id} {bundle.version} on {self._engine}, because {reason}")
 
@@ -50,10 +53,13 @@ class TritonPythonModel:
             spans[index] = slice(len(rows), len(rows) + len(own))
             rows += own
         start = time.perf_counter_ns()
-        outcomes = self._scorer.score(rows)
+        scored = self._scorer.score(rows)
         infer_us = (time.perf_counter_ns() - start) // 1000
+        tokens = sum(len(row.input_ids) for row in rows)
+        self._tokens.add(tokens)
+        self._padding.add(scored.tokens - tokens)
         for index, span in spans.items():
-            responses[index] = self._response(requests[index], outcomes[span], infer_us)
+            responses[index] = self._response(requests[index], scored.outcomes[span], infer_us)
         return responses
 
     def _rows(self, request: Any) -> list[Row] | None:
@@ -78,6 +84,18 @@ class TritonPythonModel:
         }
         asked = request.requested_output_names()
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name].reshape(-1, 1)) for name in outputs if name in asked])
+
+
+class _Counter:
+    """A series of Triton's own metrics, for one version of the model."""
+
+    def __init__(self, name: str, meaning: str, version: str) -> None:
+        # Triton forgets a family that nobody holds, and then refuses its metrics.
+        self._family = pb_utils.MetricFamily(name=name, description=meaning, kind=pb_utils.MetricFamily.COUNTER)
+        self._metric = self._family.Metric(labels={"version": version})
+
+    def add(self, count: int) -> None:
+        self._metric.increment(count)
 
 
 def _refusal(error: RerankerError) -> Any:

@@ -1,59 +1,60 @@
-"""Engines: padded rows of one micro-batch -> logits. One module per runtime, one small interface, no Triton import.
+"""Engines: rows of one micro-batch -> logits. One module per runtime, one small interface, no Triton import.
 
-Which engine runs is chosen once, at load: RERANKER_ENGINE names one, `auto` takes the first that this machine can run.
+Which engine runs, and in which precision, is chosen once, at load (choice.py).
 """
 
-import importlib.util
-import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Protocol
 
-from facade.bundle import WEIGHTS, Bundle
+from engines.choice import AUTO, choose, machine
+from engines.processors import usable_cores
+from engines.torch_packed.refusal import refusal
+from facade.bundle import INT8, Bundle
 from facade.settings import Settings
-from facade.tensors import Logits, Tokens
+from facade.tensors import Logits, Row
 
-INT8 = "int8"
+GPU_PRECISION = "bf16"  # of the engine that can choose; half the time and memory of fp32, and its range
 
 
 class Engine(Protocol):
-    """Runs one micro-batch at a time. `name` and `precision` are what metrics and logs call it.
+    """Computes micro-batches. `name` and `precision` are what metrics and logs call it.
 
-    `step`: rows come padded to a multiple of so many tokens, so that a logit doesn't depend on how far its row is padded.
+    `step`: rows are padded to a multiple of so many tokens. `streams`: how many calls of `infer` it computes at a time, each in a thread of
+    the caller's. `batch_cost`: what a micro-batch costs beside its tokens, in tokens; `token_budget`: where larger ones gain no more.
     """
 
     name: str
     precision: str
     step: int
+    streams: int
+    batch_cost: int
+    token_budget: int
 
-    def infer(self, inputs: Mapping[str, Tokens]) -> Logits:
-        """Raw logits FP32 [rows] of INT64 [rows, tokens] inputs named as in facade/tensors.py."""
+    def infer(self, rows: Sequence[Row]) -> Logits:
+        """Raw logits FP32 [rows], in the rows' order."""
         ...
 
 
 def load_engine(bundle: Bundle, settings: Settings) -> tuple[Engine, str]:
-    """The engine for the bundle's graph, and the reason why it was chosen. An int8 graph stays int8 whatever precision is wanted.
+    """The engine for the bundle, and the reason why it was chosen.
 
-    Raises SettingsError where the chosen engine can't compute in the wanted precision.
+    Raises SettingsError or BundleError where the chosen engine or the bundle can't do the wanted precision.
     """
-    weights = bundle.folder / WEIGHTS
-    precision = INT8 if bundle.manifest["precision"] == INT8 else settings.precision
-    threads = settings.threads or len(os.sched_getaffinity(0))
-    name, reason = _choose(settings.engine)
-    if name == "onnxruntime":
-        from engines.onnxruntime import OnnxRuntimeEngine  # noqa: PLC0415 (an engine that isn't chosen need not be installed)
+    threads = settings.threads or usable_cores()
+    here = machine()
+    wanted = None if settings.precision == AUTO else settings.precision
+    name, reason = choose(settings.engine, here, refusal(bundle, wanted or GPU_PRECISION))
+    if name == "torch":
+        from engines.torch_packed.engine import load  # noqa: PLC0415 (an engine that isn't chosen need not be installed)
 
-        return OnnxRuntimeEngine(weights, precision, threads), reason
+        return load(bundle, wanted or (GPU_PRECISION if here.gpu else "fp32"), threads), reason
+    if name in {"onnxruntime", "tensorrt"}:
+        from engines.onnxruntime import GPU_TOKEN_BUDGET, OnnxRuntimeEngine, TensorRT  # noqa: PLC0415
+
+        tensorrt = TensorRT(settings.tensorrt_cache.expanduser(), settings.batch_tokens or GPU_TOKEN_BUDGET)
+        built = tensorrt if name == "tensorrt" else None
+        on_gpu = here.onnxruntime or built is not None
+        return OnnxRuntimeEngine(bundle, wanted or bundle.manifest["precision"], threads, built, gpu=on_gpu), reason
     from engines.openvino import OpenVinoEngine  # noqa: PLC0415
 
-    return OpenVinoEngine(weights, precision, threads), reason
-
-
-def _choose(wanted: str) -> tuple[str, str]:
-    if wanted != "auto":
-        return wanted, f"RERANKER_ENGINE={wanted}"
-    if importlib.util.find_spec("onnxruntime") is not None:
-        import onnxruntime  # noqa: PLC0415
-
-        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            return "onnxruntime", "a GPU build of ONNX Runtime is installed"
-    return "openvino", "no GPU build of ONNX Runtime is installed, and OpenVINO is the fastest engine on a CPU"
+    return OpenVinoEngine(bundle, wanted or (INT8 if INT8 in bundle.precisions else bundle.manifest["precision"]), threads), reason

@@ -1,35 +1,124 @@
-"""ONNX Runtime: CUDA where its GPU build and a device are present, else the CPU."""
+"""ONNX Runtime: CUDA, TensorRT or the CPU. Computes in the types of the graph; on CUDA, fp32 means fp32 and not TF32.
 
-from collections.abc import Mapping
+Knows how a session is made and fed. Which provider is used, the caller decides; what shapes TensorRT is built for, tensorrt_profile.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnxruntime
 
+from engines.tensorrt_profile import profile
+from facade.bundle import INT8, Bundle
 from facade.errors import SettingsError
-from facade.tensors import Logits, Tokens
+from facade.tensors import Logits, Row, Tokens, pack
+
+CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
+# Tokens whose time a batch takes beside its own, for starting kernels: on a GPU some hundred of them, of some microseconds each. Estimates.
+CPU_BATCH_COST, GPU_BATCH_COST = 48, 1024
+# Tokens of a batch that keep the device busy: on two cores more lose cache (measured); on a GPU it is an estimate.
+CPU_TOKEN_BUDGET, GPU_TOKEN_BUDGET = 1024, 32_768
+FOLDER_LENGTH = 16  # characters of a bundle's digest that name its folder of built engines
+
+
+@dataclass(frozen=True)
+class TensorRT:
+    """Run by TensorRT: engines are kept in `cache`, so that only the first start builds them, for batches of up to `batch_tokens`."""
+
+    cache: Path
+    batch_tokens: int
 
 
 class OnnxRuntimeEngine:
-    """A session with dynamic shapes."""
+    """A session with dynamic shapes, and one micro-batch in it at a time."""
 
-    name = "onnxruntime"
     step = 1
+    streams = 1
 
-    def __init__(self, weights: Path, precision: str, threads: int) -> None:
-        if precision not in {"fp32", "int8"}:
-            raise SettingsError(f"RERANKER_PRECISION={precision}: the onnxruntime engine computes in fp32, as the graph says")
-        self.precision = precision
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # The arena keeps the largest shape it ever saw; with shapes that vary it only grows.
-        options.enable_cpu_mem_arena = False
-        wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        providers = [provider for provider in wanted if provider in onnxruntime.get_available_providers()]
-        self._session = onnxruntime.InferenceSession(str(weights), options, providers=providers)
+    def __init__(self, bundle: Bundle, precision: str, threads: int, tensorrt: TensorRT | None = None, *, gpu: bool | None = None) -> None:
+        """`gpu`: on a GPU or not; by default where ONNX Runtime has CUDA. Raises SettingsError where that is not to be had."""
+        drawn = bundle.manifest["precision"]
+        if precision not in {"fp32", *bundle.precisions}:
+            raise SettingsError(f"RERANKER_PRECISION={precision}: the onnxruntime engine computes in {drawn}, as the graph says")
+        available = onnxruntime.get_available_providers()
+        wanted = TENSORRT if tensorrt else CUDA if (CUDA in available if gpu is None else gpu) else CPU
+        if wanted not in available:
+            raise SettingsError(f"this build of ONNX Runtime has no {wanted}: pip install onnxruntime-gpu, or set RERANKER_ENGINE=openvino")
+        self.name = "tensorrt" if tensorrt else "onnxruntime"
+        self.precision = INT8 if precision == INT8 else drawn
+        self.batch_cost = CPU_BATCH_COST if wanted == CPU else GPU_BATCH_COST
+        self.token_budget = CPU_TOKEN_BUDGET if wanted == CPU else GPU_TOKEN_BUDGET
+        self._bundle = bundle
+        self._device = "cpu" if wanted == CPU else "cuda"
+        self._profile = profile(bundle.max_seq_len, tensorrt.batch_tokens) if tensorrt else None
+        providers = self._providers(wanted, tensorrt)
+        self._session = _session(bundle.graph(self.precision), threads, providers)
+        if self._session.get_providers()[0] != wanted:
+            raise SettingsError(
+                f"ONNX Runtime could not start {wanted}: see its message above; it wants CUDA, cuDNN and for TensorRT also "
+                "libnvinfer on the library path (pip install 'onnxruntime-gpu[cuda,cudnn]' tensorrt), or set RERANKER_ENGINE=openvino"
+            )
         self._inputs = frozenset(node.name for node in self._session.get_inputs())
+        self._output = self._session.get_outputs()[0].name
 
-    def infer(self, inputs: Mapping[str, Tokens]) -> Logits:
+    def infer(self, rows: Sequence[Row]) -> Logits:
         """Raw logits FP32 [rows]."""
-        given = {name: array for name, array in inputs.items() if name in self._inputs}
-        logits: Logits = self._session.run(None, given)[0].reshape(-1)
+        most = self._profile.greatest[0] if self._profile else len(rows)
+        parts = [self._run(pack(rows[start : start + most], self._bundle, self.step)) for start in range(0, len(rows), most)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _run(self, inputs: Mapping[str, Tokens]) -> Logits:
+        """Inputs go to the device once; bound there, the session doesn't copy them on its own account, nor wait for each."""
+        binding = self._session.io_binding()
+        for name, array in inputs.items():
+            if name in self._inputs:
+                binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+        binding.bind_output(self._output, "cpu")
+        self._session.run_with_iobinding(binding)
+        logits: Logits = binding.copy_outputs_to_cpu()[0].reshape(-1)
         return logits
+
+    def _providers(self, wanted: str, tensorrt: TensorRT | None) -> list[tuple[str, dict[str, Any]]]:
+        """The wanted provider with its options, then those that take what it leaves."""
+        cuda = (CUDA, {"device_id": 0, "use_tf32": 0, "arena_extend_strategy": "kSameAsRequested"})
+        if tensorrt and self._profile:
+            names = list(pack([_one_token()], self._bundle))
+            return [
+                (TENSORRT, tensorrt_options(self._bundle, self.precision, tensorrt.cache) | self._profile.options(names)),
+                cuda,
+                (CPU, {}),
+            ]
+        return [cuda, (CPU, {})] if wanted == CUDA else [(CPU, {})]
+
+
+def tensorrt_options(bundle: Bundle, precision: str, cache: Path) -> dict[str, Any]:
+    """TensorRT's options but for shapes. A bundle has a folder of its own: the cache tells graphs apart, but not their weights."""
+    folder = str(cache / bundle.digest[:FOLDER_LENGTH])
+    return {
+        "device_id": 0,
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": folder,
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": folder,
+        "trt_fp16_enable": precision == "fp16",
+        "trt_bf16_enable": precision == "bf16",
+        "trt_int8_enable": precision == INT8,
+    }
+
+
+def _session(weights: Path, threads: int, providers: list[tuple[str, dict[str, Any]]]) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # The arena keeps the largest shape it ever saw; with shapes that vary it only grows.
+    options.enable_cpu_mem_arena = False
+    if providers[0][0] != CPU:
+        onnxruntime.preload_dlls()  # CUDA's libraries from Python packages, where the system has none
+    return onnxruntime.InferenceSession(str(weights), options, providers=providers)
+
+
+def _one_token() -> Row:
+    one = np.zeros(1, np.int64)
+    return Row(one, one)

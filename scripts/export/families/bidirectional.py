@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, PreTrainedTokenizerFast
 
+from scripts.export.architecture import architecture
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 from scripts.export.prompt import Prompt, as_pair_encoding
 from scripts.export.weights import read_tensor
@@ -84,6 +85,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
         pad_id=int(pad_id),
         encode=encode,
         reference=reference,
+        architecture=architecture(family, own, config, limit),
     )
 
 

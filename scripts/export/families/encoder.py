@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from facade.bundle import PairEncoding
 from scripts.bert.forward import logits
+from scripts.export.architecture import architecture
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 
 MODEL_TYPES = ("bert", "xlm-roberta", "roberta", "distilbert", "electra", "modernbert", "deberta-v2")
@@ -83,6 +84,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
         pad_id=int(tokenizer.pad_token_id),
         encode=encode,
         reference=reference,
+        architecture=architecture(family, model.config, config, limit),
     )
 
 

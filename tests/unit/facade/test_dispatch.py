@@ -56,7 +56,7 @@ class Calls:
 
     def start(self, in_flight: int) -> asyncio.Task[Logits]:
         pairs = sum(map(len, self.partition))
-        return asyncio.create_task(gather_logits(self.chunks(), pairs, in_flight, self.call))
+        return asyncio.create_task(gather_logits(self.chunks(), range(pairs), in_flight, self.call))
 
 
 async def settle() -> None:
@@ -152,14 +152,22 @@ async def test_a_chunk_that_cannot_be_packed_fails_the_request() -> None:
         return logits_of(chunk.indexes)
 
     with pytest.raises(ScoringError, match="not packed"):
-        await gather_logits(chunks(), 2, 2, call)
+        await gather_logits(chunks(), range(2), 2, call)
+
+
+async def test_a_pair_that_is_no_first_of_its_kind_gets_the_first_s_logit() -> None:
+    async def call(chunk: Chunk) -> Logits:
+        return logits_of(chunk.indexes)
+
+    logits = await gather_logits(iter([Chunk([2], {}), Chunk([0], {})]), [0, 0, 2, 0, 2], 2, call)
+    assert logits.tolist() == logits_of([0, 0, 2, 0, 2]).tolist()
 
 
 async def test_no_chunks_need_no_call() -> None:
     async def call(chunk: Chunk) -> Logits:
         raise AssertionError("called")
 
-    assert (await gather_logits(iter([]), 0, 3, call)).shape == (0,)
+    assert (await gather_logits(iter([]), [], 3, call)).shape == (0,)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4])
@@ -167,6 +175,6 @@ async def test_an_answer_with_another_number_of_rows_than_was_asked_is_refused(r
     async def call(chunk: Chunk) -> Logits:
         return np.ones(rows, np.float32)
 
-    answer: Awaitable[Logits] = gather_logits(iter([Chunk([0, 1, 2], {})]), 3, 1, call)
+    answer: Awaitable[Logits] = gather_logits(iter([Chunk([0, 1, 2], {})]), range(3), 1, call)
     with pytest.raises((ScoringError, ValueError)):
         await answer

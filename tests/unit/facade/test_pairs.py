@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -176,6 +177,27 @@ def test_lengths_are_those_of_the_rows(tokenizer_at: Callable[[int], PairTokeniz
     pairs = tokenizer_at(16).encode("a", ["", "b", "b " * 100], truncate=True)
     assert pairs.lengths() == [4, 5, 16]
     assert pairs.truncated == (2,)
+
+
+def test_a_passage_that_comes_twice_is_tokenised_once_and_has_its_pair_twice(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = PairTokenizer(bundle, 16)
+    seen: list[list[str]] = []
+
+    class Watched:
+        def encode_batch_fast(self, texts: list[str], *, add_special_tokens: bool) -> list[Any]:
+            seen.append(texts)
+            return own.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+
+    own = tokenizer._tokenizer
+    monkeypatch.setattr(tokenizer, "_tokenizer", Watched())
+    pairs = tokenizer.encode("a", ["b", "c", "b", "c", "d"], truncate=False)
+    assert seen == [["a"], ["b", "c", "d"]]
+    assert pairs.rows == PairTokenizer(bundle, 16).encode("a", ["b", "c", "b", "c", "d"], truncate=False).rows
+    assert pairs.firsts == [0, 1, 0, 1, 4]
+
+
+def test_passages_that_are_the_same_once_they_are_cut_make_one_pair_to_score(tokenizer_at: Callable[[int], PairTokenizer]) -> None:
+    assert tokenizer_at(8).encode("a", ["b " * 20, "b " * 30, "b " * 20 + "c"], truncate=True).firsts == [0, 0, 0]
 
 
 def test_no_passages_make_no_pairs(tokenizer_at: Callable[[int], PairTokenizer]) -> None:

@@ -16,6 +16,7 @@ from facade.settings import Settings, unknown_names
 SAMPLES: dict[str, tuple[str, Any]] = {
     "engine": ("OpenVINO", "openvino"),
     "precision": ("BF16", "bf16"),
+    "tensorrt_cache": ("/tmp/plans", Path("/tmp/plans")),
     "threads": ("3", 3),
     "batch_tokens": ("2048", 2048),
     "bind": ("0.0.0.0:9000", ("0.0.0.0", 9000)),

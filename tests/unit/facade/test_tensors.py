@@ -113,6 +113,12 @@ def test_chunks_carry_every_pair_once_with_its_segments_within_the_budget(
     assert sorted(seen) == list(range(len(lengths)))
 
 
+def test_equal_pairs_travel_once(small: Bundle) -> None:
+    pairs = TokenPairs(([1, 2], [1, 2, 3], [1, 2], [1, 2, 3], [1, 2]), 1, (), small)
+    sent = [(chunk.indexes, chunk.inputs[INPUT_IDS].shape) for chunk in chunks(pairs, 3)]
+    assert sent == [([0], (1, 2)), ([1], (1, 3))]
+
+
 def set_in(name: str, row: int, column: int, value: int) -> Callable[[dict[str, Tokens]], None]:
     def change(inputs: dict[str, Tokens]) -> None:
         inputs[name][row, column] = value

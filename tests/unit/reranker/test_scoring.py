@@ -3,8 +3,9 @@
 Every row gets its own outcome: batches keep the budget, and a row that can't be scored fails alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import current_thread
 
 import numpy as np
 import pytest
@@ -12,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scoring import Scorer
 
-from facade.bundle import Bundle
 from facade.errors import ScoringError
-from facade.tensors import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Logits, Row, Tokens
+from facade.tensors import Logits, Row
 
 POISON, NAN, INFINITE = 30_000, 30_001, 30_002
 
@@ -29,21 +29,30 @@ class Summing:
     name: str = "summing"
     precision: str = "fp32"
     step: int = 1
+    streams: int = 1
+    batch_cost: int = 10
     memory: int = 1 << 30
     shapes: list[tuple[int, int]] = field(default_factory=list)
+    threads: set[str] = field(default_factory=set)
 
-    def infer(self, inputs: Mapping[str, Tokens]) -> Logits:
-        ids, mask = inputs[INPUT_IDS], inputs[ATTENTION_MASK]
-        rows, tokens = ids.shape
-        self.shapes.append((rows, tokens))
-        if ids.size > self.memory:
-            raise MemoryError(f"no room for {ids.size} tokens")
-        if (ids == POISON).any():
+    def infer(self, rows: Sequence[Row]) -> Logits:
+        self.threads.add(current_thread().name)
+        longest = max(len(row.input_ids) for row in rows)
+        self.shapes.append((len(rows), longest))
+        if len(rows) * longest > self.memory:
+            raise MemoryError(f"no room for {len(rows) * longest} tokens")
+        if any((row.input_ids == POISON).any() for row in rows):
             raise RuntimeError("poison")
-        logits = ((ids + inputs.get(TOKEN_TYPE_IDS, 0)) * mask).sum(axis=1).astype(np.float32)
-        logits[(ids == NAN).any(axis=1)] = np.nan
-        logits[(ids == INFINITE).any(axis=1)] = -np.inf
-        return logits
+        return np.array([self._logit(row) for row in rows], np.float32)
+
+    def _logit(self, row: Row) -> float:
+        if (row.input_ids == NAN).any():
+            return np.nan
+        return -np.inf if (row.input_ids == INFINITE).any() else expected(row)
+
+
+def scorer(engine: Summing, token_budget: int) -> Scorer:
+    return Scorer(engine, 512, token_budget)
 
 
 def row(*ids: int) -> Row:
@@ -59,11 +68,9 @@ FATES = st.sampled_from([1, 1, 1, 1, POISON, NAN, INFINITE])
 
 
 @given(st.lists(st.tuples(IDS, FATES), max_size=40), st.integers(1, 200))
-def test_every_row_has_its_own_outcome_whatever_becomes_of_the_others(
-    bundle: Bundle, drawn: list[tuple[list[int], int]], budget: int
-) -> None:
+def test_every_row_has_its_own_outcome_whatever_becomes_of_the_others(drawn: list[tuple[list[int], int]], budget: int) -> None:
     rows = [row(*ids, fate) for ids, fate in drawn]
-    outcomes = Scorer(Summing(), bundle, budget).score(rows)
+    outcomes = scorer(Summing(), budget).score(rows).outcomes
     assert len(outcomes) == len(rows)
     for (_, fate), scored, outcome in zip(drawn, rows, outcomes, strict=True):
         if fate == 1:
@@ -74,41 +81,66 @@ def test_every_row_has_its_own_outcome_whatever_becomes_of_the_others(
 
 
 @given(st.lists(IDS, max_size=60), st.integers(1, 200))
-def test_no_forward_pass_costs_more_than_the_budget_except_a_single_row(bundle: Bundle, drawn: list[list[int]], budget: int) -> None:
+def test_no_forward_pass_costs_more_than_the_budget_except_a_single_row(drawn: list[list[int]], budget: int) -> None:
     engine = Summing()
-    Scorer(engine, bundle, budget).score([row(*ids) for ids in drawn])
+    scorer(engine, budget).score([row(*ids) for ids in drawn])
     assert all(rows == 1 or rows * tokens <= budget for rows, tokens in engine.shapes)
     assert sum(rows for rows, _ in engine.shapes) == len(drawn)
 
 
 @given(st.lists(IDS, min_size=1, max_size=40), st.integers(30, 400))
-def test_a_device_that_is_out_of_memory_is_given_less_at_a_time(bundle: Bundle, drawn: list[list[int]], memory: int) -> None:
+def test_a_device_that_is_out_of_memory_is_given_less_at_a_time(drawn: list[list[int]], memory: int) -> None:
     rows = [row(*ids) for ids in drawn]
-    assert Scorer(Summing(memory=memory), bundle, 1 << 20).score(rows) == [expected(scored) for scored in rows]
+    assert scorer(Summing(memory=memory), 1 << 20).score(rows).outcomes == [expected(scored) for scored in rows]
 
 
-def test_a_fault_is_found_by_halving_not_row_by_row(bundle: Bundle) -> None:
+def test_a_fault_is_found_by_halving_not_row_by_row() -> None:
     engine = Summing()
     rows = [row(number + 1) for number in range(63)] + [row(POISON)]
-    outcomes = Scorer(engine, bundle, 1 << 20).score(rows)
+    outcomes = scorer(engine, 1 << 20).score(rows).outcomes
     assert [index for index, outcome in enumerate(outcomes) if isinstance(outcome, ScoringError)] == [63]
     assert len(engine.shapes) == 13  # the whole, and both halves at each of six steps
 
 
-def test_the_error_names_the_engine(bundle: Bundle) -> None:
-    (outcome,) = Scorer(Summing(), bundle, 100).score([row(POISON)])
+def test_the_error_names_the_engine() -> None:
+    (outcome,) = scorer(Summing(), 100).score([row(POISON)]).outcomes
     assert isinstance(outcome, ScoringError)
     assert outcome.message == "the summing engine failed: poison"
 
 
 @pytest.mark.parametrize("fate", [NAN, INFINITE])
-def test_a_logit_that_is_no_finite_number_is_an_error(bundle: Bundle, fate: int) -> None:
-    first, second, third = Scorer(Summing(), bundle, 100).score([row(1), row(fate), row(2)])
+def test_a_logit_that_is_no_finite_number_is_an_error(fate: int) -> None:
+    first, second, third = scorer(Summing(), 100).score([row(1), row(fate), row(2)]).outcomes
     assert (first, third) == (1.0, 2.0)
     assert isinstance(second, ScoringError)
 
 
-def test_no_rows_need_no_engine(bundle: Bundle) -> None:
+def test_no_rows_need_no_engine() -> None:
     engine = Summing()
-    assert Scorer(engine, bundle, 100).score([]) == []
+    assert scorer(engine, 100).score([]).outcomes == []
     assert engine.shapes == []
+
+
+def test_padding_is_told() -> None:
+    engine = Summing(step=16, batch_cost=1000)
+    rows = [row(*range(1, 11)), row(*range(1, 21)), row(*range(1, 18))]
+    scored = scorer(engine, 1 << 20).score(rows)
+    assert engine.shapes == [(3, 20)]
+    assert scored.tokens == 3 * 32
+
+
+def test_a_row_is_not_padded_beyond_the_limit() -> None:
+    assert Scorer(Summing(step=16), 500, 1 << 20).score([row(*range(1, 500))]).tokens == 500
+
+
+def test_little_work_is_still_work_for_all_streams() -> None:
+    engine = Summing(streams=4)
+    rows = [row(*range(1, 11)) for _ in range(8)]
+    assert scorer(engine, 1 << 20).score(rows).outcomes == [expected(each) for each in rows]
+    assert engine.shapes == [(2, 10)] * 4
+
+
+@given(st.lists(IDS, max_size=40), st.integers(1, 4))
+def test_streams_change_no_outcome(drawn: list[list[int]], streams: int) -> None:
+    rows = [row(*ids) for ids in drawn]
+    assert scorer(Summing(streams=streams), 100).score(rows).outcomes == [expected(each) for each in rows]

@@ -1,0 +1,116 @@
+"""Torch on packed rows: no token is computed that nobody asked for, but those that fill a small batch up to a shape which comes again.
+
+Knows devices and precisions; families, packing and graphs are modules of their own beside this one.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from engines.torch_packed.batch import SHORTEST_BUCKET, bucket, exact_shape, fill
+from engines.torch_packed.families import FAMILIES, Model
+from engines.torch_packed.onnx_weights import read_weights
+from engines.torch_packed.refusal import ARCHITECTURE, PRECISIONS, refusal
+from engines.torch_packed.replay import RECORDED_AT, Runner
+from engines.torch_packed.weights import Weights
+from facade.bundle import WEIGHTS, Bundle
+from facade.errors import SettingsError
+from facade.tensors import Logits, Row
+
+# Tokens of a batch up to which shapes are rounded up and recorded as graphs. Above, kernels take longer than it takes to start them, and
+# tokens that fill up would cost what they take. Not measured yet.
+MOST_RECORDED = 4096
+COMPILERS = ("cc", "gcc", "clang")  # one of them builds what starts torch.compile's kernels
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where and how a model runs. `compiled`: torch.compile fuses kernels. `recorded`: shapes are rounded up, so that they repeat."""
+
+    device: torch.device
+    precision: str
+    compiled: bool
+    recorded: bool
+
+    @classmethod
+    def here(cls, precision: str) -> "Running":
+        """The best that this machine can do."""
+        cuda = torch.cuda.is_available()
+        compiled = cuda and any(shutil.which(name) for name in COMPILERS)
+        device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+        return cls(device, precision, compiled=compiled, recorded=cuda)
+
+    @property
+    def type(self) -> torch.dtype:
+        """The precision as torch calls it."""
+        kind: torch.dtype = getattr(torch, PRECISIONS[self.precision])
+        return kind
+
+
+class PackedEngine:
+    """One model on one device. `positions`: its longest sequence; `filler`: any token id that it knows."""
+
+    name = "torch"
+    step = 1
+    streams = 1  # the device runs one batch at a time, on all of it
+    batch_cost = 1 << 20  # tokens: rows aren't padded, so that a batch which ends early saves nothing
+    token_budget = 32_768  # an estimate of what keeps a GPU busy
+
+    def __init__(self, model: Model, running: Running, positions: int, filler: int) -> None:
+        self.precision = running.precision
+        self._recorded = running.recorded
+        self._positions = positions
+        self._filler = filler
+        self._runner = Runner(model, running.device)
+        if running.compiled:
+            for part in model.repeated():
+                part.compile(dynamic=True)
+
+    def infer(self, rows: Sequence[Row]) -> Logits:
+        """Raw logits FP32 [rows]."""
+        repeats = self._recorded and sum(len(row.input_ids) for row in rows) <= MOST_RECORDED
+        shape = bucket(rows, self._positions) if repeats else exact_shape(rows)
+        logits: Logits = self._runner.run(fill(rows, shape, self._filler), shape, repeats=repeats)[: len(rows)].numpy()
+        return logits
+
+    def warm_up(self) -> None:
+        """Compiles, and records the shapes of single rows, which are waited for most; others are recorded as they come."""
+        length = SHORTEST_BUCKET
+        while length < 2 * self._positions:
+            for _ in range(RECORDED_AT):
+                self.infer([self._row(min(length, self._positions))])
+            length *= 2
+        self.infer([self._row(self._positions)] * (MOST_RECORDED // self._positions + 1))
+
+    def _row(self, tokens: int) -> Row:
+        return Row(np.full(tokens, self._filler, np.int64), np.zeros(tokens, np.int64))
+
+
+def load(bundle: Bundle, precision: str, threads: int) -> PackedEngine:
+    """The bundle's model on this machine's GPU, or on its processor, warmed up. Raises SettingsError for a bundle that can't run so."""
+    _check(bundle, precision)
+    running = Running.here(precision)
+    if running.device.type == "cpu":
+        torch.set_num_threads(threads)
+    engine = build(bundle, running)
+    if running.device.type == "cuda":
+        engine.warm_up()
+    return engine
+
+
+def build(bundle: Bundle, running: Running) -> PackedEngine:
+    """The bundle's model as `running` says. Raises SettingsError for a bundle that can't run on packed rows."""
+    _check(bundle, running.precision)
+    family = FAMILIES[bundle.manifest["family"]]
+    weights = Weights(read_weights(bundle.folder / WEIGHTS, family.prefix), running.device, running.type)
+    model = family.build(bundle.manifest[ARCHITECTURE], weights, bundle.max_seq_len)
+    return PackedEngine(model, running, bundle.max_seq_len, bundle.pad_id)
+
+
+def _check(bundle: Bundle, precision: str) -> None:
+    refused = refusal(bundle, precision)
+    if refused:
+        raise SettingsError(f"RERANKER_ENGINE=torch: {refused}")

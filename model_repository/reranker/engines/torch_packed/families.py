@@ -1,0 +1,42 @@
+"""The families that run on packed tokens: how each is built of a manifest's entry and of weights."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from engines.torch_packed import bert, bidirectional
+from engines.torch_packed.batch import PackedBatch
+from engines.torch_packed.weights import Weights
+
+
+class Model(Protocol):
+    """Packed tokens -> logits FP32 [sequences]. `repeated`: the modules that are worth compiling."""
+
+    def __call__(self, batch: PackedBatch) -> Tensor: ...  # noqa: D102 (see the class)
+
+    def repeated(self) -> list[nn.Module]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Family:
+    """`prefix`: of the weights' names in an exported graph, before transformers' own. `build`: architecture, weights, longest sequence."""
+
+    prefix: str
+    build: Callable[[Mapping[str, Any], Weights, int], Model]
+
+
+def _bert(entry: Mapping[str, Any], weights: Weights, positions: int) -> Model:  # noqa: ARG001 (its positions are among the weights)
+    return bert.Bert(bert.Architecture(**entry), weights)
+
+
+def _bidirectional(entry: Mapping[str, Any], weights: Weights, positions: int) -> Model:
+    return bidirectional.Bidirectional(bidirectional.Architecture(**entry), weights, positions)
+
+
+FAMILIES = {
+    "bert": Family("model.", _bert),
+    "llama_bidirec": Family("", _bidirectional),
+    "mistral_bidirec": Family("", _bidirectional),
+}

@@ -1,0 +1,123 @@
+"""Who is measured beside this server, how each is started, and what its scores are. Knows commands, not load."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.benchmark import environments
+from scripts.benchmark.driven import Driver
+from scripts.benchmark.environments import Environment
+from scripts.benchmark.own_server import own_server
+from scripts.benchmark.process import HOST, Program
+from scripts.benchmark.wire import PEER_MODEL, RERANK
+from scripts.benchmark.workplace import ROOT, workplace
+
+HTTP, IN_PROCESS = "HTTP", "in process"
+OURS, OUR_ENGINE, VLLM, INFINITY, OPENVINO = (
+    "this server",
+    "this engine, ideal batches",
+    "vLLM",
+    "infinity",
+    "sentence-transformers, OpenVINO",
+)
+_PORTS = {VLLM: 19010, INFINITY: 19011, "infinity, ONNX": 19012}
+# Two requests of the usual shape fill a micro-batch of alike rows only by chance; eight do it nearly always.
+POOL = 8
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`start` gets the checkpoint's folder. `sigmoid`: its scores are sigmoids of logits. `pool`: requests that it gets at a time.
+
+    `environment` is None for what runs in this project's own.
+    """
+
+    name: str
+    start: Callable[[Path], Program | Driver]
+    environment: Environment | None = None
+    sigmoid: bool = False
+    pool: int = 1
+
+    @property
+    def door(self) -> str:
+        """How it is asked."""
+        return HTTP if self.name == OURS or self.name in _PORTS else IN_PROCESS
+
+
+def _offline(name: str) -> dict[str, str]:
+    """No hub, no telemetry, all cores that this process has, and a cache of its own."""
+    return {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "DO_NOT_TRACK": "1",
+        "INFINITY_ANONYMOUS_USAGE_STATS": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        "OMP_NUM_THREADS": str(_cores()),
+        "HF_HOME": str(workplace("caches", name)),
+    }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _vllm(checkpoint: Path) -> Program:
+    cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
+    limits = ("--max-num-seqs", "64", "--max-num-batched-tokens", "8192")
+    served = ("--served-model-name", PEER_MODEL, "--host", HOST, "--port", str(_PORTS[VLLM]))
+    arithmetic = ("--runner", "pooling", "--dtype", "bfloat16", "--enforce-eager")
+    command = (str(environments.VLLM.folder / "bin" / "vllm"), "serve", str(checkpoint), *served, *arithmetic, *limits)
+    own = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
+    return Program(VLLM, command, _PORTS[VLLM], RERANK, {**_offline("vllm"), **own})
+
+
+def _infinity(name: str, engine: str, start: tuple[str, ...], model: str) -> Program:
+    served = ("--served-model-name", PEER_MODEL, "--host", HOST, "--port", str(_PORTS[name]))
+    arithmetic = ("--engine", engine, "--device", "cpu", "--no-bettertransformer", "--batch-size", "32")
+    python = str(environments.INFINITY.python)
+    surroundings: Mapping[str, str] = {**_offline(name), "PYTHONPATH": str(ROOT)}
+    return Program(name, (python, *start, "v2", "--model-id", model, *served, *arithmetic), _PORTS[name], RERANK, surroundings)
+
+
+def _infinity_torch(checkpoint: Path) -> Program:
+    return _infinity(INFINITY, "torch", (str(environments.INFINITY.folder / "bin" / "infinity_emb"),), str(checkpoint))
+
+
+def _infinity_onnx(checkpoint: Path) -> Program:
+    """A path of the model fails; it has to be started in the model's folder."""
+    program = _infinity("infinity, ONNX", "optimum", ("-m", "scripts.benchmark.drivers.infinity_onnx"), ".")
+    return Program(program.name, program.command, program.port, program.wire, program.environment, checkpoint)
+
+
+def _driver(name: str, environment: Environment, module: str, *arguments: str) -> Callable[[Path], Driver]:
+    def start(checkpoint: Path) -> Driver:
+        command = (str(environment.python), "-m", f"scripts.benchmark.drivers.{module}", str(checkpoint), *arguments)
+        return Driver(name, command, _offline(module))
+
+    return start
+
+
+def _flashrank(checkpoint: Path) -> Driver:
+    return _driver("FlashRank", environments.ONNX, "flashrank", str(workplace("caches", "flashrank-models")))(checkpoint)
+
+
+def _fastembed(checkpoint: Path) -> Driver:
+    return _driver("fastembed", environments.ONNX, "fastembed", str(_cores()))(checkpoint)
+
+
+_TORCH = "sentence-transformers, torch"
+CONTENDERS = (
+    Contender(OURS, lambda _: own_server(OURS)),
+    Contender(OUR_ENGINE, lambda _: Driver(OUR_ENGINE, (sys.executable, "-m", "scripts.benchmark.drivers.own_engine")), pool=POOL),
+    Contender(VLLM, _vllm, environments.VLLM, sigmoid=True),
+    Contender(INFINITY, _infinity_torch, environments.INFINITY, sigmoid=True),
+    Contender("infinity, ONNX", _infinity_onnx, environments.INFINITY, sigmoid=True),
+    Contender(_TORCH, _driver(_TORCH, environments.TORCH, "sentence_transformers", "torch"), environments.TORCH),
+    Contender(OPENVINO, _driver(OPENVINO, environments.OPENVINO, "sentence_transformers", "openvino"), environments.OPENVINO),
+    Contender("FlashRank", _flashrank, environments.ONNX, sigmoid=True),
+    Contender("fastembed", _fastembed, environments.ONNX),
+)

@@ -1,0 +1,35 @@
+"""This project's engine in process, fed ideal batches: no HTTP, no Triton, no tokenising on the clock, and a pool of pairs to plan from.
+
+What HTTP throughput is held against. Run in this project's own environment: `python -m ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from facade.bundle import newest_version, read_bundle
+from facade.pairs import PairTokenizer
+from facade.settings import REPOSITORY, Settings
+from facade.tensors import MODEL, Row
+from scripts.benchmark.drivers.lines import Model, Request, answer
+from scripts.serving import in_process
+
+
+def load() -> Model:
+    """The engine and the token budget that the settings name, as in Triton."""
+    bundle = read_bundle(newest_version(REPOSITORY / MODEL))
+    _, scorer = in_process.load(bundle, Settings.from_environment())
+    tokenizer = PairTokenizer(bundle, bundle.max_seq_len)
+
+    def prepare(requests: Sequence[Request]) -> list[list[Row]]:
+        return [in_process.rows_of(tokenizer.encode(request.query, request.passages, truncate=True)) for request in requests]
+
+    def score(prepared: list[list[Row]]) -> list[list[float]]:
+        logits = iter(in_process.logits(scorer, [row for rows in prepared for row in rows]).tolist())
+        return [[next(logits) for _ in rows] for rows in prepared]
+
+    return Model(score, prepare)
+
+
+if __name__ == "__main__":
+    answer(load)

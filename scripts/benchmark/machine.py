@@ -1,0 +1,78 @@
+"""The machine and the versions that a benchmark ran with, for whoever reads its figures. Tells no host name and no path."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from facade.bundle import newest_version, read_bundle
+from facade.settings import REPOSITORY
+from facade.tensors import MODEL
+
+# What decides how fast a processor multiplies matrices of low precision.
+_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
+OWN_PACKAGES = ("openvino", "onnxruntime", "nvidia-pytriton", "aiohttp", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True)
+class About:
+    """A run: when, where, with what. `busy`: the load average before it, which should be near 0."""
+
+    date: str
+    processor: str
+    flags: list[str]
+    cores: int
+    memory_gb: float
+    system: str
+    busy: float
+    model: str
+    versions: dict[str, str]
+    settings: dict[str, str]
+    seconds: float
+    rounds: int
+
+
+def about(seconds: float, rounds: int) -> About:
+    """This machine now, and a run of so many rounds of points of so many seconds."""
+    bundle = read_bundle(newest_version(REPOSITORY / MODEL))
+    name, flags = _processor()
+    return About(
+        date=datetime.now(UTC).date().isoformat(),
+        processor=name,
+        flags=[flag for flag in _FLAGS if flag in flags],
+        cores=len(os.sched_getaffinity(0)),
+        memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
+        system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        busy=round(os.getloadavg()[0], 2),
+        model=f"{bundle.model_id} {bundle.version}",
+        versions=package_versions(OWN_PACKAGES),
+        settings={name: value for name, value in os.environ.items() if name.startswith("RERANKER_") and "/" not in value},
+        seconds=seconds,
+        rounds=rounds,
+    )
+
+
+def package_versions(names: Sequence[str]) -> dict[str, str]:
+    """Of those that are installed here."""
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> tuple[str, frozenset[str]]:
+    entries: dict[str, str] = {}
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        entries.setdefault(key.strip(), value.strip())
+    return entries.get("model name", platform.machine()), frozenset(entries.get("flags", "").split())

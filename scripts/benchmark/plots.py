@@ -1,0 +1,103 @@
+"""Pictures of what was measured. Knows figures, not servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from scripts.benchmark import series
+from scripts.benchmark.figures import Points
+from scripts.benchmark.results import PeerRow
+from scripts.benchmark.workload import USUAL
+
+THROUGHPUT, LATENCY, COST, PEERS = "throughput.png", "latency.png", "cost.png", "peers.png"
+_SIZE = (7.0, 4.0)  # inches
+_DOTS = 120  # an inch: sharp on a page, some 30 kB a picture
+_OURS, _OTHERS, _WRONG = "#2f6f4f", "#9aa5b1", "#c0504d"
+
+
+def draw_server(points: Points, folder: Path) -> list[str]:
+    """Write the pictures for which there are points; returns their file names."""
+    mpl.use("Agg")
+    drawn = []
+    if points.of(series.CONCURRENCY):
+        axes = _axes(1)
+        _throughput(axes[0], points)
+        drawn.append(_saved(folder, THROUGHPUT))
+        axes = _axes(1)
+        _latency(axes[0], points)
+        drawn.append(_saved(folder, LATENCY))
+    costs = [(name, label) for name, label in ((series.PASSAGES, "passages"), (series.WORDS, "words of a passage")) if points.of(name)]
+    if costs:
+        for axis, (name, label) in zip(_axes(len(costs)), costs, strict=True):
+            _cost(axis, points, name, label)
+        drawn.append(_saved(folder, COST))
+    return drawn
+
+
+def draw_peers(rows: Sequence[PeerRow], folder: Path) -> list[str]:
+    """Write the picture of the contenders' throughput as ratios to ours, the first row; returns its file name."""
+    mpl.use("Agg")
+    measured = [row for row in rows if row.rates]
+    if not measured or measured[0] is not rows[0]:
+        return []
+    axis = _axes(1)[0]
+    for place, row in enumerate(reversed(measured)):
+        ratios = np.array(row.rates) / np.array(measured[0].rates[: len(row.rates)])
+        colour = _OURS if row is rows[0] else _WRONG if row.verdict == "WRONG" else _OTHERS
+        axis.barh(place, float(np.median(ratios)), color=colour)
+        axis.plot(ratios, [place] * len(ratios), "|", color="black")
+    axis.set_yticks(range(len(measured)), [f"{row.name} ({row.door})" for row in reversed(measured)], fontsize=8)
+    axis.set_xlabel("pairs a second, to ours (tick: a round; red: wrong scores)")
+    return [_saved(folder, PEERS)]
+
+
+def _throughput(axis: Axes, points: Points) -> None:
+    places = points.places(series.CONCURRENCY)
+    for place in places:
+        rates = [point.load.pairs_per_second for point in points.of(series.CONCURRENCY, place)]
+        axis.plot([place] * len(rates), rates, "_", color="black")
+    axis.plot(places, [points.throughput(series.CONCURRENCY, place) or 0.0 for place in places], "o-", color=_OURS)
+    axis.set(xlabel="clients (a tick is a round)", ylabel="pairs a second", ylim=(0, None))
+    axis.set_xticks(places)
+
+
+def _latency(axis: Axes, points: Points) -> None:
+    loads = [(series.ARRIVALS, share, f"open loop, {share:.0%} of capacity") for share in points.places(series.ARRIVALS)]
+    for name, place, label in (*loads, (series.CONCURRENCY, series.CLIENTS, f"closed loop, {series.CLIENTS} clients")):
+        seconds = np.sort([answer.seconds for answer in points.answers(name, place)])
+        if seconds.size:
+            axis.step(seconds * 1000.0, (np.arange(seconds.size) + 1) / seconds.size, where="post", label=label)
+    axis.set(xscale="log", xlabel=f"milliseconds until the answer, {USUAL.passages} passages", ylabel="share of answers")
+    axis.legend(fontsize=8)
+
+
+def _cost(axis: Axes, points: Points, name: str, label: str) -> None:
+    places = points.places(name)
+    axis.plot(places, [points.pair_ms(name, place) or 0.0 for place in places], "o-", color=_OURS)
+    scale = "log" if name == series.PASSAGES else "linear"
+    axis.set(xscale=scale, xlabel=label, ylabel="milliseconds per pair, one client", ylim=(0, None))
+    axis.set_xticks(places, [f"{place:g}" for place in places])
+    axis.minorticks_off()
+
+
+def _axes(count: int) -> list[Axes]:
+    figure, axes = plt.subplots(1, count, figsize=_SIZE, squeeze=False)
+    for axis in axes[0]:
+        axis.grid(alpha=0.3)
+    del figure
+    return list(axes[0])
+
+
+def _saved(folder: Path, name: str) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.tight_layout()
+    # Without the date and version that matplotlib writes into a file, the same figures give the same picture.
+    plt.savefig(folder / name, dpi=_DOTS, metadata={"Software": None})
+    plt.close()
+    return name

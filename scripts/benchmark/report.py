@@ -1,0 +1,136 @@
+"""The report of all runs in a folder: Markdown, with pictures beside it. Figures come from the runs; only the words stand here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from scripts.benchmark import series
+from scripts.benchmark.figures import Points
+from scripts.benchmark.machine import About
+from scripts.benchmark.plots import draw_peers, draw_server
+from scripts.benchmark.results import PeerRow, PeersRun, ServerRun, read_peers, read_server
+from scripts.benchmark.targets import SOURCE, verdicts
+from scripts.benchmark.workload import USUAL
+
+_HEAD = """# Benchmarks
+
+Written by `make bench` and `make bench-peers` from the runs beside it; run them again, and this page follows. Compare ratios, not
+absolute figures: they are what carries over to another machine. Texts are SQuAD 1.1 dev's: questions, and passages cut from its articles.
+"""
+_PEERS = """The same checkpoint (the default bundle's weights), the same requests and the same cores for all: {clients} clients, {passages}
+passages of {fewest} to {most} words. Peers in process get the same requests one after the other, without HTTP. All contenders are up all
+the time and take turns: in each of {rounds} rounds each gets {seconds:g} s. A ratio is that of a round; shown is the median of them.
+*Scores* compares with transformers in fp32: *right* is as near as bfloat16 comes, *coarse* as near as int8 does. *Changed firsts*: of the
+checked requests, those in which another passage came first.
+"""
+_SERVER = """Medians of {rounds} rounds of {seconds:g} s a point; engine {engine}. A closed loop's clients send their next request when the
+last one is answered; an open loop's requests come at random times and wait for nobody, and their time counts from when they were due.
+"""
+
+
+def write_report(page: Path) -> None:
+    """Write `page`, and its pictures into the folder of the same name, from the runs in that folder."""
+    folder = page.with_suffix("")
+    server, peers = read_server(folder), read_peers(folder)
+    parts = [_HEAD, "## Targets\n", f"From {SOURCE}.\n", targets_table(server, peers)]
+    if peers:
+        parts += [
+            "\n## Beside its peers\n",
+            _peers_text(peers),
+            peers_table(peers.rows),
+            *_pictures(draw_peers(peers.rows, folder), folder),
+        ]
+        parts.append(_about(peers.about))
+    if server:
+        points = Points(server.points)
+        parts += ["\n## This server\n", _server_text(server), server_table(points), *_pictures(draw_server(points, folder), folder)]
+        parts += [_failures(points), _about(server.about)]
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+
+
+def targets_table(server: ServerRun | None, peers: PeersRun | None) -> str:
+    """what | target | found | met."""
+    found = {**(server.found if server else {}), **(peers.found if peers else {})}
+    return table(("what", "target", "found", "met"), [verdict.cells() for verdict in verdicts(found)])
+
+
+def peers_table(rows: Sequence[PeerRow]) -> str:
+    """A row for each contender; ours is the first."""
+    head = ("", "by", "pairs a second, to ours", "scores", "largest difference of a logit", "changed firsts", "memory, to ours", "failed")
+    return table(head, [_peer(row, rows[0]) for row in rows])
+
+
+def _peer(row: PeerRow, ours: PeerRow) -> tuple[str, ...]:
+    ratios = [rate / own for rate, own in zip(row.rates, ours.rates, strict=False) if own]
+    difference = "" if row.largest_difference is None else f"{row.largest_difference:.2g}"
+    first = "" if row.first_changed is None else f"{row.first_changed:.0%}"
+    memory = f"{row.memory_mb / ours.memory_mb:.2f}" if row.memory_mb and ours.memory_mb else ""
+    name = f"{row.name} ({', '.join(f'{package} {version}' for package, version in row.versions.items())})" if row.versions else row.name
+    return name, row.door, f"{median(ratios):.2f}" if ratios else "", row.verdict, difference, first, memory, str(row.failures or "")
+
+
+def server_table(points: Points) -> str:
+    """Every place of every series, relative to the usual load where that is a speed."""
+    usual = points.throughput(series.CONCURRENCY, series.CLIENTS) or points.throughput(series.PASSAGES, USUAL.passages)
+    rows = []
+    for name in series.SERIES:
+        for place in points.places(name):
+            rate = points.throughput(name, place) or 0.0
+            times = [points.percentile_ms(name, place, percent) for percent in (50.0, 90.0, 99.0)]
+            told = [f"{time:.1f}" if time is not None else "" for time in times]
+            rows.append((_LOADS[name].format(place), f"{rate / usual:.2f}" if usual else "", *told, str(len(points.answers(name, place)))))
+    return table(("load", f"pairs a second, to {series.CLIENTS} clients", "p50 ms", "p90 ms", "p99 ms", "answers"), rows)
+
+
+_LOADS = {
+    series.CONCURRENCY: "clients: {:g}",
+    series.ARRIVALS: "open loop at {:.0%} of what 4 clients got through",
+    series.PASSAGES: "1 client, passages: {:g}",
+    series.WORDS: f"1 client, {USUAL.passages} passages of {{:g}} words",
+    series.ONE: "1 client, {:g} passage (on its own)",
+    series.ALONE: "1 client, {:g} passages (alone)",
+    series.BESIDE: "1 client, {:g} passages, beside requests of 512",
+    series.MIXED: "{:g} clients, 1 to 128 passages in turn",
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _peers_text(run: PeersRun) -> str:
+    return _PEERS.format(
+        clients=series.CLIENTS,
+        passages=USUAL.passages,
+        fewest=USUAL.fewest_words,
+        most=USUAL.most_words,
+        rounds=run.about.rounds,
+        seconds=run.about.seconds,
+    )
+
+
+def _server_text(run: ServerRun) -> str:
+    return _SERVER.format(rounds=run.about.rounds, seconds=run.about.seconds, engine=run.engine)
+
+
+def _pictures(names: Sequence[str], folder: Path) -> list[str]:
+    return [f"\n![{Path(name).stem}]({folder.name}/{name})" for name in names]
+
+
+def _failures(points: Points) -> str:
+    count = points.failures()
+    return f"\n**{count} requests failed**; the run's file says with what." if count else "\nNo request failed."
+
+
+def _about(about: About) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in about.versions.items())
+    settings = "".join(f", {name}={value}" for name, value in about.settings.items())
+    return (
+        f"\n{about.date}: {about.model} on {about.cores} cores of {about.processor} ({', '.join(about.flags)}), {about.memory_gb:g} GB, "
+        f"{about.system}; {versions}{settings}. Load average before: {about.busy:g}."
+    )

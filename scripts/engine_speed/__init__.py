@@ -1,0 +1,1 @@
+"""Parts of `python -m scripts.bench_engine`: engines in process, without server and tokenizer."""

@@ -1,0 +1,69 @@
+"""What was measured, as figures and as a table. Knows numbers, not how they came about."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from scripts.engine_speed.comparison import Measured
+
+PROCESSORS = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a round is made of, padding not counted, and the matrix peak: operations, pairs, tokens; operations a second."""
+
+    operations: float
+    pairs: int
+    tokens: int
+    peak: float
+
+
+def as_entry(measured: Measured, figures: Figures) -> dict[str, Any]:
+    """One contender's figures, of its median round."""
+    if measured.unavailable:
+        return {"engine": measured.name, "unavailable": measured.unavailable}
+    typical = median(measured.seconds)
+    return {
+        "engine": measured.name,
+        "pairs_per_second": figures.pairs / typical,
+        "tokens_per_second": figures.tokens / typical,
+        "share_of_matrix_peak": figures.operations / typical / figures.peak,
+        "greatest_difference": measured.difference,
+        "seconds": list(measured.seconds),
+    }
+
+
+def hardware(device: torch.device) -> str:
+    """The device by name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = PROCESSORS.read_text(encoding="utf-8").splitlines() if PROCESSORS.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.machine()
+
+
+def table(results: Sequence[Mapping[str, Any]], told: Mapping[str, str], peak: float) -> str:
+    """All results; ratios are to the first contender that was measured."""
+    lines = [
+        f"{told['hardware']}, torch {told['torch']}, {told['precision']}: matrix peak {peak / 1e12:,.2f} TFLOP/s",
+        f"{told['model']}: {told['pairs']} pairs, lengths {told['lengths']}, {told['batch_tokens']} tokens a batch; "
+        f"median of {told['rounds']} rounds",
+        f"{'engine':22}{'pairs/s':>12}{'tokens/s':>14}{'of peak':>9}{'ratio':>8}{'differs':>10}",
+    ]
+    first = next((entry["pairs_per_second"] for entry in results if "pairs_per_second" in entry), 1.0)
+    for entry in results:
+        if "unavailable" in entry:
+            lines.append(f"{entry['engine']:22}{entry['unavailable']}")
+            continue
+        pairs, share = entry["pairs_per_second"], entry["share_of_matrix_peak"]
+        rates = f"{pairs:12,.1f}{entry['tokens_per_second']:14,.0f}{share:9.1%}"
+        lines.append(f"{entry['engine']:22}{rates}{pairs / first:8.2f}{entry['greatest_difference']:10.1e}")
+    return "\n".join(lines)

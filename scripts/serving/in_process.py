@@ -1,0 +1,47 @@
+"""The served model's engine and scoring in this process, without Triton: for evaluation and benchmarks.
+
+Their modules lie in the model's folder, which Triton puts on the path; so does this one, once they are asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from facade.bundle import Bundle
+from facade.pairs import TokenPairs
+from facade.settings import REPOSITORY, Settings
+from facade.tensors import MODEL, Logits, Row, pair_row
+
+if TYPE_CHECKING:
+    from engines import Engine
+    from scoring import Scorer
+
+
+def load(bundle: Bundle, settings: Settings) -> tuple[Engine, Scorer]:
+    """The bundle in the engine and precision that the settings name, and the scorer that feeds it as in Triton."""
+    folder = str(REPOSITORY / MODEL)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    from engines import load_engine  # noqa: PLC0415 (found from here on)
+    from scoring import Scorer  # noqa: PLC0415
+
+    engine, _ = load_engine(bundle, settings)
+    return engine, Scorer(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget)
+
+
+def rows_of(pairs: TokenPairs) -> list[Row]:
+    """The pairs as the engine takes them, in the passages' order."""
+    return [pair_row(ids, pairs.query_length) for ids in pairs.rows]
+
+
+def logits(scorer: Scorer, rows: Sequence[Row]) -> Logits:
+    """Logits FP32 [rows]; the first row that has none raises its ScoringError."""
+    outcomes = scorer.score(rows).outcomes
+    fault = next((outcome for outcome in outcomes if not isinstance(outcome, float)), None)
+    if fault is not None:
+        raise fault
+    return np.array(outcomes, np.float32)
