@@ -1,11 +1,10 @@
 """Plans batches: rows of like length together, so that padding is next to nothing, and never more tokens than a budget.
 
-Used on both sides of Triton: for the chunks that the facade sends, and for the micro-batches that the model runs. Pure; knows lengths only.
+Used on both sides of Triton: `plan` for the chunks that the facade sends, `pick` for the micro-batches that the model runs. Pure; knows
+lengths only.
 """
 
 from collections.abc import Sequence
-
-import numpy as np
 
 
 def plan(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
@@ -26,27 +25,27 @@ def plan(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     return batches
 
 
-def cheapest_plan(lengths: Sequence[int], token_budget: int, batch_cost: int) -> list[list[int]]:
-    """As `plan`, but those batches that cost least together, where each costs `batch_cost` tokens beside its own.
+def pick(lengths: Sequence[int], token_budget: int, batch_cost: int) -> list[int]:
+    """The next batch out of waiting rows, as indexes: the first row, and those most like it.
 
-    A batch ends early where padding the next rows up would cost more than starting another one. Found by dynamic programming over the
-    sorted rows: the cheapest way to batch the first n of them ends with some last batch.
+    Rows of nearest length join first, while the batch keeps the budget, as in `plan`, and its padding costs no more than `batch_cost`: the
+    tokens that another batch costs beside its own.
     """
     order = _sorted(lengths)
-    cheapest = np.zeros(len(order) + 1, np.int64)  # tokens that the first n rows cost
-    starts = [0] * (len(order) + 1)  # where the last batch of the first n rows starts
-    for end in range(1, len(order) + 1):
-        longest = lengths[order[end - 1]]
-        first = max(end - max(token_budget // longest, 1), 0)
-        costs = cheapest[first:end] + batch_cost + longest * np.arange(end - first, 0, -1)
-        best = int(costs.argmin())
-        starts[end], cheapest[end] = first + best, costs[best]
-    batches: list[list[int]] = []
-    end = len(order)
-    while end:
-        batches.append(order[starts[end] : end])
-        end = starts[end]
-    return batches[::-1]
+    low = high = order.index(0)
+    longest, padding = lengths[0], 0
+    while True:
+        count = high - low + 2  # with the row that may join
+        joining = []
+        if low > 0 and count * longest <= token_budget:
+            joining.append((longest - lengths[order[low - 1]], low - 1, high))
+        if high + 1 < len(order) and count * lengths[order[high + 1]] <= token_budget:
+            joining.append(((lengths[order[high + 1]] - longest) * (count - 1), low, high + 1))
+        if not joining or padding + min(joining)[0] > batch_cost:
+            return order[low : high + 1]
+        more, low, high = min(joining)
+        longest = lengths[order[high]]
+        padding += more
 
 
 def _sorted(lengths: Sequence[int]) -> list[int]:

@@ -30,6 +30,7 @@ class Server:
 
     http: str
     grpc: str
+    metrics: str
     triton_http: str
     process: subprocess.Popen[bytes]
     log: Path
@@ -70,7 +71,9 @@ def start_server(folder: Path, **environment: str) -> Server:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Server(f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"127.0.0.1:{triton_http}", process, log)
+    return Server(
+        f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{metrics}/metrics", f"127.0.0.1:{triton_http}", process, log
+    )
 
 
 def wait_until_ready(server: Server, limit_s: float = START_LIMIT_S) -> None:

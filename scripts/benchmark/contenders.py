@@ -17,14 +17,16 @@ from scripts.benchmark.wire import PEER_MODEL, RERANK
 from scripts.benchmark.workplace import ROOT, workplace
 
 HTTP, IN_PROCESS = "HTTP", "in process"
-OURS, OUR_ENGINE, VLLM, INFINITY, OPENVINO = (
+OURS, OURS_IN_BF16, OUR_ENGINE, VLLM, INFINITY, OPENVINO = (
     "this server",
+    "this server, bf16",
     "this engine, ideal batches",
     "vLLM",
     "infinity",
     "sentence-transformers, OpenVINO",
 )
 _PORTS = {VLLM: 19010, INFINITY: 19011, "infinity, ONNX": 19012}
+_BF16_PORTS = (19003, 19004, 19005)
 # Two requests of the usual shape fill a micro-batch of alike rows only by chance; eight do it nearly always.
 POOL = 8
 
@@ -45,7 +47,7 @@ class Contender:
     @property
     def door(self) -> str:
         """How it is asked."""
-        return HTTP if self.name == OURS or self.name in _PORTS else IN_PROCESS
+        return HTTP if self.name in {OURS, OURS_IN_BF16, *_PORTS} else IN_PROCESS
 
 
 def _offline(name: str) -> dict[str, str]:
@@ -112,6 +114,7 @@ def _fastembed(checkpoint: Path) -> Driver:
 _TORCH = "sentence-transformers, torch"
 CONTENDERS = (
     Contender(OURS, lambda _: own_server(OURS)),
+    Contender(OURS_IN_BF16, lambda _: own_server(OURS_IN_BF16, _BF16_PORTS, RERANKER_PRECISION="bf16")),  # as its fastest peers compute
     Contender(OUR_ENGINE, lambda _: Driver(OUR_ENGINE, (sys.executable, "-m", "scripts.benchmark.drivers.own_engine")), pool=POOL),
     Contender(VLLM, _vllm, environments.VLLM, sigmoid=True),
     Contender(INFINITY, _infinity_torch, environments.INFINITY, sigmoid=True),

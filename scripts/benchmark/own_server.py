@@ -18,11 +18,11 @@ _PAIRS = "reranker_engine_tokens_total"
 _PADDING = "reranker_engine_padding_tokens_total"
 
 
-def own_server(name: str = "this server") -> Program:
-    """`make serve`, with the settings of the caller's environment except for where it listens."""
+def own_server(name: str = "this server", ports: tuple[int, int, int] = PORTS, **settings: str) -> Program:
+    """`make serve`, with the settings of the caller's environment except for those given and where it listens."""
     names = ("NIM_SERVER_BIND_ADDR", "NIM_TRITON_GRPC_PORT", "NIM_TRITON_METRICS_PORT")
-    places = (f"{HOST}:{PORTS[0]}", str(PORTS[1]), str(PORTS[2]))
-    return Program(name, (sys.executable, "-m", "scripts.serve"), PORTS[0], environment=dict(zip(names, places, strict=True)), folder=ROOT)
+    places = dict(zip(names, (f"{HOST}:{ports[0]}", str(ports[1]), str(ports[2])), strict=True))
+    return Program(name, (sys.executable, "-m", "scripts.serve"), ports[0], environment={**settings, **places}, folder=ROOT)
 
 
 def metrics_url() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-SOURCE = 'the project\'s own goals: "Must show" of issue 5, two cores'
+SOURCE = "the project's own goals for two cores"
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,12 @@ class BundleRanker:
         bundle = read_bundle(folder)
         bundle.verify(*bundle.manifest["files"])
         self._tokenizer = PairTokenizer(bundle, bundle.max_seq_len)
-        engine, self._scorer = load(bundle, Settings(precision=precision))
+        engine, self._scheduler = load(bundle, Settings(precision=precision))
         self.name = f"{bundle.model_id}, {engine.name} {engine.precision}"
 
     def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
         """Raw logits; a pair that is too long loses the passage's end."""
-        return logits(self._scorer, rows_of(self._tokenizer.encode(query, passages, truncate=True)))
+        return logits(self._scheduler, rows_of(self._tokenizer.encode(query, passages, truncate=True)))
 
 
 class CosineRanker:

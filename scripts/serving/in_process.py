@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,19 +19,19 @@ from facade.tensors import MODEL, Logits, Row, pair_row
 
 if TYPE_CHECKING:
     from engines import Engine
-    from scoring import Scorer
+    from scheduler import Scheduler
 
 
-def load(bundle: Bundle, settings: Settings) -> tuple[Engine, Scorer]:
-    """The bundle in the engine and precision that the settings name, and the scorer that feeds it as in Triton."""
+def load(bundle: Bundle, settings: Settings) -> tuple[Engine, Scheduler]:
+    """The bundle in the engine and precision that the settings name, and the scheduler that feeds it as in Triton."""
     folder = str(REPOSITORY / MODEL)
     if folder not in sys.path:
         sys.path.insert(0, folder)
     from engines import load_engine  # noqa: PLC0415 (found from here on)
-    from scoring import Scorer  # noqa: PLC0415
+    from scheduler import Scheduler  # noqa: PLC0415
 
     engine, _ = load_engine(bundle, settings)
-    return engine, Scorer(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget)
+    return engine, Scheduler(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget)
 
 
 def rows_of(pairs: TokenPairs) -> list[Row]:
@@ -38,9 +39,14 @@ def rows_of(pairs: TokenPairs) -> list[Row]:
     return [pair_row(ids, pairs.query_length) for ids in pairs.rows]
 
 
-def logits(scorer: Scorer, rows: Sequence[Row]) -> Logits:
+def logits(scheduler: Scheduler, rows: Sequence[Row]) -> Logits:
     """Logits FP32 [rows]; the first row that has none raises its ScoringError."""
-    outcomes = scorer.score(rows).outcomes
+    from scheduler import Answer, Call  # noqa: PLC0415 (found since load)
+
+    answered: Future[Answer | None] = Future()
+    scheduler.submit(Call(rows, answered.set_result))
+    answer = answered.result()
+    outcomes = answer.outcomes if answer else []
     fault = next((outcome for outcome in outcomes if not isinstance(outcome, float)), None)
     if fault is not None:
         raise fault

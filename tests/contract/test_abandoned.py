@@ -13,7 +13,7 @@ from tests.contract.conftest import StartApp
 from tests.contract.scorers import Fixed, Held, held
 
 # Half a minute of work on two cores, so that it is certainly under way when something happens to it.
-HEAVY = request("which rock floats", ["pumice basalt granite " * 160] * 512, truncate="END")
+HEAVY = request("which rock floats", [f"{number} " + "pumice basalt granite " * 160 for number in range(512)], truncate="END")
 HEAVY_TOKENS = 512 * 512
 # What is left of it for the next request to wait for: the few chunks that were in the engine.
 LEFTOVERS_S = 10.0

@@ -4,6 +4,7 @@ What Triton's own statistics say of how requests reach the engine.
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -75,3 +76,26 @@ async def test_four_concurrent_http_requests_run_as_one_batch(server: Server, cl
         before = await executions(client)
         await asyncio.gather(busy, *(ask(words) for words in (3, 20, 45, 80)))
     await assert_one_batch_of_four(client, before)
+
+
+async def engine_tokens(server: Server) -> tuple[float, float]:
+    """Tokens of pairs, and of padding, that the engine has computed so far, as Triton's metrics tell them."""
+    async with aiohttp.ClientSession() as session, session.get(server.metrics) as answer:
+        text = await answer.text()
+    told = {name: float(value) for name, value in re.findall(r'^(reranker_engine_\w+){version="1"} (\S+)$', text, re.MULTILINE)}
+    return told.get("reranker_engine_tokens_total", 0.0), told.get("reranker_engine_padding_tokens_total", 0.0)
+
+
+async def test_equal_passages_are_computed_once_and_padding_is_counted(server: Server) -> None:
+    before = await engine_tokens(server)
+    body = {"query": {"text": "how long?"}, "passages": [{"text": "word " * 100}] * 50}
+    async with aiohttp.ClientSession(server.http) as session, session.post("/v1/ranking", json=body) as answer:
+        counted = (await answer.json())["usage"]["prompt_tokens"]
+        assert len({entry["logit"] for entry in (await answer.json())["rankings"]}) == 1
+    for _ in range(100):  # what was computed is told with the next execution, a probe at the latest
+        tokens, padding = (now - then for now, then in zip(await engine_tokens(server), before, strict=True))
+        if tokens:
+            break
+        await asyncio.sleep(0.1)
+    assert counted / 50 <= tokens < 2 * counted / 50
+    assert 0 < padding < tokens

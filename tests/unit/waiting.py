@@ -1,6 +1,7 @@
 """Waiting for what has to happen at once, on a machine that may be busy."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 PATIENCE_S = 20.0
@@ -11,3 +12,12 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 (what is waited for is another process or loop, which sets no event)
             await asyncio.sleep(0.002)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """The same for a test without a loop, of threads."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.002)

@@ -1,17 +1,18 @@
-"""The reranker's Triton life cycle: gather the requests' rows, score them, scatter the logits. What scoring is, scoring.py knows.
+"""The reranker's Triton life cycle: requests go in as rows, answers come out of other threads. What happens between, scheduler.py knows.
 
 Triton wants this file in each version's folder and puts the model's folder on the path; a later version's model.py is a link to this one.
 """
 
 import json
-import time
+from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 from engines import load_engine
-from scoring import Outcome, Scorer
+from scheduler import Answer, Call, Scheduler
 
 from facade.bundle import read_bundle
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
@@ -20,7 +21,7 @@ from facade.tensors import ATTENTION_MASK, BUNDLE_DIGEST, ENGINE, INFER_US, INPU
 
 
 class TritonPythonModel:
-    """What Triton's Python backend drives: one instance per device, one execute() at a time."""
+    """What Triton's Python backend drives: one instance per device, one execute() at a time; earlier requests are still being scored."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the bundle of this version. An exception here is Triton's reason why the model is not ready."""
@@ -29,61 +30,67 @@ class TritonPythonModel:
         settings = Settings.from_environment()
         engine, reason = load_engine(bundle, settings)
         self._bundle = bundle
-        self._scorer = Scorer(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget)
+        self._scheduler = Scheduler(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget, self._count)
+        self._untold: deque[tuple[int, int]] = deque()
         version = args["model_version"]
         self._tokens = _Counter("reranker_engine_tokens_total", "Tokens of pairs that the engine computed", version)
         self._padding = _Counter("reranker_engine_padding_tokens_total", "Tokens of padding that it computed beside them", version)
         self._engine = f"{engine.name} {engine.precision}"
         pb_utils.Logger.log_info(f"reranker: {bundle.model_id} {bundle.version} on {self._engine}, because {reason}")
 
-    def execute(self, requests: list[Any]) -> list[Any]:
-        """One response per request, in their order; a faulty request fails alone."""
-        responses: list[Any] = [None] * len(requests)
-        rows: list[Row] = []
-        spans: dict[int, slice] = {}  # request -> its rows; joined by index, since refused requests have none
-        for index, request in enumerate(requests):
-            try:
-                own = self._rows(request)
-            except RerankerError as error:
-                responses[index] = _refusal(error)
-                continue
-            if own is None:
-                responses[index] = _error("the caller went away", pb_utils.TritonError.CANCELLED)
-                continue
-            spans[index] = slice(len(rows), len(rows) + len(own))
-            rows += own
-        start = time.perf_counter_ns()
-        scored = self._scorer.score(rows)
-        infer_us = (time.perf_counter_ns() - start) // 1000
-        tokens = sum(len(row.input_ids) for row in rows)
-        self._tokens.add(tokens)
-        self._padding.add(scored.tokens - tokens)
-        for index, span in spans.items():
-            responses[index] = self._response(requests[index], scored.outcomes[span], infer_us)
-        return responses
+    def execute(self, requests: list[Any]) -> None:
+        """Puts all rows into the pool, and returns as soon as it needs more: each request is answered on its own once it is done.
 
-    def _rows(self, request: Any) -> list[Row] | None:
-        """The request's rows; None for a request whose caller left, before any work is spent on it."""
-        if request.is_cancelled():
-            return None
+        A faulty request fails alone.
+        """
+        self._tell_counts()
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                rows = self._rows(request)
+            except RerankerError as error:
+                sender.send(_refusal(error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+                continue
+            self._scheduler.submit(Call(rows, partial(self._answer, request, sender), request.is_cancelled))
+        self._scheduler.wait_for_room()
+
+    def finalize(self) -> None:
+        """Triton has let the last request go."""
+        self._scheduler.close()
+
+    def _answer(self, request: Any, sender: Any, answer: Answer | None) -> None:
+        response = self._response(request, answer) if answer else _error("the caller went away", pb_utils.TritonError.CANCELLED)
+        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def _rows(self, request: Any) -> list[Row]:
         digest = json.loads(request.parameters() or "{}").get(BUNDLE_DIGEST)
         if digest not in {None, self._bundle.digest}:
             raise NotReadyError(f"{OTHER_BUNDLE} {self._bundle.digest}, the call is for {digest}: serve the same bundle on both")
         tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)}
         return unpack({name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}, self._bundle)
 
-    def _response(self, request: Any, outcomes: list[Outcome], infer_us: int) -> Any:
-        logits = [outcome for outcome in outcomes if isinstance(outcome, float)]
-        if len(logits) < len(outcomes):
-            row, fault = next((row, outcome) for row, outcome in enumerate(outcomes) if not isinstance(outcome, float))
+    def _response(self, request: Any, answer: Answer) -> Any:
+        logits = [outcome for outcome in answer.outcomes if isinstance(outcome, float)]
+        if len(logits) < len(answer.outcomes):
+            row, fault = next((row, outcome) for row, outcome in enumerate(answer.outcomes) if not isinstance(outcome, float))
             return _error(f"row {row}: {fault}", pb_utils.TritonError.INTERNAL)
         outputs = {
             LOGIT: np.array(logits, np.float32),
-            INFER_US: np.full(len(logits), infer_us, np.int64),
+            INFER_US: np.full(len(logits), answer.seconds * 1e6, np.int64),
             ENGINE: np.full(len(logits), self._engine, np.object_),
         }
         asked = request.requested_output_names()
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name].reshape(-1, 1)) for name in outputs if name in asked])
+
+    def _count(self, tokens: int, computed: int) -> None:
+        self._untold.append((tokens, computed - tokens))
+
+    def _tell_counts(self) -> None:
+        """Hands the counts to Triton, from the thread that Triton calls in: metrics that two threads add to crash it (2.51)."""
+        told = [self._untold.popleft() for _ in range(len(self._untold))]
+        if told:
+            self._tokens.add(sum(tokens for tokens, _ in told))
+            self._padding.add(sum(padding for _, padding in told))
 
 
 class _Counter:

@@ -18,14 +18,14 @@ from scripts.serving import in_process
 def load() -> Model:
     """The engine and the token budget that the settings name, as in Triton."""
     bundle = read_bundle(newest_version(REPOSITORY / MODEL))
-    _, scorer = in_process.load(bundle, Settings.from_environment())
+    _, scheduler = in_process.load(bundle, Settings.from_environment())
     tokenizer = PairTokenizer(bundle, bundle.max_seq_len)
 
     def prepare(requests: Sequence[Request]) -> list[list[Row]]:
         return [in_process.rows_of(tokenizer.encode(request.query, request.passages, truncate=True)) for request in requests]
 
     def score(prepared: list[list[Row]]) -> list[list[float]]:
-        logits = iter(in_process.logits(scorer, [row for rows in prepared for row in rows]).tolist())
+        logits = iter(in_process.logits(scheduler, [row for rows in prepared for row in rows]).tolist())
         return [[next(logits) for _ in rows] for rows in prepared]
 
     return Model(score, prepare)

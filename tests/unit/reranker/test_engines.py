@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 from engines import Engine, load_engine
 from engines.choice import machine
+from engines.openvino_head import keep_exact
+from openvino import opset13
 
 from facade.bundle import WEIGHTS, Bundle, read_bundle
 from facade.errors import BundleError, SettingsError
@@ -92,6 +95,33 @@ def test_openvino_pads_to_whole_vectors_and_so_gives_the_same_bits_in_any_compan
     assert np.ptp(alone) > 1
     assert engine.infer(rows).tolist() == alone.tolist()
     assert engine.infer(rows[::-1]).tolist() == alone[::-1].tolist()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_logits_are_finer_than_bf16(bundle: Bundle, rows: list[Row], precision: str) -> None:
+    """Else passages that differ by less than 1/32 would tie."""
+    engine, _ = load_engine(bundle, Settings(engine="openvino", precision=precision, threads=1))
+    assert (engine.infer(rows).view(np.uint32) & 0xFFFF).any()
+
+
+def test_a_model_that_does_not_end_in_one_column_stays_as_it_is() -> None:
+    states = opset13.parameter([-1, 8], np.float32)
+    model = openvino.Model([opset13.matmul(states, opset13.constant(np.ones((8, 2), np.float32)), False, False)], [states])
+    before = [node.get_friendly_name() for node in model.get_ops()]
+    assert not keep_exact(model)
+    assert [node.get_friendly_name() for node in model.get_ops()] == before
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_head_computed_element_by_element_gives_what_its_product_gave(transposed: bool) -> None:
+    states = opset13.parameter([-1, 8], np.float32)
+    weight = np.linspace(-1, 1, 8, dtype=np.float32).reshape((1, 8) if transposed else (8, 1))
+    model = openvino.Model([opset13.tanh(opset13.matmul(states, opset13.constant(weight), False, transposed))], [states])
+    given = np.random.default_rng(0).random((3, 8), np.float32)
+    before = openvino.compile_model(model, "CPU")(given)[0].copy()
+    assert keep_exact(model)
+    assert "MatMul" not in {node.get_type_name() for node in model.get_ops()}
+    np.testing.assert_allclose(openvino.compile_model(model, "CPU")(given)[0], before, rtol=0, atol=1e-6)
 
 
 def test_streams_compute_side_by_side_what_one_computes_alone(bundle: Bundle, rows: list[Row]) -> None:

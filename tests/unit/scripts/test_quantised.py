@@ -13,7 +13,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from engines import load_engine  # noqa: E402
-from scoring import Scorer  # noqa: E402
+from scheduler import Scheduler  # noqa: E402
 
 from facade.bundle import newest_version, read_bundle  # noqa: E402
 from facade.pairs import PairTokenizer  # noqa: E402
@@ -23,7 +23,7 @@ from scripts import export_model  # noqa: E402
 from scripts.export import sample  # noqa: E402
 from scripts.export.checkpoint import ExportError  # noqa: E402
 from scripts.export.shared_weights import share  # noqa: E402
-from scripts.serving.in_process import rows_of  # noqa: E402
+from scripts.serving.in_process import logits, rows_of  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
 
@@ -114,10 +114,11 @@ def test_scores_are_the_same_bit_for_bit_alone_and_in_company(name: str) -> None
     rows = []
     for asked in json.loads((ROOT / "tests/data/squad_pairs.json").read_text())[:6]:
         rows += rows_of(PairTokenizer(default, 256).encode(asked["query"], asked["passages"], truncate=True))
-    alone = [Scorer(engine, default.max_seq_len, 1).score([row]).outcomes[0] for row in rows]
-    assert np.ptp(np.array(alone, np.float32)) > 1
-    assert Scorer(engine, default.max_seq_len, 1 << 20).score(rows).outcomes == alone
-    assert Scorer(engine, default.max_seq_len, 1024).score(rows).outcomes == alone
+    alone = [engine.infer([row]).tolist()[0] for row in rows]
+    assert np.ptp(alone) > 1
+    assert engine.infer(rows).tolist() == alone
+    for budget in (1024, 300):
+        assert logits(Scheduler(engine, default.max_seq_len, budget), rows).tolist() == alone
 
 
 @pytest.mark.parametrize("line", ["{", '{"query": "q"}', '{"query": "q", "passages": "p"}', '{"query": 1, "passages": []}', "[1]"])

@@ -1,0 +1,164 @@
+"""Rows of all calls wait in one pool; each stream of the engine takes the one that is due first and those most like it, once it is free.
+
+So nobody waits for batch mates that take longer, padding is next to nothing, and no stream waits for another one. Small calls overtake
+large ones, but not for ever. No Triton import.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from engines import Engine
+from scoring import Outcome, score
+
+from facade.batching import pick
+from facade.errors import ScoringError
+from facade.tensors import Row, padded_length
+
+# Batches that wait for each stream: enough to find rows that are alike among, and little enough that whatever else waits, waits in Triton's
+# queue, where it is counted, ordered and cancelled.
+BATCHES_WAITING = 2
+# A call is due so many seconds after it came for each of its tokens: some ten times what a token takes on one core. So a call of 4 passages
+# goes before one of 30 that came up to a third of a second earlier, and no call is overtaken by what comes later than that.
+PATIENCE_S = 0.0001
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A call's outcomes, one for each row and in their order; and the seconds from the start of its first batch to the end of its last."""
+
+    outcomes: list[Outcome]
+    seconds: float
+
+
+@dataclass(eq=False)
+class Call:
+    """Rows that are answered together. `gone` tells whether anybody still waits; it is asked once, before any work is spent."""
+
+    rows: Sequence[Row]
+    answered: Callable[[Answer | None], None]
+    gone: Callable[[], bool] = lambda: False
+    outcomes: list[Outcome] = field(init=False)
+    left: int = field(init=False)
+    started: float | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.outcomes = [ScoringError("not scored")] * len(self.rows)
+        self.left = len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A row in the pool: its call, its place there, its tokens once it is padded, and when it is due."""
+
+    call: Call
+    place: int
+    length: int
+    due: float
+
+
+class Scheduler:
+    """Has the engine's streams work from one pool. `token_budget`: tokens of a micro-batch; bounds the memory of a forward pass.
+
+    `computed` is told the tokens of every batch, without padding and with it.
+    """
+
+    def __init__(self, engine: Engine, max_seq_len: int, token_budget: int, computed: Callable[[int, int], None] = lambda *_: None) -> None:
+        self._engine = engine
+        self._max_seq_len = max_seq_len
+        self._token_budget = token_budget
+        self._computed = computed
+        self._changed = threading.Condition()  # guards what follows, and the calls' own counts
+        self._pool: list[Waiting] = []  # what is due first comes first
+        self._idle = 0
+        self._closed = False
+        self._threads = [threading.Thread(target=self._work, name=f"stream-{number}", daemon=True) for number in range(engine.streams)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, call: Call) -> None:
+        """Has the call's rows scored; its `answered` is then called, by another thread, or by this one where there are no rows.
+
+        It gets None where the call is found gone.
+        """
+        if not call.rows:
+            call.answered(Answer([], 0.0))
+            return
+        lengths = [padded_length(len(row.input_ids), self._engine.step, self._max_seq_len) for row in call.rows]
+        due = time.perf_counter() + PATIENCE_S * sum(lengths)
+        with self._changed:
+            self._pool += [Waiting(call, place, length, due) for place, length in enumerate(lengths)]
+            self._pool.sort(key=attrgetter("due"))
+            self._changed.notify_all()
+
+    def wait_for_room(self) -> None:
+        """Returns once so little waits that the streams could soon run dry."""
+        room = BATCHES_WAITING * self._token_budget * self._engine.streams
+        with self._changed:
+            self._changed.wait_for(lambda: sum(row.length for row in self._pool) < room)
+
+    def close(self) -> None:
+        """Returns when everything has been answered and the threads have ended."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while batch := self._take():
+            batch = self._without_gone(batch)
+            if batch:
+                outcomes = score(self._engine, [row.call.rows[row.place] for row in batch])
+                self._computed(sum(len(row.call.rows[row.place].input_ids) for row in batch), len(batch) * max(row.length for row in batch))
+                self._settle(batch, outcomes)
+
+    def _take(self) -> list[Waiting]:
+        """The next batch, out of the pool; none once all is closed and done."""
+        with self._changed:
+            self._idle += 1
+            self._changed.wait_for(lambda: self._pool or self._closed)
+            if not self._pool:
+                return []
+            lengths = [row.length for row in self._pool]
+            # Little work is shared among the streams that wait for some.
+            budget = min(self._token_budget, -(-len(lengths) * max(lengths) // self._idle))
+            chosen = set(pick(lengths, budget, self._engine.batch_cost))
+            batch = [row for index, row in enumerate(self._pool) if index in chosen]
+            self._pool = [row for index, row in enumerate(self._pool) if index not in chosen]
+            self._idle -= 1
+            self._changed.notify_all()
+            return batch
+
+    def _without_gone(self, batch: list[Waiting]) -> list[Waiting]:
+        """Those rows whose callers still wait; a call that is gone leaves the pool with all of its rows."""
+        wanted = {call for call in dict.fromkeys(row.call for row in batch) if self._still_wanted(call)}
+        return [row for row in batch if row.call in wanted]
+
+    def _still_wanted(self, call: Call) -> bool:
+        with self._changed:
+            if call.started is not None:
+                return call.left > 0
+            call.started = time.perf_counter()
+        if not call.gone():
+            return True
+        with self._changed:
+            self._pool = [row for row in self._pool if row.call is not call]
+            call.left = 0
+            self._changed.notify_all()
+        call.answered(None)
+        return False
+
+    def _settle(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
+        done = []
+        with self._changed:
+            for row, outcome in zip(batch, outcomes, strict=True):
+                row.call.outcomes[row.place] = outcome
+                row.call.left -= 1
+                if row.call.left == 0:
+                    done.append(row.call)
+        end = time.perf_counter()
+        for call in done:
+            call.answered(Answer(call.outcomes, end - (call.started or end)))

@@ -1,0 +1,193 @@
+"""python -m pytest tests/unit/reranker/test_scheduler.py
+
+Every call is answered once with its own outcomes; streams share the pool; batches keep the budget; small calls don't wait for large ones.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scheduler import PATIENCE_S, Answer, Call, Scheduler
+
+from facade.errors import ScoringError
+from facade.tensors import Row
+from tests.unit.reranker.summing import POISON, Summing, expected, row
+from tests.unit.waiting import wait_until
+
+IDS = st.lists(st.integers(1, 100), min_size=1, max_size=30)
+WAIT_S = 5.0
+
+
+@contextmanager
+def running(engine: Summing, token_budget: int = 1 << 20, counted: list[tuple[int, int]] | None = None) -> Iterator[Scheduler]:
+    told = [] if counted is None else counted
+    scheduler = Scheduler(engine, 512, token_budget, lambda tokens, computed: told.append((tokens, computed)))
+    try:
+        yield scheduler
+    finally:
+        engine.free.set()
+        scheduler.close()
+
+
+def submit(scheduler: Scheduler, rows: Sequence[Row], *, gone: bool = False) -> "Future[Answer | None]":
+    answered: Future[Answer | None] = Future()
+    scheduler.submit(Call(rows, answered.set_result, lambda: gone))
+    return answered
+
+
+def outcomes(answered: "Future[Answer | None]") -> list[float | ScoringError]:
+    answer = answered.result(WAIT_S)
+    assert answer is not None
+    return answer.outcomes
+
+
+def rows_of(*lengths: int) -> list[Row]:
+    return [row(*range(1, length + 1)) for length in lengths]
+
+
+@given(st.lists(st.lists(IDS, max_size=8), max_size=8), st.integers(1, 200), st.integers(1, 3))
+def test_every_call_gets_the_outcomes_of_its_own_rows(drawn: list[list[list[int]]], budget: int, streams: int) -> None:
+    calls = [[row(*ids) for ids in call] for call in drawn]
+    engine = Summing(streams=streams)
+    with running(engine, budget) as scheduler:
+        answers = [submit(scheduler, call) for call in calls]
+        assert [outcomes(answer) for answer in answers] == [[expected(each) for each in call] for call in calls]
+    assert all(rows == 1 or rows * tokens <= budget for rows, tokens in engine.shapes)
+    assert sum(rows for rows, _ in engine.shapes) == sum(map(len, calls))
+
+
+def test_a_row_that_fails_fails_its_own_call_alone() -> None:
+    with running(Summing()) as scheduler:
+        bad, good = submit(scheduler, [row(1), row(POISON)]), submit(scheduler, [row(2)])
+        assert outcomes(good) == [2.0]
+        first, second = outcomes(bad)
+        assert first == 1.0
+        assert isinstance(second, ScoringError)
+
+
+def test_rows_of_several_calls_share_a_batch() -> None:
+    engine = Summing()
+    engine.free.clear()
+    with running(engine) as scheduler:
+        submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        waiting = [submit(scheduler, rows_of(20)) for _ in range(3)]
+        engine.free.set()
+        for answer in waiting:
+            outcomes(answer)
+    assert engine.shapes == [(1, 1), (3, 20)]
+
+
+def test_little_work_is_shared_by_all_idle_streams() -> None:
+    engine = Summing(streams=4)
+    engine.free.clear()
+    with running(engine) as scheduler:
+        wait_until(lambda: scheduler._idle == 4)
+        answer = submit(scheduler, rows_of(*[10] * 8))
+        wait_until(lambda: len(engine.batches) == 4)
+        engine.free.set()
+        outcomes(answer)
+    assert engine.shapes == [(2, 10)] * 4
+
+
+def test_a_small_call_overtakes_a_large_one() -> None:
+    engine = Summing(batch_cost=0)
+    engine.free.clear()
+    with running(engine, 100) as scheduler:
+        submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        large = submit(scheduler, rows_of(*[50] * 40))  # 2,000 tokens: due in a fifth of a second
+        small = submit(scheduler, rows_of(30, 31))
+        engine.free.set()
+        outcomes(small)
+        outcomes(large)
+    assert engine.shapes[1:4] == [(1, 30), (1, 31), (2, 50)]
+
+
+def test_but_not_one_that_has_waited_for_its_share() -> None:
+    engine = Summing(batch_cost=0)
+    engine.free.clear()
+    with running(engine, 100) as scheduler:
+        submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        large = submit(scheduler, rows_of(50, 50))
+        due = scheduler._pool[0].due
+        wait_until(lambda: time.perf_counter() + 30 * PATIENCE_S > due)
+        small = submit(scheduler, rows_of(30))
+        engine.free.set()
+        outcomes(small)
+        outcomes(large)
+    assert engine.shapes[1:3] == [(2, 50), (1, 30)]
+
+
+def test_a_call_whose_caller_left_costs_nothing_and_is_told_so() -> None:
+    engine = Summing()
+    with running(engine, 10) as scheduler:
+        left = submit(scheduler, rows_of(10, 10, 10), gone=True)
+        assert left.result(WAIT_S) is None
+        assert outcomes(submit(scheduler, [row(7)])) == [7.0]
+    assert engine.shapes == [(1, 1)]
+
+
+def test_a_call_without_rows_is_answered_at_once() -> None:
+    with running(Summing()) as scheduler:
+        assert outcomes(submit(scheduler, [])) == []
+
+
+def test_the_pool_takes_no_more_than_keeps_the_streams_busy() -> None:
+    engine = Summing()
+    engine.free.clear()
+    with running(engine, 10) as scheduler:
+        answer = submit(scheduler, rows_of(10, 10, 10, 10))  # one in the engine, three in the pool: more than two
+        wait_until(lambda: engine.batches)
+        waiting = Thread(target=scheduler.wait_for_room)
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+        engine.free.set()
+        waiting.join(WAIT_S)
+        assert not waiting.is_alive()
+        outcomes(answer)
+
+
+def test_tokens_are_counted_without_padding_and_with_it() -> None:
+    counted: list[tuple[int, int]] = []
+    with running(Summing(step=16, batch_cost=1000), counted=counted) as scheduler:
+        outcomes(submit(scheduler, rows_of(10, 20, 17)))
+    assert counted == [(47, 3 * 32)]
+
+
+def test_a_row_is_not_padded_beyond_the_limit() -> None:
+    counted: list[tuple[int, int]] = []
+    with running(Summing(step=100), counted=counted) as scheduler:
+        outcomes(submit(scheduler, rows_of(501)))
+    assert counted == [(501, 512)]
+
+
+def test_the_seconds_are_those_of_the_engine_not_of_waiting() -> None:
+    engine = Summing()
+    engine.free.clear()
+    with running(engine, 1) as scheduler:
+        first = submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        second = submit(scheduler, [row(2)])
+        with pytest.raises(TimeoutError):
+            second.result(0.2)
+        engine.free.set()
+        answers = [answer.result(WAIT_S) for answer in (first, second)]
+    assert answers[0] is not None
+    assert answers[1] is not None
+    assert answers[0].seconds > 0.2
+    assert answers[1].seconds < 0.1
+
+
+def test_closing_waits_for_what_was_submitted() -> None:
+    scheduler = Scheduler(Summing(), 512, 10)
+    answers = [submit(scheduler, rows_of(10)) for _ in range(20)]
+    scheduler.close()
+    assert all(answer.done() for answer in answers)
