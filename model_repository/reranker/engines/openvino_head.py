@@ -10,6 +10,7 @@ import numpy as np
 from openvino import opset13
 
 PRODUCT = "MatMul"
+DEPTH = 4  # steps from a constant to where it is used: converted, scaled; what is computed has far more behind it
 
 
 def keep_exact(model: Any) -> bool:
@@ -32,8 +33,8 @@ def keep_exact(model: Any) -> bool:
     return True
 
 
-def _is_constant(node: Any) -> bool:
+def _is_constant(node: Any, depth: int = DEPTH) -> bool:
     if node.get_type_name() == "Constant":
         return True
     inputs = [value.get_node() for value in node.input_values()]
-    return bool(inputs) and all(_is_constant(each) for each in inputs)
+    return depth > 0 and bool(inputs) and all(_is_constant(each, depth - 1) for each in inputs)
