@@ -74,6 +74,8 @@ def _latency(axis: Axes, points: Points) -> None:
         if seconds.size:
             axis.step(seconds * 1000.0, (np.arange(seconds.size) + 1) / seconds.size, where="post", label=label)
     axis.set(xscale="log", xlabel=f"milliseconds until the answer, {USUAL.passages} passages", ylabel="share of answers")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}")
     axis.legend(fontsize=8)
 
 

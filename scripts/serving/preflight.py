@@ -3,7 +3,7 @@
 import socket
 from itertools import combinations
 
-from facade.bundle import TOKENIZER, WEIGHTS, Bundle, lowered_limit, newest_version, read_bundle
+from facade.bundle import INT8_GRAPH, TOKENIZER, WEIGHTS, Bundle, lowered_limit, newest_version, read_bundle
 from facade.errors import SettingsError
 from facade.settings import Settings
 from facade.tensors import MODEL
@@ -14,7 +14,7 @@ def check(settings: Settings) -> Bundle:
     if settings.triton_url:
         raise SettingsError("RERANKER_TRITON_URL names another Triton: unset it, or start the facade alone with `python -m facade`")
     bundle = read_bundle(newest_version(settings.model_repository / MODEL))
-    bundle.verify(TOKENIZER, WEIGHTS)
+    bundle.verify(TOKENIZER, WEIGHTS, *({INT8_GRAPH} & set(bundle.manifest["files"])))  # gigabytes beside them are Triton's to read
     lowered_limit(bundle, settings.max_seq_len)
     _check_ports(settings)
     return bundle

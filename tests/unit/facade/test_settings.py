@@ -34,7 +34,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "max_queue_size": ("7", 7),
     "max_tokens_in_flight": ("5000", 5000),
     "body_limit_bytes": ("1000", 1000),
-    "chunk_tokens": ("2048", 2048),
+    "chunk_tokens": ("4096", 4096),
     "chunks_in_flight": ("8", 8),
     "tokenizers": ("3", 3),
     "drain_s": ("0.5", 0.5),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from facade.bundle import WEIGHTS, Bundle
+from facade.bundle import INT8_GRAPH, WEIGHTS, Bundle
 from facade.errors import BundleError, SettingsError
 from facade.settings import Settings
 from scripts.serving.preflight import check
@@ -107,4 +107,16 @@ def test_damaged_weights_are_refused(free: Settings, make_bundle: MakeBundle) ->
     check(settings)
     (folder / WEIGHTS).write_bytes(b"Weights")
     with pytest.raises(BundleError, match=r"model\.onnx is not the file"):
+        check(settings)
+
+
+def test_a_damaged_int8_graph_is_refused_too(free: Settings, make_bundle: MakeBundle, bundle: Bundle) -> None:
+    files = dict(bundle.manifest["files"])
+    folder = make_bundle(files=files)
+    for name in files:
+        (folder / name).write_bytes((bundle.folder / name).read_bytes())
+    settings = changed(free, model_repository=folder.parent.parent)
+    check(settings)
+    (folder / INT8_GRAPH).write_bytes(b"graph")
+    with pytest.raises(BundleError, match=r"model\.int8\.onnx is not the file"):
         check(settings)
