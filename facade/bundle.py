@@ -85,7 +85,7 @@ class Bundle:
 
     def parity(self, precision: str) -> Mapping[str, Any]:
         """How far the graph for `precision` is from the reference: the report of the export."""
-        report: Mapping[str, Any] = self.manifest["int8_parity" if precision == INT8 else "parity"]
+        report: Mapping[str, Any] = self.manifest["int8_parity" if precision == INT8 and INT8_GRAPH in self.manifest["files"] else "parity"]
         return report
 
     def weight_bytes(self) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facade.bundle import WEIGHTS, Bundle, newest_version, read_bundle
+from facade.bundle import Bundle, newest_version, read_bundle
 from facade.errors import BundleError
 from facade.settings import REPOSITORY
 from facade.tensors import MODEL, Row, pack
@@ -23,7 +23,7 @@ from scripts import export_model, rebuild_checkpoint
 from scripts.bert.rebuilt import RebuildError
 from scripts.export import plan
 from scripts.export.checkpoint import ExportError
-from scripts.export.precision import DRAWN
+from scripts.export.precision import PRECISIONS
 
 SCRIPT = "build_plan.sh"
 BATCH_TOKENS = 16_384  # 32 pairs of 512 tokens; not measured yet, a server on a GPU wants its RERANKER_BATCH_TOKENS here
@@ -35,13 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         bundle = read_bundle(options.bundle or newest_version(REPOSITORY / MODEL))
-        bundle = _in_precision(bundle, options.precision or bundle.manifest["precision"], options.out)
+        precision = options.precision or bundle.manifest["precision"]
+        bundle = _in_precision(bundle, precision, options.out)
     except (BundleError, ExportError, OSError) as error:
         print(f"export_plan: {error}", file=sys.stderr)
         return 1
     made = plan.profiles(bundle.max_seq_len, options.batch_tokens)
     path = bundle.folder / SCRIPT
-    path.write_text(plan.script(plan.trtexec(_inputs(bundle), WEIGHTS, made)), encoding="utf-8")
+    path.write_text(plan.script(plan.trtexec(_inputs(bundle), bundle.graph(precision).name, made)), encoding="utf-8")
     path.chmod(0o755)
     print(_table(made))
     if shutil.which("trtexec") is None and not FALLBACK.is_file():
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _in_precision(bundle: Bundle, precision: str, out: Path) -> Bundle:
     """The bundle as it is, or exported again to `out`. Raises ExportError where it doesn't hold its checkpoint."""
-    if bundle.manifest["precision"] == precision:
+    if precision in bundle.precisions:
         return bundle
     with tempfile.TemporaryDirectory() as temporary:
         checkpoint = Path(temporary) / bundle.model_id.rpartition("/")[2]  # its name is what the new bundle calls its source
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "TensorRT is. TensorRT takes the precision from the graph: with --precision, the default bundle is exported again first.",
     )
     parser.add_argument("--bundle", type=Path, help="folder of the bundle (default: the one that would be served)")
-    parser.add_argument("--precision", choices=DRAWN, help="arithmetic of the engine (default: the bundle's)")
+    parser.add_argument("--precision", choices=PRECISIONS, help="arithmetic of the engine (default: the bundle's)")
     parser.add_argument("--out", type=Path, default=Path(".work/plan"), help="folder of a bundle exported again (default: %(default)s)")
     parser.add_argument(
         "--batch-tokens", type=int, default=BATCH_TOKENS, help="most tokens of a batch, padding included (default: %(default)s)"

@@ -173,3 +173,11 @@ def test_the_limit_can_be_lowered_but_not_raised(bundle: Bundle) -> None:
     assert lowered_limit(bundle, bundle.max_seq_len) == bundle.max_seq_len
     with pytest.raises(BundleError, match=f"NIM_MAX_SEQ_LEN={bundle.max_seq_len + 1} is above the {bundle.max_seq_len} tokens"):
         lowered_limit(bundle, bundle.max_seq_len + 1)
+
+
+def test_a_bundle_with_two_graphs_reports_on_each_and_one_without_int8_on_its_own(bundle: Bundle, make_bundle: MakeBundle) -> None:
+    assert bundle.precisions == ("fp32", "int8")
+    assert bundle.parity("fp32")["max_abs_difference"] < 1e-4 < bundle.parity("int8")["max_abs_difference"]
+    plain = read_bundle(make_bundle())
+    assert plain.precisions == ("fp32",)
+    assert plain.parity("int8") == plain.manifest["parity"]  # a swap may just have taken int8 away

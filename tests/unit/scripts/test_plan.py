@@ -91,3 +91,12 @@ def test_where_tensorrt_is_it_is_called_beside_the_graph(
 def test_another_precision_than_the_bundles_says_how_to_get_it(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export_plan.main(["--bundle", str(bundle), "--precision", "bf16"]) == 1
     assert "make export-model MODEL=… PRECISION=bf16" in capsys.readouterr().err
+
+
+def test_an_int8_engine_is_planned_from_the_bundle_s_second_graph(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoints.save("bert", tmp_path / "tiny")
+    out = tmp_path / "1"
+    assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--precision", "int8"]) == 0
+    for told, graph in (([], "model.onnx"), (["--precision", "int8"], "model.int8.onnx")):
+        assert export_plan.main(["--bundle", str(out), *told]) == 0
+        assert f"--onnx={graph}" in (out / "build_plan.sh").read_text().replace("'", "").replace('"', "")
