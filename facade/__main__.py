@@ -1,6 +1,6 @@
 """`python -m facade`: settings -> app -> run until SIGTERM."""
 
-import logging
+import argparse
 import sys
 
 import uvloop
@@ -8,20 +8,19 @@ from aiohttp import web
 
 from facade.app import create_app
 from facade.errors import RerankerError
-from facade.settings import Settings, unknown_names
+from facade.start import settings_at_start
 
-LOG = logging.getLogger("facade")
 # Longer than the idle timeouts of common proxies (60 s), so that it is the proxy that closes an idle connection.
 KEEPALIVE_S = 75.0
 
 
 def main() -> int:
     """Serve HTTP until a signal comes; 2 for settings or a bundle that can't be used."""
+    parser = argparse.ArgumentParser("python -m facade", description="The HTTP API alone, in front of a Triton that runs already.")
+    parser.add_argument("--show-config", action="store_true", help="print every setting, its value, source and meaning, and exit")
+    arguments = parser.parse_args()
     try:
-        settings = Settings.from_environment()
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        for warning in unknown_names():
-            LOG.warning(warning)
+        settings = settings_at_start(show=arguments.show_config)
         app = create_app(settings)
     except RerankerError as error:
         print(f"facade: {error}", file=sys.stderr)

@@ -24,7 +24,8 @@ from tritonclient.utils import InferenceServerException
 
 from facade.current import Current
 from facade.errors import NotReadyError, RerankerError
-from facade.settings import Settings, unknown_names
+from facade.settings import Settings
+from facade.start import settings_at_start
 from facade.tensors import MODEL
 from facade.triton import TritonScorer, wait_until_scoring
 from scripts.serving.child import Child
@@ -188,11 +189,7 @@ def _announce(settings: Settings, model: str, seconds: float) -> None:
 def main() -> int:
     """0 after a clean stop, 2 where something has to be put right first."""
     try:
-        settings = Settings.from_environment()
-        logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        for warning in unknown_names():
-            LOG.warning(warning)
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings_at_start()))
     except RerankerError as error:
         print(f"serve: {error}", file=sys.stderr)
         return 2

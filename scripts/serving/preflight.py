@@ -24,7 +24,7 @@ def _check_ports(settings: Settings) -> None:
     host, port = settings.address
     wanted = [
         ("NIM_HTTP_API_PORT", host, port),
-        ("NIM_TRITON_GRPC_PORT", settings.triton_host, settings.triton_grpc_port),
+        ("NIM_TRITON_GRPC_PORT", *settings.grpc_address),
         ("NIM_TRITON_METRICS_PORT", settings.triton_host, settings.triton_metrics_port),
     ]
     if settings.triton_http_port:

@@ -86,8 +86,8 @@ def _flags(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> l
         "--load-model=*",
         # The configurations are complete; without this each model starts a second stub just to be asked.
         "--disable-auto-complete-config",
-        f"--grpc-address={settings.triton_host}",
-        f"--grpc-port={settings.triton_grpc_port}",
+        f"--grpc-address={settings.grpc_address[0]}",
+        f"--grpc-port={settings.grpc_address[1]}",
         f"--metrics-address={settings.triton_host}",
         f"--metrics-port={settings.triton_metrics_port}",
         *http,

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from facade.errors import SettingsError
-from facade.settings import Settings, unknown_names
+from facade.settings import Settings
 
+HERE = Path(__file__)
 # A text for each setting that is not its default, and what it means.
 SAMPLES: dict[str, tuple[str, Any]] = {
     "engine": ("OpenVINO", "openvino"),
@@ -21,6 +22,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "batch_tokens": ("2048", 2048),
     "bind": ("0.0.0.0:9000", ("0.0.0.0", 9000)),
     "host": ("::1", "::1"),
+    "health_bind": ("[::]:9005", ("::", 9005)),
+    "grpc_bind": ("0.0.0.0:9006", ("0.0.0.0", 9006)),
     "http_port": ("9001", 9001),
     "triton_host": ("10.0.0.7", "10.0.0.7"),
     "triton_grpc_port": ("9002", 9002),
@@ -32,14 +35,39 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "max_seq_len": ("128", 128),
     "request_timeout_s": ("2.5", 2.5),
     "max_queue_size": ("7", 7),
+    "max_wait_s": ("0.5", 0.5),
     "max_tokens_in_flight": ("5000", 5000),
     "body_limit_bytes": ("1000", 1000),
+    "body_timeout_s": ("3", 3.0),
     "chunk_tokens": ("4096", 4096),
     "chunks_in_flight": ("8", 8),
     "tokenizers": ("3", 3),
     "drain_s": ("0.5", 0.5),
+    "ssl_mode": ("mtls", "MTLS"),
+    "tls_cert": (str(HERE), HERE),
+    "tls_key": (str(HERE), HERE),
+    "tls_ca": (str(HERE), HERE),
+    "api_keys_file": (str(HERE), HERE),
+    "api_keys_exempt": ("Docs, health", ("docs", "health")),
+    "cors_origins": ("https://a.example, https://b.example", ("https://a.example", "https://b.example")),
+    "triton_key": ("s3cret", "s3cret"),
+    "triton_tls_cert": (str(HERE), HERE),
+    "triton_tls_key": (str(HERE), HERE),
+    "triton_tls_ca": (str(HERE), HERE),
     "log_level": ("debug", "DEBUG"),
+    "jsonl": ("True", True),
+    "log_format": ("JSON", "json"),
+    "triton_log_verbose": ("1", 1),
+    "otel": ("1", True),
+    "otel_service_name": ("search", "search"),
+    "otel_exporter": ("console", "console"),
+    "otel_endpoint": ("http://collector:4318", "http://collector:4318"),
+    "triton_otel_url": ("http://collector:4318/v1/traces", "http://collector:4318/v1/traces"),
+    "triton_otel_rate": ("1000", 1000),
+    "show_config": ("yes", True),
 }
+# Names without a prefix that NIM 2.x has.
+NIMS_OWN = {"LOG_FORMAT", "SHOW_CONFIG"}
 NAMES = [(knob.name, name) for knob in fields(Settings) for name in knob.metadata["names"]]
 
 
@@ -61,7 +89,7 @@ def test_no_name_means_two_settings() -> None:
 
 
 def test_every_name_is_the_nims_or_says_whose_it_is() -> None:
-    assert all(name.startswith(("NIM_", "RERANKER_")) for _, name in NAMES)
+    assert all(name.startswith(("NIM_", "RERANKER_", "OTEL_", "TRITON_OTEL_")) or name in NIMS_OWN for _, name in NAMES)
 
 
 def test_every_setting_says_what_it_means() -> None:
@@ -101,6 +129,9 @@ def test_two_names_of_one_setting_that_disagree_are_refused_by_name() -> None:
         ("NIM_BIND_ADDR", "localhost:70000"),
         ("NIM_LOG_LEVEL", "LOUD"),
         ("RERANKER_CHUNKS_IN_FLIGHT", "0"),
+        ("NIM_JSONL_LOGGING", "maybe"),
+        ("NIM_TLS_CERT_PATH", "/no/such/file"),
+        ("RERANKER_API_KEYS_EXEMPT", "health,everything"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_with_its_name_and_what_is_expected(name: str, text: str) -> None:
@@ -144,16 +175,42 @@ def test_triton_is_called_where_a_client_reaches_it(settings: Settings, target: 
     assert settings.triton_target == target
 
 
-def test_an_unknown_variable_is_a_warning_that_names_the_nearest_known_one() -> None:
-    assert unknown_names({"NIM_MAX_SEQ_LENGHT": "1"}) == [
-        "NIM_MAX_SEQ_LENGHT has no meaning here and is ignored; did you mean NIM_MAX_SEQ_LEN?"
-    ]
+def test_a_secret_is_told_in_no_fault() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({"RERANKER_TRITON_KEY": "a", "NIM_LOG_LEVEL": "x"})
+    assert "RERANKER_TRITON_KEY" not in refused.value.message
 
 
-def test_a_variable_that_is_like_nothing_known_is_a_warning_without_a_guess() -> None:
-    assert unknown_names({"NIM_QQQQ": "1"}) == ["NIM_QQQQ has no meaning here and is ignored"]
+@pytest.mark.parametrize(
+    ("settings", "mode"),
+    [
+        (Settings(), "DISABLED"),
+        (Settings(tls_cert=HERE, tls_key=HERE), "TLS"),
+        (Settings(tls_cert=HERE, tls_key=HERE, ssl_mode="DISABLED"), "DISABLED"),
+        (Settings(tls_cert=HERE, tls_key=HERE, tls_ca=HERE, ssl_mode="MTLS"), "MTLS"),
+    ],
+)
+def test_tls_is_on_where_a_certificate_is_named_unless_told_otherwise(settings: Settings, mode: str) -> None:
+    assert settings.tls == mode
 
 
-def test_known_and_foreign_variables_are_no_warning() -> None:
-    known = [name for _, name in NAMES]
-    assert unknown_names(dict.fromkeys([*known, "HOME", "CUDA_VISIBLE_DEVICES"], "1")) == []
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        (Settings(tls_cert=HERE), "NIM_TLS_KEY_PATH"),
+        (Settings(tls_key=HERE), "NIM_TLS_CERT_PATH"),
+        (Settings(ssl_mode="TLS"), "NIM_TLS_CERT_PATH"),
+        (Settings(tls_cert=HERE, tls_key=HERE, ssl_mode="MTLS"), "NIM_SSL_CA_CERTS_PATH"),
+    ],
+)
+def test_tls_without_its_files_is_refused_with_what_to_set(settings: Settings, missing: str) -> None:
+    with pytest.raises(SettingsError, match=missing):
+        _ = settings.tls
+
+
+@pytest.mark.parametrize(
+    ("settings", "json"),
+    [(Settings(), False), (Settings(jsonl=True), True), (Settings(log_format="json"), True), (Settings(log_format="compact"), False)],
+)
+def test_either_name_turns_the_log_into_json(settings: Settings, json: bool) -> None:
+    assert settings.json_logs is json

@@ -1,0 +1,22 @@
+"""What every program of this project does first: read the settings, set up the log, and warn of variables that do nothing."""
+
+import logging
+import sys
+
+from facade import logs, show_config
+from facade.nim_names import ignored_names
+from facade.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+
+def settings_at_start(*, show: bool = False) -> Settings:
+    """The settings. Raises SettingsError where one can't be used, and SystemExit once they are shown, where that is all that is wanted."""
+    settings = Settings.from_environment()
+    if show or settings.show_config:
+        print(*show_config.lines(settings), sep="\n")
+        sys.exit(0)
+    logs.configure(settings)
+    for warning in ignored_names():
+        LOG.warning(warning)
+    return settings
