@@ -3,7 +3,9 @@
     RerankerError
      |- InvalidRequestError      400  the body breaks the contract; every fault is listed
      |- InputTooLongError        422  truncate NONE and a pair over the limit
+     |- UnauthorizedError        401  no API key, or none that is known
      |- UnknownModelError        404  a model name that isn't served here
+     |- RequestTimeoutError      408  the request's head or body came too slowly
      |- OverloadedError          503  admission is full; Retry-After says when to come back
      |- NotReadyError            503  Triton is away or starting
      |   `- OtherBundleError     503  Triton serves another bundle than the one these tokens were made for
@@ -52,6 +54,18 @@ class UnknownModelError(InvalidRequestError):
     """The named model isn't served here."""
 
     status = 404
+
+
+class UnauthorizedError(InvalidRequestError):
+    """The caller shows no API key, or none that is known here."""
+
+    status = 401
+
+
+class RequestTimeoutError(InvalidRequestError):
+    """The request's head or body did not come in time."""
+
+    status = 408
 
 
 class OverloadedError(RerankerError):

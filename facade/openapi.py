@@ -28,7 +28,9 @@ PAGE = """<!DOCTYPE html>
 
 _ERRORS = {
     "400": "The body breaks the contract; every fault is listed in detail.errors.",
+    "401": "This server asks for an API key, and none that it knows was sent.",
     "404": "The model isn't served here.",
+    "408": "The request's head or body came too slowly.",
     "413": "The body is too large.",
     "415": "The body isn't declared as JSON.",
     "422": "truncate is NONE and a pair is over the model's limit; detail.pairs lists them.",

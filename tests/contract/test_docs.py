@@ -124,7 +124,7 @@ async def test_every_described_path_that_can_be_read_answers_as_described(client
 @pytest.mark.parametrize("path", RANKINGS)
 async def test_a_ranking_describes_every_status_that_it_answers_with(document: dict[str, Any], path: str) -> None:
     responses = document["paths"][path]["post"]["responses"]
-    assert set(responses) == {"200", "400", "404", "413", "415", "422", "500", "503", "504"}
+    assert set(responses) == {"200", "400", "401", "404", "408", "413", "415", "422", "500", "503", "504"}
 
 
 @pytest.mark.parametrize("path", RANKINGS)
