@@ -1,14 +1,51 @@
-"""Every Prometheus series of the facade. Names are public: dashboards depend on them.
+"""Every Prometheus series of the facade. Names are public, since dashboards depend on them: docs/observability.md lists all of them.
 
-One instance per app, with a registry of its own, so that several apps in one process (tests) don't share counts.
+One instance per app, with a registry of its own, so that several apps in one process (tests) don't share counts. The engine's own series
+are Triton's to serve, on its metrics port.
 """
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import re
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from facade import __version__
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# Of a ranking, in order. `queue` and `infer` are the two parts of waiting for Triton.
+STAGES = ("decode", "tokenise", "queue", "infer", "rank")
+# An error of our own family is counted by its class's name; the last two are no error of the family.
+REASONS = (
+    "invalid_request",
+    "input_too_long",
+    "unknown_model",
+    "unauthorized",
+    "request_timeout",
+    "overloaded",
+    "not_ready",
+    "other_bundle",
+    "deadline_exceeded",
+    "scoring",
+    "internal",
+    "client_left",
+)
 # From a cache-warm pair on a GPU to the request timeout of 120 s.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _POWERS_OF_TWO = tuple(2**power for power in range(10))
+
+
+def reason(error: Exception) -> str:
+    """The reason under which a refusal by this error is counted: OverloadedError -> overloaded."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()
 
 
 class Metrics:
@@ -28,12 +65,27 @@ class Metrics:
         self.pairs = Counter("reranker_pairs", "Pairs scored.", registry=registry)
         self.tokens = Counter("reranker_tokens", "Tokens scored, after truncation, without padding.", registry=registry)
         self.truncated_pairs = Counter("reranker_truncated_pairs", "Pairs that lost tokens to truncate END.", registry=registry)
-        self.rejects = Counter("reranker_rejects", "Rankings that were refused or failed.", ("reason",), registry=registry)
+        self.rejects = Counter(
+            "reranker_rejects", "Requests that were refused or failed, health checks left out.", ("reason",), registry=registry
+        )
         self.requests_in_flight = Gauge("reranker_requests_in_flight", "Admitted rankings.", registry=registry)
         self.tokens_in_flight = Gauge("reranker_tokens_in_flight", "Tokens of the admitted rankings.", registry=registry)
         self.ready = Gauge("reranker_ready", "1 while rankings are answered.", registry=registry)
         self.info = Gauge("reranker_info", "The served model; always 1.", ("model", "version", "digest"), registry=registry)
         self.engine = Gauge("reranker_engine_info", "The engine that computes; always 1.", ("engine",), registry=registry)
+        self.build = Gauge("reranker_build_info", "The version of this software; always 1.", ("version",), registry=registry)
+        self.build.labels(__version__).set(1)
+        self._begin_at_zero()
+        for collector in (ProcessCollector, GCCollector, PlatformCollector):
+            collector(registry=registry)
+
+    def _begin_at_zero(self) -> None:
+        """A series that is only there from its first event on has that event invisible to rate()."""
+        for stage in STAGES:
+            self.stage_seconds.labels(stage)
+        for each in REASONS:
+            self.rejects.labels(each)
+        self.requests.labels("ranking", "200")
 
     def text(self) -> bytes:
         """The exposition format."""

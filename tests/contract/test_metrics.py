@@ -5,9 +5,13 @@ What /v1/metrics counts and tells.
 
 import aiohttp
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from facade import __version__
 from facade.bundle import Bundle
-from tests.contract.calls import GOOD, get, post, refused, request, scrape
+from tests import documented
+from tests.conftest import Server
+from tests.contract.calls import GOOD, get, post, ranked, refused, request, scrape
 from tests.contract.conftest import StartApp
 from tests.contract.scorers import Waking
 
@@ -42,9 +46,9 @@ async def test_metrics_count_a_ranking(client: aiohttp.ClientSession) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "reason"),
     [
-        ({"top_k": 1}, 400, "InvalidRequest"),
-        ({"model": "x"}, 404, "UnknownModel"),
-        ({"passages": [{"text": "a " * 600}]}, 422, "InputTooLong"),
+        ({"top_k": 1}, 400, "invalid_request"),
+        ({"model": "x"}, 404, "unknown_model"),
+        ({"passages": [{"text": "a " * 600}]}, 422, "input_too_long"),
     ],
     ids=["400", "404", "422"],
 )
@@ -73,7 +77,24 @@ async def test_metrics_tell_the_model_the_engine_and_that_it_is_ready(client: ai
     engine = (await get(client, "/v1/metadata")).body["engine"]
     assert now.value("reranker_info", model=bundle.model_id, version=bundle.version, digest=bundle.digest) == 1
     assert now.value("reranker_engine_info", engine=engine) == 1
+    assert now.value("reranker_build_info", version=__version__) == 1
     assert now.value("reranker_ready") == 1
+
+
+async def test_the_engines_series_are_those_of_the_documentation(client: aiohttp.ClientSession, server: Server) -> None:
+    ranked(await post(client, GOOD))
+    ranked(await post(client, GOOD))  # Triton is told the counts when the next call comes
+    async with client.get(server.metrics) as answer:
+        served = {
+            family.name + ("_total" if family.type == "counter" else ""): family
+            for family in text_string_to_metric_families(await answer.text())
+            if family.name.startswith("reranker_")
+        }
+    promised = documented.series("Engine")
+    assert set(served) == set(promised)
+    for name, family in served.items():
+        assert family.type == promised[name].kind
+        assert {label for sample in family.samples for label in sample.labels} == promised[name].labels
 
 
 async def test_metrics_tell_that_the_server_is_not_ready(app: StartApp) -> None:

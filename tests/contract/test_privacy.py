@@ -65,9 +65,9 @@ MALFORMED = {
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> str:
-    """Everything that was logged at any level, arguments and tracebacks included."""
+    """Everything that was logged at any level: arguments, fields and tracebacks included."""
     formatter = logging.Formatter()
-    return "\n".join(f"{formatter.format(record)} {record.args!r} {record.exc_info!r}" for record in caplog.records)
+    return "\n".join(f"{formatter.format(record)} {vars(record)!r}" for record in caplog.records)
 
 
 async def output_since(before: int, client: aiohttp.ClientSession, server: Server) -> str:
@@ -118,7 +118,7 @@ async def test_the_log_at_its_most_talkative_has_no_value_of_the_body(
     caplog.set_level(logging.DEBUG)
     client = await app(Fixed(), NIM_LOG_LEVEL="DEBUG")
     await post(client, body, path)
-    assert "request_id=" in logged(caplog)
+    assert "'request_id': " in logged(caplog)
     assert SECRET not in logged(caplog)
 
 
@@ -149,7 +149,7 @@ async def test_an_internal_error_that_holds_text_tells_it_nobody(app: StartApp, 
     refused(answer, 500)
     assert SECRET not in answer.text
     assert SECRET not in logged(caplog)
-    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    told = [f"{record.getMessage()} {vars(record)}" for record in caplog.records if record.levelno >= logging.ERROR]
     assert any(type(error()).__name__ in line and "crash-1" in line for line in told)
 
 

@@ -1,27 +1,19 @@
 """python -m pytest tests/unit/facade/test_metrics.py
 
-Names of series are public: a dashboard that was built on them keeps working.
+Names of series are public: a dashboard that was built on them keeps working. docs/observability.md is the promise.
 """
 
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from facade.metrics import CONTENT_TYPE, Metrics
+from facade import __version__, errors
+from facade.errors import BundleError, RerankerError, SettingsError
+from facade.metrics import CONTENT_TYPE, REASONS, STAGES, Metrics, reason
+from tests import documented
 
-SERIES = {
-    "reranker_requests": ("counter", {"route", "status"}),
-    "reranker_request_seconds": ("histogram", {"route"}),
-    "reranker_stage_seconds": ("histogram", {"stage"}),
-    "reranker_request_passages": ("histogram", set()),
-    "reranker_pairs": ("counter", set()),
-    "reranker_tokens": ("counter", set()),
-    "reranker_truncated_pairs": ("counter", set()),
-    "reranker_rejects": ("counter", {"reason"}),
-    "reranker_requests_in_flight": ("gauge", set()),
-    "reranker_tokens_in_flight": ("gauge", set()),
-    "reranker_ready": ("gauge", set()),
-    "reranker_info": ("gauge", {"model", "version", "digest"}),
-    "reranker_engine_info": ("gauge", {"engine"}),
-}
+# Of the Prometheus client; a gauge that comes with each counter and histogram tells when it began.
+_CLIENTS_OWN = ("process_", "python_")
+_BEGUN = "_created"
 
 
 def used() -> Metrics:
@@ -29,33 +21,65 @@ def used() -> Metrics:
     metrics.info.labels("nvidia/a", "1.0.0", "d1").set(1)
     metrics.requests.labels("ranking", "200").inc()
     metrics.request_seconds.labels("ranking").observe(0.02)
-    metrics.stage_seconds.labels("tokenise").observe(0.001)
-    metrics.rejects.labels("Overloaded").inc()
     metrics.engine.labels("openvino fp32").set(1)
     metrics.passages.observe(512)
     return metrics
 
 
-def test_the_series_and_their_labels_are_these() -> None:
-    families = [family for family in text_string_to_metric_families(used().text().decode()) if not family.name.endswith("_created")]
-    assert {family.name: family.type for family in families} == {name: kind for name, (kind, _) in SERIES.items()}
-    for family in families:
-        assert {label for sample in family.samples for label in sample.labels} - {"le"} == SERIES[family.name][1]
+def families(metrics: Metrics) -> dict[str, Metric]:
+    """Those of our own, by the name that is queried."""
+    found = [each for each in text_string_to_metric_families(metrics.text().decode()) if not each.name.endswith(_BEGUN)]
+    own = [each for each in found if not each.name.startswith(_CLIENTS_OWN)]
+    return {each.name + ("_total" if each.type == "counter" else ""): each for each in own}
 
 
-def test_every_series_says_what_it_counts() -> None:
-    assert all(family.documentation for family in text_string_to_metric_families(used().text().decode()))
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics._registry.get_sample_value(name, labels)
+
+
+def test_the_series_are_those_of_the_documentation() -> None:
+    served = {
+        name: (family.type, {label for sample in family.samples for label in sample.labels} - {"le"}, family.documentation)
+        for name, family in families(used()).items()
+    }
+    promised = {name: (each.kind, set(each.labels), each.meaning) for name, each in documented.series("Facade").items()}
+    assert served == promised
+
+
+def test_the_stages_and_reasons_are_those_of_the_documentation() -> None:
+    assert documented.values("stage") == list(STAGES)
+    assert documented.values("reason") == list(REASONS)
+
+
+def test_every_error_has_a_reason_of_its_own() -> None:
+    family = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, RerankerError)]
+    ends_a_request = [each for each in family if each not in {RerankerError, BundleError, SettingsError}]
+    reasons = [reason(each("")) for each in ends_a_request]
+    assert len(set(reasons)) == len(ends_a_request) > 7
+    assert set(reasons) <= set(REASONS)
+    assert reason(errors.OverloadedError("")) == "overloaded"
+    assert reason(errors.InputTooLongError("")) == "input_too_long"
+
+
+def test_what_is_counted_by_reason_and_stage_is_there_before_it_happens() -> None:
+    assert [value(Metrics(), "reranker_rejects_total", reason=each) for each in REASONS] == [0.0] * len(REASONS)
+    assert [value(Metrics(), "reranker_stage_seconds_count", stage=each) for each in STAGES] == [0.0] * len(STAGES)
+    assert value(Metrics(), "reranker_requests_total", route="ranking", status="200") == 0.0
 
 
 def test_the_largest_request_and_the_longest_one_have_a_bucket() -> None:
-    samples = [sample for family in text_string_to_metric_families(used().text().decode()) for sample in family.samples]
-    bounds = {name: {sample.labels["le"] for sample in samples if sample.name == f"{name}_bucket"} for name in SERIES}
-    assert "512.0" in bounds["reranker_request_passages"]
-    assert "120.0" in bounds["reranker_request_seconds"]
+    assert value(used(), "reranker_request_passages_bucket", le="512.0") == 1
+    assert value(used(), "reranker_request_seconds_bucket", route="ranking", le="120.0") == 1
 
 
-def test_the_served_model_is_told() -> None:
-    assert b'reranker_info{digest="d1",model="nvidia/a",version="1.0.0"} 1.0' in used().text()
+def test_the_served_model_and_the_version_are_told() -> None:
+    assert value(used(), "reranker_info", digest="d1", model="nvidia/a", version="1.0.0") == 1
+    assert value(used(), "reranker_build_info", version=__version__) == 1
+
+
+def test_the_process_tells_its_memory_its_files_and_its_start() -> None:
+    for name in ("process_resident_memory_bytes", "process_open_fds", "process_max_fds", "process_start_time_seconds"):
+        assert (value(Metrics(), name) or 0) > 0
 
 
 def test_two_apps_in_one_process_count_for_themselves() -> None:
