@@ -1,9 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-large check format export-model export-plan train-model eval-model bench bench-peers lock clean
+.PHONY: help serve test test-large check format export-model export-plan train-model eval-model bench bench-peers image check-deploy lock clean
 
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+DOCKER ?= docker
 # What was tested together; `make lock` renews it. Torch comes first: other builds of it would pull in gigabytes of CUDA.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
 
@@ -48,6 +49,13 @@ bench: $(VENV)/.dev ## Measure a server over HTTP: [URL=http://…] [REPORT=docs
 bench-peers: $(VENV)/.dev ## Measure it beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
+image: ## Build the image: [TARGET=gpu|cpu|facade] [ARGS=--build-arg TRITON_DIGEST=@sha256:…] (needs Docker).
+	$(DOCKER) build --file Dockerfile.triton --target "$(or $(TARGET),gpu)" --tag "triton-reranker:$(or $(TARGET),gpu)" --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" $(ARGS) .
+
+check-deploy: $(VENV)/.dev .tools/.done ## Check the image's, Kubernetes', KServe's, Envoy's, compose's and Prometheus' files, and run through Envoy.
+	.tools/venv/bin/python -m scripts.deploy.check
+	$(BIN)/python -m pytest -m deploy tests/deploy
+
 lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
@@ -56,7 +64,7 @@ lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
 	rm -rf $(VENV)-lock
 
 clean: ## Remove environments and caches; never bundles or checkpoints.
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-lock .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-lock .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) was not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -73,6 +81,13 @@ $(VENV)/.dev: $(VENV)/.serve
 	@echo "Installing what tests and export need (torch and more, one or two minutes) ..."
 	@$(PIP) torch==2.13.0
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+# Programs of their own, in an environment of their own; the file names every package, so nothing is resolved.
+.tools/.done: scripts/deploy/requirements.txt | $(VENV)/bin/python
+	@echo "Installing what checks deployment files (some 300 MB, half a minute) ..."
+	@$(PYTHON) -m venv --clear .tools/venv
+	@.tools/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement scripts/deploy/requirements.txt
 	@touch $@
 
 # The clients' pins collide with ours, so they live apart.

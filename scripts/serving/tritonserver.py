@@ -1,7 +1,7 @@
-"""The command that starts the real tritonserver out of the PyPI wheel `nvidia-pytriton`.
+"""The command that starts the real tritonserver: that of NVIDIA's image, or that of the PyPI wheel `nvidia-pytriton`.
 
 The wheel carries the server, the Python backend, and one stub per Python version, which have to be put together; its Python API is not
-used. Knows files and flags, not processes.
+used. The image has them together, for its own Python. Knows files and flags, not processes.
 """
 
 import ctypes.util
@@ -14,10 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facade.bundle import triton_name
+from facade.collector import triton_traces_url
 from facade.errors import SettingsError
 from facade.settings import Settings
 
 TEXT_MODEL = "rerank_text"
+NVIDIA_IMAGE = Path("/opt/tritonserver")
+_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A tritonserver: what it is called, its binary, its Python backend, the stub that runs this Python, and where their libraries lie."""
+
+    name: str
+    server: Path
+    backend: Path
+    stub: Path
+    libraries: Path
 
 
 @dataclass(frozen=True)
@@ -28,31 +42,54 @@ class Command:
     environment: dict[str, str]
 
 
-def triton_command(settings: Settings, model_names: Sequence[str], run_folder: Path, shared_memory_prefix: str) -> Command:
+def triton_command(
+    settings: Settings, model_names: Sequence[str], run_folder: Path, shared_memory_prefix: str, access: Sequence[str] = ()
+) -> Command:
     """The command for tritonserver. Puts its Python backend and its model repository together in `run_folder`, out of links.
 
     The NIM's gRPC contract is served under each of `model_names`, too. `shared_memory_prefix` begins the names of the backend's files in
-    /dev/shm, so that those of a killed server can be removed. Raises SettingsError where a part is missing.
+    /dev/shm, so that those of a killed server can be removed; `access`: flags that say who may call. Raises SettingsError where a part is
+    missing.
     """
-    wheel = _wheel()
-    _link_backend(wheel, run_folder / "backends" / "python")
+    triton = installation()
+    _link_backend(triton, run_folder / "backends" / "python")
     _link_models(settings.model_repository.resolve(), model_names, run_folder / "models")
     flags = _flags(settings, run_folder, shared_memory_prefix)
-    return Command([str(wheel / "bin/tritonserver"), *flags], _environment(wheel, os.environ))
+    return Command([str(triton.server), *flags, *access], _environment(triton, os.environ))
 
 
-def _link_backend(wheel: Path, backend: Path) -> None:
+def installation(image: Path = NVIDIA_IMAGE) -> Installation:
+    """The tritonserver of this machine: NVIDIA's where its stub is for this Python, else the wheel's. Raises SettingsError without one."""
+    backend = image / "backends/python"
+    own = Installation("NVIDIA's image", image / "bin/tritonserver", backend, backend / "triton_python_backend_stub", image / "lib")
+    if own.server.is_file() and _runs_this_python(own.stub):
+        return own
+    wheel = _wheel()
+    if wheel is None:
+        if own.server.is_file():
+            raise SettingsError(f"{own.stub} is not for Python {_VERSION}: start with the Python that the image has, python3")
+        raise SettingsError("the package nvidia-pytriton, which carries tritonserver, is not installed: run `make serve`")
+    stub = wheel / f"python_backend_stubs/{_VERSION}/triton_python_backend_stub"
+    libraries = wheel.parent.parent / "nvidia_pytriton.libs"
+    return Installation("nvidia-pytriton", wheel / "bin/tritonserver", wheel / "backends/python", stub, libraries)
+
+
+def _runs_this_python(stub: Path) -> bool:
+    """Whether the stub links to this Python's library; its dynamic section holds the name as it is."""
+    return stub.is_file() and f"libpython{_VERSION}.so".encode() in stub.read_bytes()
+
+
+def _wheel() -> Path | None:
+    spec = importlib.util.find_spec("pytriton")
+    return Path(spec.origin).parent / "tritonserver" if spec and spec.origin else None
+
+
+def _link_backend(triton: Installation, backend: Path) -> None:
     backend.mkdir(parents=True)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    parts = {
-        "libtriton_python.so": wheel / "backends/python/libtriton_python.so",
-        "triton_python_backend_utils.py": wheel / "backends/python/triton_python_backend_utils.py",
-        "triton_python_backend_stub": wheel / f"python_backend_stubs/{version}/triton_python_backend_stub",
-    }
-    for name, source in parts.items():
+    for source in (triton.backend / "libtriton_python.so", triton.backend / "triton_python_backend_utils.py", triton.stub):
         if not source.is_file():
-            raise SettingsError(f"nvidia-pytriton has no {source.name} for Python {version}; use Python 3.11")
-        (backend / name).symlink_to(source)
+            raise SettingsError(f"{triton.name} has no {source.name} for Python {_VERSION}; use Python 3.11, or NVIDIA's image")
+        (backend / source.name).symlink_to(source)
 
 
 def _link_models(repository: Path, model_names: Sequence[str], models: Path) -> None:
@@ -66,15 +103,8 @@ def _link_models(repository: Path, model_names: Sequence[str], models: Path) -> 
         (models / name).symlink_to(model)
 
 
-def _wheel() -> Path:
-    spec = importlib.util.find_spec("pytriton")
-    if spec is None or spec.origin is None:
-        raise SettingsError("the package nvidia-pytriton, which carries tritonserver, is not installed: run `make serve`")
-    return Path(spec.origin).parent / "tritonserver"
-
-
 def _flags(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> list[str]:
-    verbose = settings.log_level == "DEBUG"
+    talkative = settings.log_level == "DEBUG" or settings.triton_log_verbose > 0
     http = ["--allow-http=false"]
     if settings.triton_http_port:
         http = [f"--http-address={settings.triton_host}", f"--http-port={settings.triton_http_port}"]
@@ -93,17 +123,35 @@ def _flags(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> l
         *http,
         # Without a GPU, looking for one costs half a second and prints errors.
         *([] if Path("/dev/nvidiactl").exists() else ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]),
-        f"--log-info={str(verbose).lower()}",
+        f"--log-info={str(talkative).lower()}",
         # Each start warns of the folders beside a model's versions (engines), which is no news; errors are always told.
-        f"--log-warning={str(verbose).lower()}",
+        f"--log-warning={str(talkative).lower()}",
+        f"--log-verbose={settings.triton_log_verbose}",
+        *_trace_flags(settings),
         # Seconds for requests in flight after SIGTERM; the facade has drained before, so these are other gRPC clients'.
         "--exit-timeout-secs=5",
     ]
 
 
-def _environment(wheel: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+def _trace_flags(settings: Settings) -> list[str]:
+    """Triton's spans go to the collector, and join the trace of whoever calls with a traceparent, as the facade does."""
+    url = triton_traces_url(settings)
+    if not url:
+        return []
+    configuration = (
+        "mode=opentelemetry",
+        "level=TIMESTAMPS",
+        f"rate={settings.triton_otel_rate}",
+        "count=-1",  # for ever
+        f"opentelemetry,url={url}",
+        f"opentelemetry,resource=service.name={settings.otel_service_name}-triton",
+    )
+    return [f"--trace-config={each}" for each in configuration]
+
+
+def _environment(triton: Installation, inherited: Mapping[str, str]) -> dict[str, str]:
     """The stub takes the Python environment of the `python` that is first on PATH, and ignores PYTHONPATH."""
-    libraries = [str(wheel.parent.parent / "nvidia_pytriton.libs"), _libpython_folder(), inherited.get("LD_LIBRARY_PATH", "")]
+    libraries = [str(triton.libraries), _libpython_folder(), inherited.get("LD_LIBRARY_PATH", "")]
     return {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', os.defpath)}",
@@ -114,10 +162,10 @@ def _environment(wheel: Path, inherited: Mapping[str, str]) -> dict[str, str]:
 
 def _libpython_folder() -> str:
     """The folder of libpython, which the stub links to; empty where the loader finds it by itself."""
-    name = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+    name = f"libpython{_VERSION}.so.1.0"
     folder = sysconfig.get_config_var("LIBDIR") or ""
-    if (Path(folder) / name).is_file():
+    if os.access(Path(folder) / name, os.R_OK):
         return str(folder)
-    if ctypes.util.find_library(f"python{sys.version_info.major}.{sys.version_info.minor}"):
+    if ctypes.util.find_library(f"python{_VERSION}"):
         return ""
-    raise SettingsError(f"{name} was not found, which Triton's Python backend needs; on Debian: apt-get install libpython3.11")
+    raise SettingsError(f"{name} was not found, which Triton's Python backend needs; on Debian: apt-get install libpython{_VERSION}")

@@ -99,6 +99,31 @@ def test_the_server_is_as_talkative_as_the_facade(tmp_path: Path, level: str, to
     assert (given["--log-info"], given["--log-warning"]) == (told, told)
 
 
+def test_tritons_own_verbosity_is_a_setting_and_brings_the_rest_of_its_log(tmp_path: Path) -> None:
+    given = flags(triton_command(Settings(triton_log_verbose=2), NAMES, tmp_path, "prefix"))
+    assert (given["--log-verbose"], given["--log-info"]) == ("2", "true")
+
+
+def traces(command: Command) -> set[str]:
+    return {argument.removeprefix("--trace-config=") for argument in command.arguments if argument.startswith("--trace-config=")}
+
+
+def test_without_traces_triton_is_told_nothing_of_them(command: Command) -> None:
+    assert traces(command) == set()
+
+
+def test_triton_sends_its_spans_to_the_collector_and_begins_no_trace(tmp_path: Path) -> None:
+    settings = Settings(otel=True, otel_endpoint="http://collector:4318", otel_service_name="search")
+    assert traces(triton_command(settings, NAMES, tmp_path, "prefix")) == {
+        "mode=opentelemetry",
+        "level=TIMESTAMPS",
+        "rate=0",
+        "count=-1",
+        "opentelemetry,url=http://collector:4318/v1/traces",
+        "opentelemetry,resource=service.name=search-triton",
+    }
+
+
 def test_the_stub_finds_this_environments_python_first(command: Command) -> None:
     assert command.environment["PATH"].split(":")[0] == str(Path(sys.executable).parent)
     assert all(Path(folder).is_dir() for folder in command.environment["LD_LIBRARY_PATH"].split(":"))

@@ -1,0 +1,1 @@
+"""Deployment files, and what `make check-deploy` holds them to."""
