@@ -4,40 +4,35 @@ import argparse
 import sys
 
 import uvloop
-from aiohttp import web
 
-from facade.app import create_app
+from facade.api_keys import new_key
 from facade.errors import RerankerError
-from facade.start import settings_at_start
-
-# Longer than the idle timeouts of common proxies (60 s), so that it is the proxy that closes an idle connection.
-KEEPALIVE_S = 75.0
+from facade.server import serve
+from facade.start import settings_at_start, tell_refusal
 
 
 def main() -> int:
     """Serve HTTP until a signal comes; 2 for settings or a bundle that can't be used."""
     parser = argparse.ArgumentParser("python -m facade", description="The HTTP API alone, in front of a Triton that runs already.")
     parser.add_argument("--show-config", action="store_true", help="print every setting, its value, source and meaning, and exit")
+    parser.add_argument(
+        "--new-api-key", metavar="NAME", help="print a fresh key for a caller of this name, and its line for the file, and exit"
+    )
     arguments = parser.parse_args()
     try:
-        settings = settings_at_start(show=arguments.show_config)
-        app = create_app(settings)
+        if arguments.new_api_key is not None:
+            _print_key(arguments.new_api_key)
+        else:
+            uvloop.run(serve(settings_at_start(show=arguments.show_config)))
     except RerankerError as error:
-        print(f"facade: {error}", file=sys.stderr)
-        return 2
-    host, port = settings.address
-    uvloop.install()
-    web.run_app(
-        app,
-        host=host,
-        port=port,
-        access_log=None,  # facade/envelope.py writes one, without user text
-        print=None,
-        handler_cancellation=True,  # a client that leaves takes its work with it
-        shutdown_timeout=settings.drain_s,
-        keepalive_timeout=KEEPALIVE_S,
-    )
+        return tell_refusal("facade", error)
     return 0
+
+
+def _print_key(name: str) -> None:
+    key, line = new_key(name)
+    print("The key, for its caller; it is stored nowhere:", key, sep="\n")
+    print("The line for the file that RERANKER_API_KEYS_FILE names:", line, sep="\n")
 
 
 if __name__ == "__main__":

@@ -3,22 +3,32 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from facade import broken_http, handlers
 from facade.admission import Admission
+from facade.api_keys import Gate
+from facade.browsers import Browsers
+from facade.channel import Access
 from facade.current import Current
 from facade.envelope import METRICS, envelope
+from facade.errors import SettingsError
 from facade.metrics import Metrics
 from facade.readiness import Readiness
 from facade.service import SERVICE, Service
 from facade.settings import Settings
+from facade.stop import Stop
 from facade.tensors import MODEL
 from facade.triton import Scorer, TritonScorer
 
+if TYPE_CHECKING:
+    from facade.tracing import Tracing
+
+STOP = web.AppKey("stop", Stop)
 _GET = {
     "models": handlers.models,
     "health/live": handlers.live,
@@ -35,7 +45,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     """The facade. `scorer` takes Triton's place in tests. Raises BundleError where the bundle or the limit can't be used."""
     current = Current(settings.model_repository / MODEL, settings.max_seq_len)
     metrics = Metrics()
-    triton = TritonScorer(settings.triton_target, current, settings.chunk_tokens, settings.chunks_in_flight)
+    triton = TritonScorer(settings.triton_target, current, settings.chunk_tokens, settings.chunks_in_flight, Access.of(settings))
     service = Service(
         settings=settings,
         current=current,
@@ -49,22 +59,53 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     app = web.Application(middlewares=[envelope], client_max_size=settings.body_limit_bytes)
     app[SERVICE] = service
     app[METRICS] = metrics
+    app[STOP] = Stop(service.readiness)
     _add_routes(app.router)
+    Browsers(settings.cors_origins, tls=settings.tls != "DISABLED").install(app)
+    app[STOP].install(app)
+    if gate := Gate.of(settings):
+        app.middlewares.append(gate.middleware)
+        app.cleanup_ctx.append(_beside(gate.follow))
+    if settings.otel:
+        _tracing(settings).install(app)
     if scorer is None:
         app.cleanup_ctx.append(_channel(triton))
     app.cleanup_ctx.append(_background)
-    app.on_shutdown.append(_turn_unready)
     return app
+
+
+def create_health_app(app: web.Application) -> web.Application:
+    """Health and metrics of `app` alone, for an address that asks for neither certificate nor key."""
+    health = web.Application(middlewares=[envelope])
+    health[SERVICE] = app[SERVICE]
+    health[METRICS] = app[METRICS]
+    Browsers().install(health)
+    for path in ("health/live", "health/ready", "metrics"):
+        _add_get(health.router, path)
+    return health
+
+
+def _tracing(settings: Settings) -> "Tracing":
+    """What makes spans. Raises SettingsError where the SDK that it needs is not installed."""
+    try:
+        from facade.tracing import Tracing  # noqa: PLC0415 (without traces, nothing of OpenTelemetry is loaded)
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"NIM_ENABLE_OTEL=1 needs the package {error.name}: pip install 'triton-reranker[otel]', or unset it") from None
+    return Tracing(settings)
 
 
 def _add_routes(router: web.UrlDispatcher) -> None:
     router.add_post(_spellings("ranking"), handlers.ranking, name="ranking")
     router.add_post(_spellings("retrieval/{model:.+}/reranking"), handlers.hosted_ranking, name="hosted_ranking")
-    for path, handler in _GET.items():
-        router.add_get(_spellings(path), handler, name=path.replace("/", "_"))
+    for path in _GET:
+        _add_get(router, path)
     router.add_get("/openapi.json", handlers.openapi_document, name="openapi")
     router.add_get("/docs", handlers.docs, name="docs")
     router.add_get("/docs/{file}", handlers.docs_file, name="docs_file")
+
+
+def _add_get(router: web.UrlDispatcher, path: str) -> None:
+    router.add_get(_spellings(path), _GET[path], name=path.replace("/", "_"))
 
 
 def _spellings(path: str) -> str:
@@ -82,9 +123,15 @@ def _channel(triton: TritonScorer) -> Callable[[web.Application], AsyncIterator[
     return context
 
 
-async def _turn_unready(app: web.Application) -> None:
-    """Comes before running requests are waited for."""
-    app[SERVICE].readiness.draining = True
+def _beside(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(work())
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    return context
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from facade import __version__, openapi
+from facade import __version__, correlation, openapi
 from facade.admission import Ticket
-from facade.envelope import json_response
-from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError, OtherBundleError
+from facade.envelope import FIELDS, json_response
+from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError, OtherBundleError, RequestTimeoutError
 from facade.metrics import CONTENT_TYPE, Metrics
 from facade.pairs import TokenPairs
 from facade.ranking import rank
@@ -31,10 +31,11 @@ class Stages:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
-        """Time a block."""
+    def time(self, stage: str, span: str | None = None) -> Iterator[None]:
+        """Time a block; in the request's trace it is called `span` (None: as the stage)."""
         start = time.perf_counter()
-        yield
+        with correlation.span(span or stage):
+            yield
         self.seconds[stage] = time.perf_counter() - start
 
     def split(self, stage: str, part: str, seconds: float) -> None:
@@ -67,17 +68,19 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
     stages = Stages()
     try:
         async with asyncio.timeout(timeout_s):
-            body = await _read(request)
+            body = await _read(request, service.settings.body_timeout_s)
             with service.admission.request(len(body)) as ticket:
                 with stages.time("decode"):
                     asked = parse_ranking(body, hosted=hosted)
                     service.require_model(asked.model)
+                request[FIELDS]["passages"] = len(asked.passages)
                 pairs, scores = await _score(service, asked, ticket, stages, deadline)
                 with stages.time("rank"):
                     answer = ranking_body(rank(scores.logits.tolist()), ticket.tokens)
     except TimeoutError:
         raise DeadlineExceededError from None
     _observe(service.metrics, stages, pairs)
+    request[FIELDS].update(_fields(stages, pairs))
     return json_response(answer, headers=_headers(stages, pairs))
 
 
@@ -88,7 +91,7 @@ async def _score(service: Service, asked: RankingRequest, ticket: Ticket, stages
             pairs = await service.tokenise(asked)
         service.admission.count(ticket, sum(pairs.lengths()))
         try:
-            with stages.time("queue"):
+            with stages.time("queue", span="score"):
                 scores = await service.readiness.score(pairs, deadline - time.monotonic())
         except OtherBundleError:
             if not await service.current.renew(pairs.bundle):
@@ -98,12 +101,15 @@ async def _score(service: Service, asked: RankingRequest, ticket: Ticket, stages
         return pairs, scores
 
 
-async def _read(request: web.Request) -> bytes:
-    """The body, which has to be declared as JSON and be encoded as declared."""
+async def _read(request: web.Request, timeout_s: float) -> bytes:
+    """The body, which has to be declared as JSON, be encoded as declared, and come in time."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType
     try:
-        return await request.read()
+        async with asyncio.timeout(timeout_s):
+            return await request.read()
+    except TimeoutError:
+        raise RequestTimeoutError("the body did not come in time; send it faster or raise RERANKER_BODY_TIMEOUT_S") from None
     except (web.RequestPayloadError, HttpProcessingError):
         message = "the body is not encoded as its headers say: send it plain, or check Content-Encoding and Transfer-Encoding"
         raise InvalidRequestError(message) from None
@@ -114,6 +120,12 @@ def _headers(stages: Stages, pairs: TokenPairs) -> dict[str, str]:
     if pairs.truncated:
         headers["X-Truncated-Passages"] = ",".join(map(str, pairs.truncated))
     return headers
+
+
+def _fields(stages: Stages, pairs: TokenPairs) -> dict[str, object]:
+    """What the access log and the trace tell of a ranking."""
+    milliseconds = {f"{stage}_ms": round(seconds * 1e3, 2) for stage, seconds in stages.seconds.items()}
+    return {"model": pairs.bundle.model_id, "tokens": sum(pairs.lengths()), "truncated": len(pairs.truncated), **milliseconds}
 
 
 def _observe(metrics: Metrics, stages: Stages, pairs: TokenPairs) -> None:

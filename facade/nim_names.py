@@ -19,7 +19,7 @@ _ONE_ENGINE = "one instance uses all cores, or its GPU; its threads are RERANKER
 _PRECISION = "the precision is chosen with RERANKER_PRECISION; left alone it is the fastest that keeps the ranking"
 
 NO_MEANING = {
-    "NIM_ADMISSION_SIZE": "admission counts tokens, not passages: RERANKER_MAX_TOKENS_IN_FLIGHT and RERANKER_MAX_WAIT_S",
+    "NIM_ADMISSION_SIZE": "admission counts tokens, not passages: RERANKER_MAX_TOKENS_IN_FLIGHT",
     "NIM_CACHE_PATH": _NO_DOWNLOAD,
     "NIM_CPU_ONLY": "RERANKER_ENGINE chooses the processor; left alone it is the GPU where there is one",
     "NIM_CUSTOM_MODEL": _OWN_MODEL,

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 
 from facade.errors import NotReadyError, OtherBundleError, RerankerError
 from facade.pairs import TokenPairs
+from facade.patience import Patience, Silence
 from facade.triton import Scorer, Scores
 
 LOG = logging.getLogger(__name__)
 
-_PROBE_EVERY_S = 0.5
-# Triton needs one second to say that a stub is dead.
-_PROBE_TIMEOUT_S = 1.4
-# A forward pass of one batch takes up to seconds on a slow processor, and the probe waits behind it: silence proves nothing before.
-_SILENCE_S = 10.0
+# With the silence that is believed, under the two seconds in which readiness has to follow the truth.
+_PROBE_EVERY_S = 0.3
+# A probe waits behind the batch that runs, hence the learning; the least is what Triton needs to say that a stub is dead, and some.
+_PATIENCE = Patience(least_s=1.4, times=3.0, most_s=10.0)
+# A probe that is given up loses its place, so it is only once nothing more is hoped for.
+_PROBE_TIMEOUT_S = 10.0
 
 
 @dataclass
@@ -27,10 +29,19 @@ class Readiness:
     """A Scorer around another one that watches what becomes of its inferences; `watch` asks where nobody else does."""
 
     scorer: Scorer
-    reason: str | None = "starting: no inference has succeeded yet"
     engine: str = "unknown"
     draining: bool = False
+    silence: Silence = field(default_factory=lambda: Silence(_PATIENCE), repr=False)
+    _refusal: str | None = "starting: no inference has succeeded yet"
+    _told_ready: bool = False
     _last_success: float = field(default=0.0, repr=False)
+
+    @property
+    def reason(self) -> str | None:
+        """Why rankings are not answered; None while they are."""
+        if self._refusal is not None:
+            return self._refusal
+        return f"the model has not answered for {self.silence.seconds:.1f} s" if self.silence.too_long else None
 
     @property
     def ready(self) -> bool:
@@ -59,25 +70,50 @@ class Readiness:
     async def watch(self) -> None:
         """Keep `reason` true until cancelled."""
         while True:
-            if self.reason is not None or time.monotonic() - self._last_success > _PROBE_EVERY_S:
-                try:
-                    await self.probe(_PROBE_TIMEOUT_S)
-                except NotReadyError as error:
-                    self._lost(error.message)
-                except RerankerError as error:
-                    if time.monotonic() - self._last_success > _SILENCE_S:
-                        self._lost(error.message)
-                except Exception as error:  # noqa: BLE001 (whatever a probe dies of, the watch must go on)
-                    self._lost(f"the probe failed: {type(error).__name__}")
+            quiet_until = self._last_success + _PROBE_EVERY_S
+            if self.reason is None and time.monotonic() < quiet_until:
+                await asyncio.sleep(quiet_until - time.monotonic())
+            else:
+                await self._ask()
+
+    async def _ask(self) -> None:
+        """One probe, and after one without success a pause."""
+        answer = asyncio.ensure_future(self.probe(_PROBE_TIMEOUT_S))
+        try:
+            while not await self.silence.listen(answer):
+                self._tell()
+            answer.result()
+        except NotReadyError as error:
+            self._lost(error.message)
             await asyncio.sleep(_PROBE_EVERY_S)
+        except RerankerError:
+            await self.silence.sleep(_PROBE_EVERY_S)
+            self._tell()
+        except Exception as error:  # noqa: BLE001 (whatever a probe dies of, the watch must go on)
+            LOG.error("the probe failed: %s", type(error).__name__)  # noqa: TRY400 (only the kind is news)
+            self._lost("the model could not be asked; the server's log says why")
+            await asyncio.sleep(_PROBE_EVERY_S)
+        finally:
+            answer.cancel()
 
     def _succeeded(self) -> None:
         self._last_success = time.monotonic()
-        if self.reason is not None:
-            self.reason = None
-            LOG.info("ready: a real inference succeeded, engine %s", self.engine)
+        self.silence.ends()
+        self._refusal = None
+        self._tell()
 
-    def _lost(self, reason: str) -> None:
-        if self.reason is None:
+    def _lost(self, refusal: str) -> None:
+        self.silence.breaks_off()
+        self._refusal = refusal
+        self._tell()
+
+    def _tell(self) -> None:
+        """A line in the log where readiness changed."""
+        reason = self.reason
+        if self._told_ready == (reason is None):
+            return
+        self._told_ready = reason is None
+        if reason is None:
+            LOG.info("ready: a real inference succeeded, engine %s", self.engine)
+        else:
             LOG.warning("not ready: %s", reason)
-        self.reason = reason

@@ -67,13 +67,6 @@ class Settings:
         integer(1, 1_000_000),
         "ranking requests in flight; beyond: 503 at once",
     )
-    max_wait_s: float = knob(
-        # what somebody who waits for a search still waits for
-        "RERANKER_MAX_WAIT_S",
-        4.0,
-        seconds,
-        "seconds of work, at the speed that was measured last, that may be ahead of a request; beyond: 503 at once",
-    )
     max_tokens_in_flight: int = knob(
         # four requests of 512 pairs at 512 tokens: on two cores already more than the timeout's worth of work
         "RERANKER_MAX_TOKENS_IN_FLIGHT",

@@ -4,6 +4,7 @@ import logging
 import sys
 
 from facade import logs, show_config
+from facade.errors import RerankerError
 from facade.nim_names import ignored_names
 from facade.settings import Settings
 
@@ -20,3 +21,12 @@ def settings_at_start(*, show: bool = False) -> Settings:
     for warning in ignored_names():
         LOG.warning(warning)
     return settings
+
+
+def tell_refusal(program: str, error: RerankerError) -> int:
+    """Says why the program doesn't start: in a plain line, or in the log, where that is for programs. Returns its exit code."""
+    if logs.for_programs():
+        logging.getLogger(program).critical("%s", error)
+    else:
+        print(f"{program}: {error}", file=sys.stderr)
+    return 2

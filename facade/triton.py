@@ -1,10 +1,9 @@
-"""Transport to Triton: one gRPC channel, deadlines, retries, and what its statuses mean.
+"""Transport to Triton: calls with deadlines, and what its statuses mean.
 
 Knows tensors as named arrays, nothing of texts.
 """
 
 import asyncio
-import json
 import logging
 import time
 from dataclasses import dataclass
@@ -15,11 +14,11 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput
-from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from facade import tensors
+from facade import correlation, tensors
 from facade.bundle import Bundle
+from facade.channel import Access, connect
 from facade.current import Current
 from facade.dispatch import gather_logits
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
@@ -27,28 +26,6 @@ from facade.pairs import TokenPairs
 from facade.tensors import Chunk, Logits, Row
 
 LOG = logging.getLogger(__name__)
-
-# A Triton that stops or starts answers UNAVAILABLE or NOT_FOUND; with several, the next attempt goes to another one.
-_RETRY = {
-    "methodConfig": [
-        {
-            "name": [{"service": "inference.GRPCInferenceService"}],
-            "retryPolicy": {
-                "maxAttempts": 3,
-                "initialBackoff": "0.02s",
-                "maxBackoff": "0.2s",
-                "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE", "NOT_FOUND"],
-            },
-        }
-    ]
-}
-_CHANNEL = [
-    ("grpc.service_config", json.dumps(_RETRY)),
-    ("grpc.lb_policy_name", "round_robin"),
-    # After an outage, look again at most this often (gRPC's own default grows to two minutes).
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
 
 
 @dataclass(frozen=True)
@@ -74,14 +51,15 @@ class Scorer(Protocol):
 class TritonScorer:
     """A client of the Triton model `reranker`; an async context manager that owns its channel."""
 
-    def __init__(self, target: str, current: Current, chunk_tokens: int, chunks_in_flight: int) -> None:
+    def __init__(self, target: str, current: Current, chunk_tokens: int, chunks_in_flight: int, access: Access | None = None) -> None:
         self._target = target
+        self._access = access or Access()
         self._current = current
         self._chunk_tokens = chunk_tokens
         self._chunks_in_flight = chunks_in_flight
 
     async def __aenter__(self) -> Self:
-        self._client = InferenceServerClient(self._target, channel_args=_CHANNEL)
+        self._client = connect(self._target, self._access)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -136,7 +114,9 @@ class TritonScorer:
                 tensors.MODEL,
                 inputs,
                 outputs=[InferRequestedOutput(name) for name in outputs],
+                request_id=correlation.request_id(),
                 client_timeout=timeout_s,
+                headers=dict(correlation.headers()),
                 parameters={tensors.BUNDLE_DIGEST: bundle.digest},
             )
         except InferenceServerException as error:
@@ -160,6 +140,8 @@ def _meaning(error: InferenceServerException) -> RerankerError:
     if status == grpc.StatusCode.DEADLINE_EXCEEDED.name:
         return DeadlineExceededError()
     LOG.debug("Triton answered %s: %s", status, text)
+    if "protocol is restricted" in text:
+        return NotReadyError("Triton wants another key than it was sent; set RERANKER_TRITON_KEY to the same on both sides")
     if "maximum queue size" in text:
         return OverloadedError("Triton's queue is full; retry after a second")
     if status == grpc.StatusCode.UNIMPLEMENTED.name:

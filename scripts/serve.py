@@ -7,40 +7,46 @@ the facade first, which finishes its requests, and then Triton.
 import asyncio
 import logging
 import os
-import shutil
+import secrets
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from facade.channel import Access, connect
 from facade.current import Current
-from facade.errors import NotReadyError, RerankerError
+from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
 from facade.settings import Settings
-from facade.start import settings_at_start
+from facade.start import settings_at_start, tell_refusal
 from facade.tensors import MODEL
 from facade.triton import TritonScorer, wait_until_scoring
+from scripts.serving import triton_access, triton_log
+from scripts.serving.broken import until_broken
 from scripts.serving.child import Child
+from scripts.serving.computing import computes
+from scripts.serving.facade_answers import facade_answers
+from scripts.serving.health import address
 from scripts.serving.preflight import check
-from scripts.serving.supervisor import Supervised, until_broken
+from scripts.serving.run_folder import RunFolder, run_folder
+from scripts.serving.supervisor import Supervised
 from scripts.serving.swap import follow
-from scripts.serving.tritonserver import triton_command
+from scripts.serving.tritonserver import Command, triton_command
 
 LOG = logging.getLogger("serve")
 _STOP_MARGIN_S = 5.0  # beyond the facade's own drain limit, before it is killed
 _TRITON_GRACE_S = 10.0
 _TELL_EVERY_S = 5.0
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Triton's Python backend keeps its files)
+_READY_TIMEOUT_S = 2.0
 
-_CURL = """curl -s http://{host}:{port}/v1/ranking -H 'Content-Type: application/json' -d '{{
+_CURL = """curl -s{options} {url}/v1/ranking -H 'Content-Type: application/json' -d '{{
   "query": {{"text": "which way should i go?"}},
   "passages": [
     {{"text": "two roads diverged in a yellow wood, and sorry i could not travel both"}},
@@ -57,28 +63,44 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with _run_folder() as (folder, prefix):
-        command = triton_command(settings, (bundle.model_id, *settings.served_names), folder, prefix)
+    admin_key = secrets.token_hex(16)
+    access = Access.of(settings, admin=admin_key)
+    for warning in triton_access.warnings(settings):
+        LOG.warning(warning)
+    with run_folder() as folder, triton_log.json_lines() if settings.json_logs else nullcontext() as output:
+        names, flags = (bundle.model_id, *settings.served_names), triton_access.access_flags(settings, admin_key)
+        command = folder.fill(lambda: triton_command(settings, names, folder.path, folder.prefix, flags))
         model = settings.model_repository / MODEL
         current = Current(model, settings.max_seq_len)
-        scorer = TritonScorer(settings.triton_target, current, settings.chunk_tokens, settings.chunks_in_flight)
-        async with scorer, InferenceServerClient(settings.triton_target) as client:
-            triton = Supervised(
-                "triton",
-                start=lambda: Child.start(command.arguments, command.environment),
-                ready=lambda: wait_until_scoring(scorer),
-                watch=lambda: until_broken(scorer, _executions(client)),
-                grace_s=_TRITON_GRACE_S,
-            )
-            facade = Supervised(
-                "facade",
-                start=lambda: Child.start([sys.executable, "-m", "facade"], os.environ),
-                ready=lambda: _until_http_ready(settings),
-                watch=None,
-                grace_s=settings.drain_s + _STOP_MARGIN_S,
-            )
-            servers = Servers(triton, facade, lambda: follow(current, model, _loader(client)))
+        scorer = TritonScorer(settings.triton_target, current, settings.chunk_tokens, settings.chunks_in_flight, access)
+        async with scorer, connect(settings.triton_target, access) as client:
+            triton = _triton(scorer, folder, command, output)
+            servers = Servers(triton, _facade(settings), lambda: follow(current, model, _loader(client)))
             await _run(stop, servers, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))
+
+
+def _triton(scorer: TritonScorer, folder: RunFolder, command: Command, output: int | None) -> Supervised:
+    async def start() -> Child:
+        folder.clear_shared_memory()
+        return await Child.start(command.arguments, command.environment, output)
+
+    return Supervised(
+        "triton",
+        start=start,
+        ready=lambda: wait_until_scoring(scorer),
+        watch=lambda child: until_broken(scorer.probe, lambda: computes(child.pid, f"/{MODEL}/")),
+        grace_s=_TRITON_GRACE_S,
+    )
+
+
+def _facade(settings: Settings) -> Supervised:
+    return Supervised(
+        "facade",
+        start=lambda: Child.start([sys.executable, "-m", "facade"], os.environ),
+        ready=lambda: _until_http_ready(settings),
+        watch=lambda _: until_broken(lambda limit_s: facade_answers(_live_url(settings), limit_s)),
+        grace_s=settings.drain_s + _STOP_MARGIN_S,
+    )
 
 
 @dataclass(frozen=True)
@@ -127,19 +149,6 @@ async def _tell_while(launch: asyncio.Task[None], stopping: asyncio.Task[Any], n
         LOG.info("still starting %s, %.0f s so far", name, time.monotonic() - began)
 
 
-@contextmanager
-def _run_folder() -> Iterator[tuple[Path, str]]:
-    """A folder and a shared-memory prefix of this run's own; nothing of either is left behind."""
-    folder = Path(tempfile.mkdtemp(prefix="triton-reranker-"))
-    prefix = folder.name
-    try:
-        yield folder, prefix
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        for file in _SHARED_MEMORY.glob(f"{prefix}*"):
-            file.unlink(missing_ok=True)
-
-
 def _loader(client: InferenceServerClient) -> Callable[[], Awaitable[None]]:
     async def load() -> None:
         try:
@@ -150,40 +159,62 @@ def _loader(client: InferenceServerClient) -> Callable[[], Awaitable[None]]:
     return load
 
 
-def _executions(client: InferenceServerClient) -> Callable[[], Awaitable[int]]:
-    async def count() -> int:
-        try:
-            answer = await client.get_inference_statistics(MODEL, client_timeout=1.0)
-        except InferenceServerException as error:
-            raise NotReadyError("Triton gives no statistics") from error
-        return sum(int(model.execution_count) for model in answer.model_stats)
-
-    return count
-
-
 async def _until_http_ready(settings: Settings) -> None:
-    host, port = _reachable(settings)
-    async with aiohttp.ClientSession() as session:
-        while True:
-            with suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get(f"http://{host}:{port}/v1/health/ready", timeout=aiohttp.ClientTimeout(2)) as answer:
-                    if answer.status == 200:
-                        return
-            await asyncio.sleep(0.1)
+    url = address(settings)
+    # Who has no certificate can't ask whether it is ready, but hears that somebody is there; and Triton ranks already.
+    closed = settings.tls == "MTLS" and not settings.health_bind
+    ask = _answers if closed else _ready
+    while True:
+        if await ask(url):
+            return
+        await asyncio.sleep(0.1)
 
 
-def _reachable(settings: Settings) -> tuple[str, int]:
-    """The API's address as a client on this machine writes it."""
+async def _answers(url: str) -> bool:
+    with suppress(NotReadyError, DeadlineExceededError):
+        await facade_answers(url, _READY_TIMEOUT_S)
+        return True
+    return False
+
+
+async def _ready(url: str) -> bool:
+    """Whether it says so; where health is not exempt from keys, that it asks for one."""
+    connector = aiohttp.TCPConnector(ssl=False)  # on loopback, whose certificate it is proves nothing
+    with suppress(aiohttp.ClientError, TimeoutError):
+        limit = aiohttp.ClientTimeout(_READY_TIMEOUT_S)
+        async with aiohttp.ClientSession(connector=connector, timeout=limit) as session, session.get(url) as answer:
+            return answer.status in {200, 401}
+    return False
+
+
+def _live_url(settings: Settings) -> str:
+    return urljoin(address(settings), "live")
+
+
+def _shown_url(settings: Settings) -> str:
+    """The API's address as somebody on this machine writes it."""
     host, port = settings.address
     if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
-        return "localhost", port
-    return (f"[{host}]" if ":" in host else host), port
+        host = "localhost"
+    return f"http{'' if settings.tls == 'DISABLED' else 's'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _curl_options(settings: Settings) -> str:
+    """What curl has to be told of certificates and keys."""
+    tls = "" if settings.tls == "DISABLED" else f" --cacert {settings.tls_cert}"
+    own = " --cert client.pem --key client.key" if settings.tls == "MTLS" else ""
+    key = " -H 'Authorization: Bearer <key>'" if settings.api_keys_file else ""
+    return tls + own + key
 
 
 def _announce(settings: Settings, model: str, seconds: float) -> None:
-    host, port = _reachable(settings)
-    print(f"\nReady after {seconds:.1f} s: http://{host}:{port} ranks with {model}; docs at /docs, stop with Ctrl-C. Try:\n", flush=True)
-    print(_CURL.format(host=host, port=port), flush=True)
+    url = _shown_url(settings)
+    ready = f"Ready after {seconds:.1f} s: {url} ranks with {model}; docs at /docs, stop with Ctrl-C."
+    if settings.json_logs:
+        LOG.info(ready)
+        return
+    print(f"\n{ready} Try:\n", flush=True)
+    print(_CURL.format(url=url, options=_curl_options(settings)), flush=True)
 
 
 def main() -> int:
@@ -191,8 +222,7 @@ def main() -> int:
     try:
         asyncio.run(serve(settings_at_start()))
     except RerankerError as error:
-        print(f"serve: {error}", file=sys.stderr)
-        return 2
+        return tell_refusal("serve", error)
     return 0
 
 

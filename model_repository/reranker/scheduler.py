@@ -62,10 +62,12 @@ class Waiting:
 class Scheduler:
     """Has the engine's streams work from one pool. `token_budget`: tokens of a micro-batch; bounds the memory of a forward pass.
 
-    `computed` is told the tokens of every batch, without padding and with it.
+    `computed` is told the rows of every batch, and its tokens, without padding and with it.
     """
 
-    def __init__(self, engine: Engine, max_seq_len: int, token_budget: int, computed: Callable[[int, int], None] = lambda *_: None) -> None:
+    def __init__(
+        self, engine: Engine, max_seq_len: int, token_budget: int, computed: Callable[[int, int, int], None] = lambda *_: None
+    ) -> None:
         self._engine = engine
         self._max_seq_len = max_seq_len
         self._token_budget = token_budget
@@ -93,6 +95,11 @@ class Scheduler:
             self._pool.sort(key=attrgetter("due"))
             self._changed.notify_all()
 
+    def waiting_tokens(self) -> int:
+        """Tokens, padding included, that no batch has taken yet."""
+        with self._changed:
+            return sum(row.length for row in self._pool)
+
     def wait_for_room(self) -> None:
         """Returns once so little waits that the streams could soon run dry."""
         room = BATCHES_WAITING * self._token_budget * self._engine.streams
@@ -112,7 +119,8 @@ class Scheduler:
             batch = self._without_gone(batch)
             if batch:
                 outcomes = score(self._engine, [row.call.rows[row.place] for row in batch])
-                self._computed(sum(len(row.call.rows[row.place].input_ids) for row in batch), len(batch) * max(row.length for row in batch))
+                tokens = sum(len(row.call.rows[row.place].input_ids) for row in batch)
+                self._computed(len(batch), tokens, len(batch) * max(row.length for row in batch))
                 self._settle(batch, outcomes)
 
     def _take(self) -> list[Waiting]:

@@ -18,12 +18,18 @@ class Child:
         self._process = process
 
     @classmethod
-    async def start(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> "Child":
-        """Start the program; its output is the supervisor's own."""
+    async def start(cls, arguments: Sequence[str], environment: Mapping[str, str], output: int | None = None) -> "Child":
+        """Start the program; its output goes to the descriptor `output`, or is the supervisor's own."""
         # Even where the supervisor is killed outright, its children get SIGTERM (util-linux; without it they would stay).
         leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         process = await asyncio.create_subprocess_exec(
-            *leash, *arguments, env=dict(environment), start_new_session=True, stdin=asyncio.subprocess.DEVNULL
+            *leash,
+            *arguments,
+            env=dict(environment),
+            start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
         return cls(process)
 

@@ -1,7 +1,6 @@
-"""Keeps Triton and the facade running, and stops them in the right order.
+"""Keeps one server running: one that exits, or that its watch finds broken, is started again with back-off.
 
-A Triton that exits, or answers no inference any more while its process lives (a dead stub stays dead), is started again with back-off.
-Knows two children and one probe; what they are started with, others know.
+Knows a child and when it works; what it is started with, and what broken means, others know.
 """
 
 import asyncio
@@ -11,20 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from facade.errors import DeadlineExceededError, OverloadedError, RerankerError
-from facade.triton import Scorer
+from facade.errors import RerankerError
 from scripts.serving.child import Child
 
 LOG = logging.getLogger(__name__)
 
-_PROBE_EVERY_S = 1.0
-_PROBE_TIMEOUT_S = 10.0
-# Consecutive refusals (not timeouts) after which a living Triton counts as broken.
-_BROKEN_PROBES = 3
-# Seconds without any inference before a silent Triton counts as hung. A long queue is silent to a probe, too, so its counters are asked.
-_HUNG_S = 30.0
 _START_TIMEOUT_S = 300.0  # loading weights of gigabytes from a slow disk
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+# The first time at once: callers wait, and what was killed by accident works again.
+_BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 60.0  # a child that lived this long has its back-off forgotten
 
 
@@ -39,7 +32,7 @@ class Supervised:
     name: str
     start: Callable[[], Awaitable[Child]]
     ready: Callable[[], Awaitable[object]]
-    watch: Callable[[], Coroutine[Any, Any, str]] | None
+    watch: Callable[[Child], Coroutine[Any, Any, str]] | None
     grace_s: float
     child: Child | None = None
 
@@ -83,7 +76,7 @@ class Supervised:
             return "was never started"
         tasks = {asyncio.create_task(self._exit(self.child))}
         if self.watch:
-            tasks.add(asyncio.create_task(self.watch()))
+            tasks.add(asyncio.create_task(self.watch(self.child)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -99,30 +92,3 @@ class Supervised:
         """Stop it for good."""
         if self.child:
             await self.child.stop(self.grace_s)
-
-
-async def until_broken(scorer: Scorer, executions: Callable[[], Awaitable[int]]) -> str:
-    """Probe Triton until it works no more; returns the reason. `executions`: how many batches it has run so far."""
-    refusals, last_success, last_executions = 0, time.monotonic(), 0
-    while True:
-        try:
-            await scorer.probe(_PROBE_TIMEOUT_S)
-            refusals, last_success = 0, time.monotonic()
-        except (DeadlineExceededError, OverloadedError):
-            count = await _count(executions)
-            if count > last_executions:
-                last_executions, last_success = count, time.monotonic()
-            if time.monotonic() - last_success > _HUNG_S:
-                return f"has run no inference for {_HUNG_S:.0f} s"
-        except Exception as error:  # noqa: BLE001 (whatever a probe dies of, the watch must go on)
-            refusals += 1
-            if refusals >= _BROKEN_PROBES:
-                return f"refuses inference ({error})"
-        await asyncio.sleep(_PROBE_EVERY_S)
-
-
-async def _count(executions: Callable[[], Awaitable[int]]) -> int:
-    try:
-        return await executions()
-    except RerankerError:
-        return 0

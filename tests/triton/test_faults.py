@@ -148,3 +148,15 @@ async def test_an_engine_failure_is_logged_without_user_text_and_leaves_the_serv
     output = faulty_server.output()
     assert "planted fault" in output
     assert "nearby" not in output
+
+
+async def test_an_engine_failure_is_logged_on_both_sides_of_triton_under_the_requests_id(faulty_server: Server) -> None:
+    body = {"query": {"text": "what is it?"}, "passages": [{"text": "a volcano"}]}
+    async with (
+        aiohttp.ClientSession(faulty_server.http, headers={"X-Request-Id": "traced-through"}) as session,
+        session.post("/v1/ranking", json=body) as answer,
+    ):
+        assert answer.status == 500
+    lines = [line for line in faulty_server.output().splitlines() if "request_id=traced-through" in line]
+    loggers = {logger for line in lines for logger in re.findall(r"(?:ERROR|INFO) ([\w.]+):", line)}
+    assert loggers == {"reranker", "facade.triton", "facade.access"}

@@ -1,10 +1,9 @@
 """python -m pytest tests/triton/test_serve.py
 
-`make serve` as its user meets it: what it prints, how it stops, what it survives.
+`make serve` as its user meets it: what it prints, how it stops. What it survives: tests/hardening/test_recovery.py.
 """
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -22,9 +21,8 @@ from tritonclient.grpc import InferenceServerClient
 
 from facade.settings import REPOSITORY
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from tests.process_tree import alive, descendants
 from tests.triton.grpc_client import text_inputs
-
-RECOVERY_LIMIT_S = 40.0
 
 
 @pytest.fixture
@@ -40,26 +38,6 @@ def fresh(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield start
     for running in started:
         stop_server(running)
-
-
-def descendants(pid: int) -> dict[int, str]:
-    """Command lines of all processes below `pid`."""
-    found: dict[int, str] = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        found |= {int(child): command, **descendants(int(child))}
-    return found
-
-
-def the_one(processes: dict[int, str], pattern: str) -> int:
-    (pid,) = (pid for pid, command in processes.items() if re.search(pattern, command))
-    return pid
-
-
-def alive(processes: dict[int, str]) -> list[str]:
-    """Those that still run; a zombie has no command line."""
-    command_lines = {pid: Path(f"/proc/{pid}/cmdline") for pid in processes}
-    return [processes[pid] for pid, path in command_lines.items() if path.exists() and path.read_bytes()]
 
 
 def rank(server: Server, passages: int = 4, words: int = 5) -> int:
@@ -80,14 +58,6 @@ def until(condition: Callable[[], bool], limit_s: float) -> bool:
             return True
         time.sleep(0.2)
     return False
-
-
-def is_ready(server: Server) -> bool:
-    try:
-        with urllib.request.urlopen(f"{server.http}/v1/health/ready", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def test_the_printed_curl_ranks(server: Server) -> None:
@@ -135,24 +105,6 @@ def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable
 def metrics(server: Server) -> str:
     with urllib.request.urlopen(f"{server.http}/v1/metrics", timeout=5) as answer:
         return str(answer.read().decode())
-
-
-@pytest.mark.parametrize("victim", [r"bin/tritonserver", r"stub .*/reranker/1/model.py"])
-def test_a_killed_triton_or_stub_comes_back_by_itself(fresh: Callable[..., Server], victim: str) -> None:
-    running = fresh()
-    wait_until_ready(running)
-    os.kill(the_one(descendants(running.process.pid), victim), signal.SIGKILL)
-    assert until(lambda: not is_ready(running), 10), "readiness did not notice"
-    assert rank(running) in {200, 503}
-    assert until(lambda: is_ready(running) and rank(running) == 200, RECOVERY_LIMIT_S), running.output()
-
-
-def test_a_killed_facade_comes_back_by_itself(fresh: Callable[..., Server]) -> None:
-    running = fresh()
-    wait_until_ready(running)
-    os.kill(the_one(descendants(running.process.pid), r"-m facade"), signal.SIGKILL)
-    assert until(lambda: is_ready(running), RECOVERY_LIMIT_S), running.output()
-    assert rank(running) == 200
 
 
 def test_a_killed_supervisor_takes_its_servers_with_it(fresh: Callable[..., Server]) -> None:

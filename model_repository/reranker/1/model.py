@@ -4,6 +4,7 @@ Triton wants this file in each version's folder and puts the model's folder on t
 """
 
 import json
+import logging
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,13 @@ import triton_python_backend_utils as pb_utils
 from engines import load_engine
 from scheduler import Answer, Call, Scheduler
 
+from facade import logs
 from facade.bundle import read_bundle
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
 from facade.settings import Settings
 from facade.tensors import ATTENTION_MASK, BUNDLE_DIGEST, ENGINE, INFER_US, INPUT_IDS, LOGIT, OTHER_BUNDLE, TOKEN_TYPE_IDS, Row, unpack
+
+LOG = logging.getLogger("reranker")
 
 
 class TritonPythonModel:
@@ -28,15 +32,19 @@ class TritonPythonModel:
         bundle = read_bundle(Path(args["model_repository"]) / args["model_version"])
         bundle.verify(*bundle.manifest["files"])
         settings = Settings.from_environment()
+        logs.configure(settings)
         engine, reason = load_engine(bundle, settings)
         self._bundle = bundle
         self._scheduler = Scheduler(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget, self._count)
-        self._untold: deque[tuple[int, int]] = deque()
+        self._untold: deque[tuple[int, int, int]] = deque()
         version = args["model_version"]
         self._tokens = _Counter("reranker_engine_tokens_total", "Tokens of pairs that the engine computed", version)
+        self._rows_computed = _Counter("reranker_engine_rows_total", "Pairs that the engine computed", version)
+        self._batches = _Counter("reranker_engine_batches_total", "Batches in which it computed them", version)
+        self._waiting = _Gauge("reranker_engine_waiting_tokens", "Tokens in the pool that no batch has taken yet", version)
         self._padding = _Counter("reranker_engine_padding_tokens_total", "Tokens of padding that it computed beside them", version)
         self._engine = f"{engine.name} {engine.precision}"
-        pb_utils.Logger.log_info(f"reranker: {bundle.model_id} {bundle.version} on {self._engine}, because {reason}")
+        LOG.info("%s %s on %s, because %s", bundle.model_id, bundle.version, self._engine, reason)
 
     def execute(self, requests: list[Any]) -> None:
         """Puts all rows into the pool, and returns as soon as it needs more: each request is answered on its own once it is done.
@@ -73,7 +81,8 @@ class TritonPythonModel:
         logits = [outcome for outcome in answer.outcomes if isinstance(outcome, float)]
         if len(logits) < len(answer.outcomes):
             row, fault = next((row, outcome) for row, outcome in enumerate(answer.outcomes) if not isinstance(outcome, float))
-            return _error(f"row {row}: {fault}", pb_utils.TritonError.INTERNAL)
+            LOG.error("row %d of %d failed: %s", row, len(answer.outcomes), fault, extra={"request_id": request.request_id()})
+            return _error(f"row {row} could not be scored; the server's log says why", pb_utils.TritonError.INTERNAL)
         outputs = {
             LOGIT: np.array(logits, np.float32),
             INFER_US: np.full(len(logits), answer.seconds * 1e6, np.int64),
@@ -82,15 +91,18 @@ class TritonPythonModel:
         asked = request.requested_output_names()
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name].reshape(-1, 1)) for name in outputs if name in asked])
 
-    def _count(self, tokens: int, computed: int) -> None:
-        self._untold.append((tokens, computed - tokens))
+    def _count(self, rows: int, tokens: int, computed: int) -> None:
+        self._untold.append((rows, tokens, computed - tokens))
 
     def _tell_counts(self) -> None:
         """Hands the counts to Triton, from the thread that Triton calls in: metrics that two threads add to crash it (2.51)."""
         told = [self._untold.popleft() for _ in range(len(self._untold))]
         if told:
-            self._tokens.add(sum(tokens for tokens, _ in told))
-            self._padding.add(sum(padding for _, padding in told))
+            self._rows_computed.add(sum(rows for rows, _, _ in told))
+            self._batches.add(len(told))
+            self._tokens.add(sum(tokens for _, tokens, _ in told))
+            self._padding.add(sum(padding for _, _, padding in told))
+        self._waiting.set(self._scheduler.waiting_tokens())
 
 
 class _Counter:
@@ -103,6 +115,17 @@ class _Counter:
 
     def add(self, count: int) -> None:
         self._metric.increment(count)
+
+
+class _Gauge:
+    """The same for a value that goes up and down."""
+
+    def __init__(self, name: str, meaning: str, version: str) -> None:
+        self._family = pb_utils.MetricFamily(name=name, description=meaning, kind=pb_utils.MetricFamily.GAUGE)
+        self._metric = self._family.Metric(labels={"version": version})
+
+    def set(self, value: int) -> None:
+        self._metric.set(value)
 
 
 def _refusal(error: RerankerError) -> Any:

@@ -35,7 +35,6 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "max_seq_len": ("128", 128),
     "request_timeout_s": ("2.5", 2.5),
     "max_queue_size": ("7", 7),
-    "max_wait_s": ("0.5", 0.5),
     "max_tokens_in_flight": ("5000", 5000),
     "body_limit_bytes": ("1000", 1000),
     "body_timeout_s": ("3", 3.0),

@@ -25,6 +25,7 @@ from tests.unit.facade.inference_server import AMPLE_S, LOGITS, PAIRS, Server, c
         (grpc.StatusCode.NOT_FOUND, "kestrel: unknown model", NotReadyError),
         (grpc.StatusCode.INTERNAL, "Stub process 'kestrel' is not healthy.", NotReadyError),
         (grpc.StatusCode.UNIMPLEMENTED, "kestrel", OtherBundleError),
+        (grpc.StatusCode.UNAVAILABLE, "This protocol is restricted, expecting header 'kestrel'", NotReadyError),
         (grpc.StatusCode.UNAVAILABLE, "[request id: kestrel] Exceeds maximum queue size", OverloadedError),
         (grpc.StatusCode.DEADLINE_EXCEEDED, "kestrel", DeadlineExceededError),
         (grpc.StatusCode.INTERNAL, "kestrel", ScoringError),

@@ -26,7 +26,7 @@ WAIT_S = 5.0
 @contextmanager
 def running(engine: Summing, token_budget: int = 1 << 20, counted: list[tuple[int, int]] | None = None) -> Iterator[Scheduler]:
     told = [] if counted is None else counted
-    scheduler = Scheduler(engine, 512, token_budget, lambda tokens, computed: told.append((tokens, computed)))
+    scheduler = Scheduler(engine, 512, token_budget, lambda _, tokens, computed: told.append((tokens, computed)))
     try:
         yield scheduler
     finally:

@@ -1,106 +1,115 @@
 """python -m pytest tests/unit/serving/test_broken.py
 
-What a watch over a model takes for broken: refusals in a row and silence without work, and not a long queue.
+What a watch takes for broken: refusals that go on, and a silence longer than usual of a server that does not compute.
 """
 
 import asyncio
-import itertools
+import re
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
 
 from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
-from facade.pairs import TokenPairs
-from facade.triton import Scores
-from scripts.serving.supervisor import until_broken
+from facade.patience import Patience
+from scripts.serving.broken import until_broken
 from tests.unit.waiting import PATIENCE_S, until
 
 REFUSED = NotReadyError("the model can't be reached")
+HANGS = RerankerError("hangs")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.serving.supervisor._PROBE_EVERY_S", 0.0)
+    monkeypatch.setattr("scripts.serving.broken._PROBE_EVERY_S", 0.001)
+    monkeypatch.setattr("scripts.serving.broken._AGAIN_S", 0.001)
+    monkeypatch.setattr("scripts.serving.broken._PATIENCE", Patience(least_s=0.05, times=1.0, most_s=0.05))
 
 
 @dataclass
-class Model:
-    """A model whose probes have these ends, one after the other; then it is as good as the last."""
+class Server:
+    """A server whose probes have these ends, one after the other; then it is as good as the last. HANGS is no end."""
 
     ends: list[RerankerError | None]
+    takes_s: float = 0.0
     probes: int = 0
 
-    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:  # noqa: ARG002
-        raise AssertionError("only probes are asked for")
-
-    async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
+    async def probe(self, timeout_s: float) -> None:  # noqa: ARG002
         self.probes += 1
+        await asyncio.sleep(self.takes_s)
         fault = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
+        if fault is HANGS:
+            await asyncio.Event().wait()
         if fault:
             raise fault
-        return "engine"
 
 
-async def no_executions() -> int:
-    return 0
+async def reason_of(server: Server, *computes: bool) -> str:
+    """Why the watch gave up; `computes`: what the server is found doing, the last stays."""
+    found = list(computes)
+
+    async def computing() -> bool:
+        return (found.pop(0) if len(found) > 1 else found[0]) if found else False
+
+    return await asyncio.wait_for(until_broken(server.probe, computing), PATIENCE_S)
+
+
+async def stays(server: Server, computes: bool = False, probes: int = 20) -> None:
+    """The watch goes on over so many probes."""
+    watch = asyncio.create_task(reason_of(server, computes))
+    await until(lambda: server.probes >= probes or watch.done())
+    assert not watch.done()
+    watch.cancel()
+    await asyncio.wait([watch])
 
 
 @pytest.mark.parametrize("fault", [REFUSED, ScoringError("failed")])
-async def test_three_refusals_in_a_row_mean_broken(fault: RerankerError) -> None:
-    model = Model([fault])
-    reason = await asyncio.wait_for(until_broken(model, no_executions), PATIENCE_S)
-    assert reason == f"refuses inference ({fault.message})"
-    assert model.probes == 3
+async def test_refusals_that_go_on_mean_broken(fault: RerankerError, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.broken._REFUSES_S", 0.05)
+    server = Server([fault])
+    assert await reason_of(server, True) == f"refuses to work ({fault.message})"
+    assert server.probes > 1
 
 
-async def test_two_refusals_and_a_success_mean_nothing() -> None:
-    model = Model([REFUSED, REFUSED, None, REFUSED, REFUSED, None, None])
-    watch = asyncio.create_task(until_broken(model, no_executions))
-    await until(lambda: model.probes >= 20)
-    assert not watch.done()
-    watch.cancel()
-    await asyncio.wait([watch])
+async def test_refusals_with_a_success_between_them_mean_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.broken._REFUSES_S", 0.005)
+    await stays(Server([*[REFUSED, None] * 30, None]))
 
 
-async def test_a_full_queue_does_not_mean_broken() -> None:
-    model = Model([OverloadedError("Triton's queue is full")])
-    watch = asyncio.create_task(until_broken(model, no_executions))
-    await until(lambda: model.probes >= 20 or watch.done())
-    assert not watch.done()
-    watch.cancel()
-    await asyncio.wait([watch])
+async def test_a_silence_longer_than_usual_means_hung() -> None:
+    assert re.fullmatch(r"has not answered for \d+ s", await reason_of(Server([None, HANGS])))
 
 
-async def test_silence_without_any_execution_means_hung(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.serving.supervisor._HUNG_S", 0.05)
-    model = Model([DeadlineExceededError("late")])
-    assert await asyncio.wait_for(until_broken(model, no_executions), PATIENCE_S) == "has run no inference for 0 s"
-    assert model.probes > 3
+async def test_each_answer_ends_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.broken._PATIENCE", Patience(least_s=1.0, times=1.0, most_s=1.0))
+    await stays(Server([None], takes_s=0.15), probes=10)
 
 
-async def test_silence_without_statistics_means_hung(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def no_statistics() -> int:
-        raise REFUSED
+async def test_a_server_that_computes_is_waited_for_until_it_does_no_more() -> None:
+    looks = 0
+    server = Server([None, HANGS])
 
-    monkeypatch.setattr("scripts.serving.supervisor._HUNG_S", 0.05)
-    assert "no inference" in await asyncio.wait_for(until_broken(Model([DeadlineExceededError("late")]), no_statistics), PATIENCE_S)
+    async def computing() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks < 4
+
+    assert "has not answered" in await asyncio.wait_for(until_broken(server.probe, computing), PATIENCE_S)
+    assert looks == 4
+    assert server.probes == 2
 
 
-async def test_silence_of_a_model_that_executes_is_a_long_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    executed = 0
+async def test_a_server_that_computes_for_ever_is_given_up_when_the_probe_is() -> None:
+    assert "has not answered" in await reason_of(Server([None, DeadlineExceededError("late")]), True)
 
-    async def executions() -> int:
-        nonlocal executed
-        executed += 1
-        return executed
 
-    looks = itertools.count(step=3.0)  # seconds that pass between two looks at the supervisor's clock
-    monkeypatch.setattr("scripts.serving.supervisor.time", SimpleNamespace(monotonic=lambda: next(looks)))
-    monkeypatch.setattr("scripts.serving.supervisor._HUNG_S", 5.0)
-    model = Model([DeadlineExceededError("late")])
-    watch = asyncio.create_task(until_broken(model, executions))
-    await until(lambda: model.probes >= 20 or watch.done())
-    assert not watch.done()
-    watch.cancel()
-    await asyncio.wait([watch])
+async def test_a_full_queue_of_a_server_that_computes_does_not_mean_broken() -> None:
+    await stays(Server([OverloadedError("Triton's queue is full")]), computes=True)
+
+
+async def test_a_full_queue_of_a_server_that_does_not_compute_means_hung() -> None:
+    assert "has not answered" in await reason_of(Server([None, OverloadedError("Triton's queue is full")]), False)
+
+
+async def test_an_unforeseen_fault_of_a_probe_counts_as_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.broken._REFUSES_S", 0.05)
+    assert "refuses" in await reason_of(Server([TypeError("unforeseen")]))  # type: ignore[list-item]

@@ -128,3 +128,10 @@ async def test_a_child_ends_with_a_supervisor_that_is_killed_outright(tmp_path: 
     supervisor.kill()
     await supervisor.wait()
     await until(lambda: not is_running(child))
+
+
+async def test_a_childs_output_goes_where_it_is_sent(tmp_path: Path) -> None:
+    with (tmp_path / "output").open("wb") as output:
+        child = await Child.start(["/bin/sh", "-c", "echo out; echo err >&2"], os.environ, output.fileno())
+        assert await child.wait() == 0
+    assert (tmp_path / "output").read_text() == "out\nerr\n"

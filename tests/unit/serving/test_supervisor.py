@@ -28,7 +28,7 @@ class Program:
     here: Path
     scripts: list[str]
     ready: Callable[[], Awaitable[object]]
-    watch: Callable[[], Coroutine[Any, Any, str]] | None = None
+    watch: Callable[[Child], Coroutine[Any, Any, str]] | None = None
     starts: list[float] = field(default_factory=list)
     children: list[Child] = field(default_factory=list)
 
@@ -48,9 +48,10 @@ async def at_once() -> None:
     """Works as soon as it is started."""
 
 
-async def never() -> None:
-    """Never works."""
+async def never(*_: Child) -> str:
+    """Never works, and is never broken."""
     await asyncio.Event().wait()
+    return ""
 
 
 MakeProgram = Callable[..., Program]
@@ -73,7 +74,6 @@ async def program(tmp_path: Path) -> AsyncIterator[MakeProgram]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.serving.supervisor._BACKOFF_S", STEPS_S)
-    monkeypatch.setattr("scripts.serving.supervisor._PROBE_EVERY_S", 0.0)
 
 
 async def end(task: asyncio.Task[None]) -> None:
@@ -164,7 +164,8 @@ async def test_a_program_that_fails_to_start_again_is_tried_on(program: MakeProg
 async def test_a_program_that_lives_but_is_broken_is_killed_and_started_again(program: MakeProgram, tmp_path: Path) -> None:
     broken = asyncio.Event()
 
-    async def watch() -> str:
+    async def watch(child: Child) -> str:
+        assert child is made.children[-1]
         await broken.wait()
         broken.clear()
         return "refuses inference"
