@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
 import openvino
 
 from engines.openvino_head import keep_exact
@@ -55,6 +56,9 @@ class OpenVinoEngine:
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.streams):
             self._idle.put(compiled.create_infer_request())
+        # The first inferences of two threads can wait for each other for ever: OpenVINO's binding (2026.4) frees Python's lock while it
+        # sets up what both of them need (seen in a debugger). So the first one is over before there are threads.
+        self.infer([Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))])
 
     def infer(self, rows: Sequence[Row]) -> Logits:
         """Raw logits FP32 [rows]."""

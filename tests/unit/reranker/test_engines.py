@@ -4,6 +4,7 @@ Both engines on the default bundle's weights: they agree, a pair's logit doesn't
 refused in words.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import openvino
 import pytest
 from engines import Engine, load_engine
 from engines.choice import machine
+from engines.openvino import OpenVinoEngine
 from engines.openvino_head import keep_exact
 from openvino import opset13
 
@@ -20,7 +22,7 @@ from facade.bundle import WEIGHTS, Bundle, read_bundle
 from facade.errors import BundleError, SettingsError
 from facade.pairs import PairTokenizer
 from facade.settings import Settings
-from facade.tensors import Row
+from facade.tensors import Logits, Row
 from tests.unit.conftest import MakeBundle
 
 TOLERANCE = 1e-4
@@ -130,6 +132,17 @@ def test_streams_compute_side_by_side_what_one_computes_alone(bundle: Bundle, ro
     alone = [engine.infer([row]).tolist() for row in rows]
     with ThreadPoolExecutor(2) as threads:
         assert [logits.tolist() for logits in threads.map(engine.infer, ([row] for row in rows * 5))] == alone * 5
+
+
+def test_openvino_s_first_inference_is_over_before_two_threads_can_ask_for_theirs(bundle: Bundle) -> None:
+    class Recorded(OpenVinoEngine):
+        asked = 0
+
+        def infer(self, rows: Sequence[Row]) -> Logits:
+            self.asked += 1
+            return super().infer(rows)
+
+    assert Recorded(bundle, "fp32", 2).asked == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
