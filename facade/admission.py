@@ -1,52 +1,130 @@
-"""Bounded work in flight, in requests and in tokens: what can't be answered in time is refused at once.
+"""Bounded work in flight, in requests, in tokens and in seconds: what can't be answered soon is refused at once.
 
 Never waits. Before the body is tokenised its bytes stand in for its tokens; afterwards the real count does. Knows no HTTP.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from facade.errors import OverloadedError
+from facade.speed import Speed
 
 # English text has some four bytes to a token; other scripts have more bytes, so this errs towards letting work in to be counted.
 _BYTES_PER_TOKEN = 4
+# What bulk work may take of the requests and tokens in flight: the rest is for those who wait in front of a screen.
+_BULK_SHARE = 0.5
+# A refused caller comes back after at most this: what is ahead now may be gone sooner, since callers leave.
+_LONGEST_RETRY_S = 30
 
 
-@dataclass
-class Ticket:
-    """One admitted request and the tokens it answers for. Only `Admission` changes it."""
+@dataclass(frozen=True)
+class Limits:
+    """Of all requests together: how many, their tokens, and the seconds that one may have to wait for the others' work.
 
+    `under_way`: tokens of a request that the model may already have, so that whoever comes later waits for them.
+    """
+
+    requests: int
     tokens: int
+    wait_s: float = math.inf
+    under_way: int = 0
+
+
+@dataclass(eq=False)
+class Work:
+    """One request's: whether it may wait for others (bulk), the tokens that it stands for, and those of them that are not computed yet."""
+
+    admission: "Admission"
+    bulk: bool
+    tokens: int = 0
+    left: int = 0
+
+    def computed(self, tokens: int) -> None:
+        """So many of its tokens have been."""
+        self.admission.computed(self, tokens)
 
 
 class Admission:
-    """At most `max_requests` and `max_tokens` in flight; a request that is bigger than `max_tokens` is let in when it is alone."""
+    """Lets work in as long as there is room. A request that is bigger than `limits` allow is let in when it is alone."""
 
-    def __init__(self, max_requests: int, max_tokens: int) -> None:
-        self._max_requests = max_requests
-        self._max_tokens = max_tokens
-        self.requests = 0
+    def __init__(self, limits: Limits, speed: Speed | None = None) -> None:
+        self._limits = limits
+        self.speed = speed or Speed()
+        self._running: set[Work] = set()
         self.tokens = 0
+        self._left = 0
+
+    @property
+    def requests(self) -> int:
+        """Requests in flight."""
+        return len(self._running)
+
+    def require_room(self, body_bytes: int, *, bulk: bool = False) -> None:
+        """Raises OverloadedError where a request with such a body would not be let in now."""
+        self._require_place(bulk=bulk)
+        self._require_room(Work(self, bulk), body_bytes // _BYTES_PER_TOKEN)
 
     @contextmanager
-    def request(self, body_bytes: int) -> Iterator[Ticket]:
+    def request(self, body_bytes: int, *, bulk: bool = False) -> Iterator[Work]:
         """Admit one request for as long as the block runs. Raises OverloadedError when full."""
-        if self.requests >= self._max_requests:
-            raise OverloadedError(f"{self.requests} requests are in flight, the most this server takes; retry after a second")
-        ticket = Ticket(0)
-        self.requests += 1
+        self._require_place(bulk=bulk)
+        work = Work(self, bulk)
+        self._running.add(work)
         try:
-            self.count(ticket, body_bytes // _BYTES_PER_TOKEN)
-            yield ticket
+            self.count(work, body_bytes // _BYTES_PER_TOKEN)
+            yield work
         finally:
-            self.requests -= 1
-            self.tokens -= ticket.tokens
+            self._running.remove(work)
+            self._set(work, 0)
 
-    def count(self, ticket: Ticket, tokens: int) -> None:
-        """Let `ticket` stand for `tokens` from now on. Raises OverloadedError where that is more than there is room for."""
-        others = self.tokens - ticket.tokens
-        if others and others + tokens > self._max_tokens:
-            raise OverloadedError(f"{others} tokens are in flight and {tokens} more would be too many; retry after a second")
-        self.tokens = others + tokens
-        ticket.tokens = tokens
+    def count(self, work: Work, tokens: int) -> None:
+        """Let `work` stand for `tokens` from now on. Raises OverloadedError where that is more than there is room for."""
+        self._require_room(work, tokens)
+        self._set(work, tokens)
+
+    def computed(self, work: Work, tokens: int) -> None:
+        """So many of the work's tokens have been computed: nobody waits for them any more."""
+        tokens = min(tokens, work.left)
+        work.left -= tokens
+        self._left -= tokens
+        self.speed.computed(tokens, self._left)
+
+    def _set(self, work: Work, tokens: int) -> None:
+        if self._left == 0:
+            self.speed.begins()
+        self.tokens += tokens - work.tokens
+        self._left += tokens - work.left
+        work.tokens = work.left = tokens
+
+    def _share(self, *, bulk: bool) -> float:
+        return _BULK_SHARE if bulk else 1.0
+
+    def _require_place(self, *, bulk: bool) -> None:
+        if self.requests and self.requests >= self._limits.requests * self._share(bulk=bulk):
+            told = f"{self.requests} requests are in flight, the most this server takes"
+            raise self._overloaded(told, self._left)
+
+    def _require_room(self, work: Work, tokens: int) -> None:
+        others = self.tokens - work.tokens
+        if others and others + tokens > self._limits.tokens * self._share(bulk=work.bulk):
+            raise self._overloaded(f"{others} tokens are in flight and {tokens} more would be too many", self._left - work.left)
+        ahead = self._ahead(work, tokens)
+        speed = self.speed.tokens_per_s
+        # Whoever brings much may wait as long as his own work takes: small requests go before it anyway.
+        if speed and ahead > max(self._limits.wait_s * speed, tokens):
+            raise self._overloaded(f"{ahead / speed:.0f} s of work are ahead, and this server lets wait {self._limits.wait_s:g}", ahead)
+
+    def _ahead(self, work: Work, tokens: int) -> int:
+        """The tokens that are computed before such work is done: of each other request no more than it brings itself, or is under way.
+
+        For so does the model's scheduler: smaller calls go first, and bulk work gives way.
+        """
+        most = max(tokens, self._limits.under_way)
+        return sum(min(other.left, most) for other in self._running if other is not work and (work.bulk or not other.bulk))
+
+    def _overloaded(self, told: str, ahead: int) -> OverloadedError:
+        speed = self.speed.tokens_per_s
+        seconds = min(max(math.ceil(ahead / speed), 1), _LONGEST_RETRY_S) if speed else 1
+        return OverloadedError(f"{told}; retry after {seconds} s", seconds)

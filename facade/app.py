@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from facade import broken_http, handlers
-from facade.admission import Admission
+from facade.admission import Admission, Limits
 from facade.api_keys import Gate
 from facade.browsers import Browsers
 from facade.channel import Access
@@ -50,7 +50,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         settings=settings,
         current=current,
         threads=ThreadPoolExecutor(settings.tokenizers, thread_name_prefix="tokenise"),
-        admission=Admission(settings.max_queue_size, settings.max_tokens_in_flight),
+        admission=Admission(_limits(settings)),
         readiness=Readiness(scorer or triton),
         metrics=metrics,
         created=int(time.time()),
@@ -72,6 +72,11 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         app.cleanup_ctx.append(_channel(triton))
     app.cleanup_ctx.append(_background)
     return app
+
+
+def _limits(settings: Settings) -> Limits:
+    under_way = settings.chunk_tokens * settings.chunks_in_flight
+    return Limits(settings.max_queue_size, settings.max_tokens_in_flight, settings.max_wait_s, under_way)
 
 
 def create_health_app(app: web.Application) -> web.Application:

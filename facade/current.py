@@ -1,18 +1,28 @@
 """The bundle that is served just now, with its tokenizer; changed as a whole once Triton serves another one.
 
-Whoever is refused for another bundle's tokens renews it and does the work again: that is how a new version takes over without a failed
-request. Used on both sides of Triton. Knows no HTTP and no transport.
+Work that is refused for another bundle's tokens is done again with the newest one's: that is how a new version takes over without a
+failed request. Used on both sides of Triton. Knows no HTTP and no transport.
 """
 
 import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from facade.bundle import Bundle, lowered_limit, newest_version, read_bundle
-from facade.errors import BundleError
+from facade.errors import BundleError, OtherBundleError
 from facade.pairs import PairTokenizer
 
 LOG = logging.getLogger(__name__)
+
+# A version that is taken back is gone from the folder before Triton has gone over to the older one: until it has, there is nothing newer to
+# read. The longest is what a model of some gigabytes takes to load.
+_LONGEST_TAKEOVER_S = 10.0
+_LOOK_AGAIN_S = 0.1
+
+Result = TypeVar("Result")
 
 
 class Current:
@@ -28,6 +38,23 @@ class Current:
     def bundle(self) -> Bundle:
         """The bundle of the tokenizer."""
         return self.tokenizer.bundle
+
+    async def served(self, work: Callable[[PairTokenizer], Awaitable[Result]]) -> Result:
+        """The result of `work`, which is done again, with another bundle's tokenizer, while Triton refuses it for its bundle.
+
+        Raises OtherBundleError where Triton and the folder don't come together.
+        """
+        began = time.monotonic()
+        while True:
+            tokenizer = self.tokenizer
+            try:
+                return await work(tokenizer)
+            except OtherBundleError:
+                if await self.renew(tokenizer.bundle):
+                    continue
+                if time.monotonic() - began > _LONGEST_TAKEOVER_S:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def renew(self, refused: Bundle) -> bool:
         """Read the newest bundle, since Triton refused tokens of `refused`; whether there is another one now."""

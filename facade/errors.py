@@ -29,7 +29,7 @@ class RerankerError(Exception):
 
     status: ClassVar[int] = 500
     kind: ClassVar[str] = "internal_server_error"
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, detail: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
@@ -69,11 +69,15 @@ class RequestTimeoutError(InvalidRequestError):
 
 
 class OverloadedError(RerankerError):
-    """More work is in flight than admission allows."""
+    """More work is in flight than admission allows; `retry_after_s` is when some of it will be done."""
 
     status = 503
     kind = "service_unavailable_error"
     retry_after_s = 1
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class NotReadyError(RerankerError):

@@ -11,17 +11,19 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from facade import __version__, correlation, openapi
-from facade.admission import Ticket
+from facade.admission import Work
 from facade.envelope import FIELDS, json_response
-from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError, OtherBundleError, RequestTimeoutError
+from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError, RequestTimeoutError
 from facade.metrics import CONTENT_TYPE, Metrics
-from facade.pairs import TokenPairs
+from facade.pairs import PairTokenizer, TokenPairs
 from facade.ranking import rank
 from facade.schema import RankingRequest, parse_ranking, ranking_body
 from facade.service import SERVICE, Service
+from facade.settings import Settings
 from facade.triton import Scores
 
 API_VERSION = "1.0.0"  # of the ranking contract
+PRIORITY = "X-Priority"
 
 
 @dataclass
@@ -68,15 +70,18 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
     stages = Stages()
     try:
         async with asyncio.timeout(timeout_s):
-            body = await _read(request, service.settings.body_timeout_s)
-            with service.admission.request(len(body)) as ticket:
+            bulk = _bulk(request)
+            # A large body is not even read where its announced size says that there is no room for it.
+            service.admission.require_room(request.content_length or 0, bulk=bulk)
+            body = await _read(request, service.settings)
+            with service.admission.request(len(body), bulk=bulk) as work:
                 with stages.time("decode"):
                     asked = parse_ranking(body, hosted=hosted)
                     service.require_model(asked.model)
                 request[FIELDS]["passages"] = len(asked.passages)
-                pairs, scores = await _score(service, asked, ticket, stages, deadline)
+                pairs, scores = await _score(service, asked, work, stages, deadline)
                 with stages.time("rank"):
-                    answer = ranking_body(rank(scores.logits.tolist()), ticket.tokens)
+                    answer = ranking_body(rank(scores.logits.tolist()), sum(pairs.lengths()))
     except TimeoutError:
         raise DeadlineExceededError from None
     _observe(service.metrics, stages, pairs)
@@ -84,29 +89,39 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
     return json_response(answer, headers=_headers(stages, pairs))
 
 
-async def _score(service: Service, asked: RankingRequest, ticket: Ticket, stages: Stages, deadline: float) -> tuple[TokenPairs, Scores]:
-    """Token pairs and their logits, all of one bundle: where Triton goes over to another one, the work is done again."""
-    while True:
+async def _score(service: Service, asked: RankingRequest, work: Work, stages: Stages, deadline: float) -> tuple[TokenPairs, Scores]:
+    """Token pairs and their logits, all of one bundle."""
+
+    async def score(tokenizer: PairTokenizer) -> tuple[TokenPairs, Scores]:
         with stages.time("tokenise"):
-            pairs = await service.tokenise(asked)
-        service.admission.count(ticket, sum(pairs.lengths()))
-        try:
-            with stages.time("queue", span="score"):
-                scores = await service.readiness.score(pairs, deadline - time.monotonic())
-        except OtherBundleError:
-            if not await service.current.renew(pairs.bundle):
-                raise
-            continue
-        stages.split("queue", "infer", scores.infer_s)
+            pairs = await service.tokenise(asked, tokenizer)
+        service.admission.count(work, pairs.scored_tokens)
+        with stages.time("queue", span="score"):
+            scores = await service.readiness.score(pairs, deadline - time.monotonic(), work)
         return pairs, scores
 
+    pairs, scores = await service.current.served(score)
+    stages.split("queue", "infer", scores.infer_s)
+    return pairs, scores
 
-async def _read(request: web.Request, timeout_s: float) -> bytes:
-    """The body, which has to be declared as JSON, be encoded as declared, and come in time."""
+
+def _bulk(request: web.Request) -> bool:
+    """Whether the caller lets everybody else go first. Raises InvalidRequestError for a priority that there isn't."""
+    priority = request.headers.get(PRIORITY, "interactive").lower()
+    if priority not in {"interactive", "bulk"}:
+        raise InvalidRequestError(f"{PRIORITY}: send interactive, bulk, or no such header")
+    return priority == "bulk"
+
+
+async def _read(request: web.Request, settings: Settings) -> bytes:
+    """The body, which has to be declared as JSON, be no larger than announced or allowed, be encoded as declared, and come in time."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType
+    announced = request.content_length or 0
+    if announced > settings.body_limit_bytes:
+        raise web.HTTPRequestEntityTooLarge(settings.body_limit_bytes, announced)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(settings.body_timeout_s):
             return await request.read()
     except TimeoutError:
         raise RequestTimeoutError("the body did not come in time; send it faster or raise RERANKER_BODY_TIMEOUT_S") from None
@@ -205,6 +220,7 @@ async def metrics(request: web.Request) -> web.Response:
     gauges = service.metrics
     gauges.requests_in_flight.set(service.admission.requests)
     gauges.tokens_in_flight.set(service.admission.tokens)
+    gauges.tokens_per_second.set(service.admission.speed.tokens_per_s or 0)
     gauges.ready.set(service.readiness.ready)
     bundle = service.current.bundle
     gauges.info.clear()

@@ -70,6 +70,9 @@ class Metrics:
         )
         self.requests_in_flight = Gauge("reranker_requests_in_flight", "Admitted rankings.", registry=registry)
         self.tokens_in_flight = Gauge("reranker_tokens_in_flight", "Tokens of the admitted rankings.", registry=registry)
+        self.tokens_per_second = Gauge(
+            "reranker_tokens_per_second", "Tokens a second that admission counts with; 0 until it is known.", registry=registry
+        )
         self.ready = Gauge("reranker_ready", "1 while rankings are answered.", registry=registry)
         self.info = Gauge("reranker_info", "The served model; always 1.", ("model", "version", "digest"), registry=registry)
         self.engine = Gauge("reranker_engine_info", "The engine that computes; always 1.", ("engine",), registry=registry)

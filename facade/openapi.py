@@ -48,6 +48,12 @@ _READ = {
     "/v1/manifest": "The bundle's manifest as it was exported.",
     "/v1/metrics": "Prometheus metrics, as text.",
 }
+_PRIORITY = {
+    "name": "X-Priority",
+    "in": "header",
+    "description": "bulk: others go first.",
+    "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
+}
 _EXAMPLE = {
     "query": {"text": "which way should i go?"},
     "passages": [
@@ -100,6 +106,7 @@ def _ranking(operation: str, summary: str, schema: str) -> dict[str, Any]:
         "tags": ["Ranking"],
         "operationId": operation,
         "summary": summary,
+        "parameters": [_PRIORITY],
         "requestBody": {"required": True, "content": body},
         "responses": {"200": {"description": "All passages, best first.", "content": _content("RankingResponse")}, **answers},
     }

@@ -32,6 +32,11 @@ class TokenPairs:
         """Tokens of each row."""
         return [len(row) for row in self.rows]
 
+    @property
+    def scored_tokens(self) -> int:
+        """Tokens of the rows that are scored."""
+        return sum(len(self.rows[first]) for first in set(self.firsts))
+
     @cached_property
     def firsts(self) -> list[int]:
         """For each row, the first one of the same tokens: only that one is scored."""

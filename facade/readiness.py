@@ -9,6 +9,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
+from facade.admission import Work
 from facade.errors import NotReadyError, OtherBundleError, RerankerError
 from facade.pairs import TokenPairs
 from facade.patience import Patience, Silence
@@ -48,10 +49,10 @@ class Readiness:
         """True while rankings are answered and the server isn't about to stop."""
         return self.reason is None and not self.draining
 
-    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
         """The inner scorer's logits."""
         try:
-            scores = await self.scorer.score(pairs, timeout_s)
+            scores = await self.scorer.score(pairs, timeout_s, work)
         except OtherBundleError:
             raise  # the caller renews its bundle; if that doesn't help, the next probe says so
         except NotReadyError as error:

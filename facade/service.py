@@ -10,7 +10,7 @@ from facade.admission import Admission
 from facade.current import Current
 from facade.errors import UnknownModelError
 from facade.metrics import Metrics
-from facade.pairs import TokenPairs
+from facade.pairs import PairTokenizer, TokenPairs
 from facade.readiness import Readiness
 from facade.schema import RankingRequest
 from facade.settings import Settings
@@ -40,10 +40,8 @@ class Service:
             remedy = "send one of these or no model, or list the name in NIM_SERVED_MODEL_NAME"
             raise UnknownModelError(f"model {name!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
 
-    async def tokenise(self, asked: RankingRequest) -> TokenPairs:
+    async def tokenise(self, asked: RankingRequest, tokenizer: PairTokenizer) -> TokenPairs:
         """Token pairs of the request, made in a thread of the tokenizer's own."""
-
-        tokenizer = self.current.tokenizer
 
         def encode() -> TokenPairs:
             passages = [passage.text for passage in asked.passages]

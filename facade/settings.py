@@ -74,6 +74,13 @@ class Settings:
         integer(1, 1 << 40),
         "tokens of all requests in flight, whatever the speed; beyond: 503 at once",
     )
+    max_wait_s: float = knob(
+        # after a burst, the next caller waits no longer than this
+        "RERANKER_MAX_WAIT_S",
+        4.0,
+        seconds,
+        "seconds of others' work that a request may have ahead, at the speed measured, or as many as its own takes; beyond: 503 at once",
+    )
     body_limit_bytes: int = knob(
         # 512 passages of 64 KiB: far beyond what any limit in tokens leaves of them
         "RERANKER_HTTP_BODY_LIMIT_BYTES NIM_SERVER_HTTP_BODY_LIMIT_BYTES",

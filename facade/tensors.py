@@ -7,12 +7,14 @@
          infer_us        INT64 [rows, 1]        microseconds that the engine took for the batch which the rows were part of
          engine          BYTES [rows, 1]        the engine and its precision
     parameter bundle_digest (optional): the caller's bundle; the model refuses a call that is meant for another one
+    parameter bulk (optional): true for rows that may wait until what is not bulk has been computed
 
 Knows arrays, not transport. `pack` and `unpack` are each other's inverse; the facade packs, the model unpacks.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +30,22 @@ ATTENTION_MASK = "attention_mask"
 TOKEN_TYPE_IDS = "token_type_ids"
 LOGIT = "logit"
 BUNDLE_DIGEST = "bundle_digest"
+BULK = "bulk"
 ENGINE = "engine"
 INFER_US = "infer_us"
 
 # How the model begins to refuse a call that is meant for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to
 # models that call through BLS: Triton 24.10 hands them a text and no code.
 OTHER_BUNDLE = "this server has bundle"
+
+
+class Priority(IntEnum):
+    """Triton's levels: whatever waits in its queue on a lower one goes first."""
+
+    PROBE = 1
+    INTERACTIVE = 2
+    BULK = 3
+
 
 Tokens = NDArray[np.int64]
 Logits = NDArray[np.float32]

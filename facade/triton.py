@@ -17,13 +17,14 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from facade import correlation, tensors
+from facade.admission import Work
 from facade.bundle import Bundle
 from facade.channel import Access, connect
 from facade.current import Current
 from facade.dispatch import gather_logits
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.pairs import TokenPairs
-from facade.tensors import Chunk, Logits, Row
+from facade.tensors import Chunk, Logits, Priority, Row
 
 LOG = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ class Scores:
 class Scorer(Protocol):
     """What the HTTP side needs of a model; tests put their own in its place."""
 
-    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
-        """Logits of all pairs, or a RerankerError."""
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
+        """Logits of all pairs, or a RerankerError; `work` says how urgent they are, and is told of what has been computed."""
         ...
 
     async def probe(self, timeout_s: float) -> str:
@@ -65,20 +66,24 @@ class TritonScorer:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._client.close()
 
-    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
         """Logits of all pairs within `timeout_s`; a caller that is cancelled takes its calls with it."""
         deadline = time.monotonic() + timeout_s
+        priority = Priority.BULK if work and work.bulk else Priority.INTERACTIVE
         spans: list[tuple[float, float]] = []
 
         async def call(chunk: Chunk) -> Logits:
-            result = await self._infer(chunk, pairs.bundle, deadline - time.monotonic(), (tensors.LOGIT, tensors.INFER_US))
+            outputs = (tensors.LOGIT, tensors.INFER_US)
+            result = await self._infer(chunk, pairs.bundle, deadline - time.monotonic(), outputs, priority)
             end = time.monotonic()
+            if work:
+                work.computed(sum(len(pairs.rows[index]) for index in chunk.indexes))
             spans.append((end - int(result[tensors.INFER_US][0, 0]) / 1e6, end))
             logits: Logits = result[tensors.LOGIT][:, 0]
             return logits
 
-        work = tensors.chunks(pairs, self._chunk_tokens)
-        logits = await gather_logits(work, pairs.firsts, self._chunks_in_flight, call)
+        chunks = tensors.chunks(pairs, self._chunk_tokens)
+        logits = await gather_logits(chunks, pairs.firsts, self._chunks_in_flight, call)
         return Scores(logits, _covered(spans))
 
     async def probe(self, timeout_s: float) -> str:
@@ -96,11 +101,14 @@ class TritonScorer:
 
     async def _probe(self, bundle: Bundle, timeout_s: float) -> str:
         row = Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))
-        result = await self._infer(Chunk([0], tensors.pack([row], bundle)), bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE))
+        chunk = Chunk([0], tensors.pack([row], bundle))
+        result = await self._infer(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE), Priority.PROBE)
         engine: bytes = result[tensors.ENGINE][0, 0]
         return engine.decode()
 
-    async def _infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    async def _infer(
+        self, chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], priority: Priority
+    ) -> dict[str, NDArray[Any]]:
         """The named outputs, [rows, 1] each."""
         if timeout_s <= 0:
             raise DeadlineExceededError
@@ -116,8 +124,9 @@ class TritonScorer:
                 outputs=[InferRequestedOutput(name) for name in outputs],
                 request_id=correlation.request_id(),
                 client_timeout=timeout_s,
+                priority=priority,
                 headers=dict(correlation.headers()),
-                parameters={tensors.BUNDLE_DIGEST: bundle.digest},
+                parameters={tensors.BUNDLE_DIGEST: bundle.digest, tensors.BULK: priority is Priority.BULK},
             )
         except InferenceServerException as error:
             raise _meaning(error) from None

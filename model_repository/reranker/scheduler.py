@@ -4,6 +4,7 @@ So nobody waits for batch mates that take longer, padding is next to nothing, an
 large ones, but not for ever. No Triton import.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,10 @@ BATCHES_WAITING = 2
 # A call is due so many seconds after it came for each of its tokens: some ten times what a token takes on one core. So a call of 4 passages
 # goes before one of 30 that came up to a third of a second earlier, and no call is overtaken by what comes later than that.
 PATIENCE_S = 0.0001
+# Bulk calls are due so much later: whatever else comes in that time goes first, but they are not left lying for ever.
+BULK_PATIENCE_S = 10.0
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,12 @@ class Answer:
 
 @dataclass(eq=False)
 class Call:
-    """Rows that are answered together. `gone` tells whether anybody still waits; it is asked once, before any work is spent."""
+    """Rows that are answered together. `gone` tells whether anybody still waits; it is asked before work is spent, batch by batch."""
 
     rows: Sequence[Row]
     answered: Callable[[Answer | None], None]
     gone: Callable[[], bool] = lambda: False
+    bulk: bool = False
     outcomes: list[Outcome] = field(init=False)
     left: int = field(init=False)
     started: float | None = field(default=None, init=False)
@@ -89,7 +95,7 @@ class Scheduler:
             call.answered(Answer([], 0.0))
             return
         lengths = [padded_length(len(row.input_ids), self._engine.step, self._max_seq_len) for row in call.rows]
-        due = time.perf_counter() + PATIENCE_S * sum(lengths)
+        due = time.perf_counter() + PATIENCE_S * sum(lengths) + (BULK_PATIENCE_S if call.bulk else 0.0)
         with self._changed:
             self._pool += [Waiting(call, place, length, due) for place, length in enumerate(lengths)]
             self._pool.sort(key=attrgetter("due"))
@@ -147,26 +153,37 @@ class Scheduler:
 
     def _still_wanted(self, call: Call) -> bool:
         with self._changed:
-            if call.started is not None:
-                return call.left > 0
-            call.started = time.perf_counter()
+            call.started = call.started or time.perf_counter()
+            if call.left == 0:  # another stream found it gone
+                return False
         if not call.gone():
             return True
         with self._changed:
             self._pool = [row for row in self._pool if row.call is not call]
-            call.left = 0
+            found, call.left = call.left > 0, 0
             self._changed.notify_all()
-        call.answered(None)
+        if found:
+            _answer(call, None)
         return False
 
     def _settle(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
         done = []
         with self._changed:
             for row, outcome in zip(batch, outcomes, strict=True):
+                if row.call.left == 0:  # found gone meanwhile
+                    continue
                 row.call.outcomes[row.place] = outcome
                 row.call.left -= 1
                 if row.call.left == 0:
                     done.append(row.call)
         end = time.perf_counter()
         for call in done:
-            call.answered(Answer(call.outcomes, end - (call.started or end)))
+            _answer(call, Answer(call.outcomes, end - (call.started or end)))
+
+
+def _answer(call: Call, answer: Answer | None) -> None:
+    """An answer that can't be given is told of; the stream has other calls to work for."""
+    try:
+        call.answered(answer)
+    except Exception:
+        LOG.exception("a call could not be answered")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from facade.admission import Work
 from facade.errors import DeadlineExceededError
 from facade.pairs import TokenPairs
 from facade.triton import Scores
@@ -17,7 +18,7 @@ class Fixed:
     def __init__(self, logits: Sequence[float] | None = None) -> None:
         self._logits = logits
 
-    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:  # noqa: ARG002
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:  # noqa: ARG002
         logits = self._logits or [-float(index) for index in range(len(pairs.rows))]
         return Scores(np.array(logits, np.float32), 0.0)
 
@@ -34,14 +35,14 @@ class Held(Fixed):
         self.release = asyncio.Event()
         self.cancelled = asyncio.Event()
 
-    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
         self.started.release()
         try:
             await self.release.wait()
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
-        return await super().score(pairs, timeout_s)
+        return await super().score(pairs, timeout_s, work)
 
 
 class Waking(Fixed):
@@ -68,10 +69,10 @@ class Failing(Fixed):
         self._error = error
         self._probe_fails = probe_fails
 
-    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
         if self.broken:
             raise self._error()
-        return await super().score(pairs, timeout_s)
+        return await super().score(pairs, timeout_s, work)
 
     async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
         if self.broken and self._probe_fails:

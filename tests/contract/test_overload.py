@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from aiohttp.test_utils import TestClient
 
 from tests.contract.calls import GOOD, RANKING, idle, post, ranked, refused, request, scrape
 from tests.contract.conftest import StartApp
@@ -97,6 +98,50 @@ async def test_a_refused_body_leaves_nothing_in_flight(app: StartApp, body: obje
         assert (await post(client, body)).status in {400, 404, 422}
     await idle(client)
     ranked(await post(client, GOOD))
+
+
+async def _head(client: TestClient[Any, Any], length: int) -> int:
+    """The status that answers a head which announces a body of `length` bytes, of which none ever comes."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(f"POST {RANKING} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode())
+    status = await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    return int(status.split()[1])
+
+
+async def test_a_body_that_there_is_no_room_for_is_not_waited_for(app: StartApp) -> None:
+    scorer = Held()
+    client = await app(scorer, RERANKER_MAX_TOKENS_IN_FLIGHT="1000")
+    running = await held(client, scorer)
+    assert await _head(client, 8_000) == 503
+    scorer.release.set()
+    ranked(await running)
+
+
+async def test_a_body_that_is_announced_as_too_large_is_not_waited_for(app: StartApp) -> None:
+    client = await app(Fixed(), RERANKER_HTTP_BODY_LIMIT_BYTES="1000")
+    assert await _head(client, 1_001) == 413
+
+
+async def test_bulk_requests_leave_room_for_others(app: StartApp) -> None:
+    scorer = Held()
+    client = await app(scorer, NIM_SERVER_MAX_QUEUE_SIZE="2")
+    running = await held(client, scorer)
+    refused(await post(client, GOOD, **{"X-Priority": "bulk"}), 503)
+    other = await held(client, scorer)
+    scorer.release.set()
+    ranked(await running)
+    ranked(await other)
+    ranked(await post(client, GOOD, **{"X-Priority": "Bulk"}))
+
+
+async def test_a_priority_that_there_is_not_is_refused_with_those_that_there_are(app: StartApp) -> None:
+    body = refused(await post(await app(Fixed()), GOOD, **{"X-Priority": "urgent"}), 400)
+    assert body["message"] == "X-Priority: send interactive, bulk, or no such header"
+
+
+async def test_the_real_model_takes_bulk_work(client: aiohttp.ClientSession) -> None:
+    assert ranked(await post(client, GOOD, **{"X-Priority": "bulk"})) == ranked(await post(client, GOOD))
 
 
 async def test_health_and_metrics_answer_while_rankings_are_refused(app: StartApp) -> None:

@@ -46,6 +46,7 @@ NO_HTTP = (
     "ranking",
     "schema",
     "settings",
+    "speed",
     "tensors",
 )
 GRAB_BAGS = {"utils", "util", "common", "helpers", "helper", "misc", "tools", "lib", "base", "core"}

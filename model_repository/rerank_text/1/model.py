@@ -8,6 +8,7 @@ Tokenising and truncation are facade/pairs.py's, as they are for HTTP.
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,7 @@ class TritonPythonModel:
 
     async def _respond(self, request: Any) -> Any:
         try:
-            while True:
-                tokenizer = self._current.tokenizer
-                try:
-                    return await self._rank(request, tokenizer)
-                except OtherBundleError:  # the reranker has gone over to another bundle: follow it, and do the request again
-                    if not await self._current.renew(tokenizer.bundle):
-                        raise
+            return await self._current.served(partial(self._rank, request))
         except RerankerError as error:
             invalid = isinstance(error, InvalidRequestError)
             code = pb_utils.TritonError.INVALID_ARG if invalid else pb_utils.TritonError.INTERNAL

@@ -19,7 +19,19 @@ from facade import logs
 from facade.bundle import read_bundle
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
 from facade.settings import Settings
-from facade.tensors import ATTENTION_MASK, BUNDLE_DIGEST, ENGINE, INFER_US, INPUT_IDS, LOGIT, OTHER_BUNDLE, TOKEN_TYPE_IDS, Row, unpack
+from facade.tensors import (
+    ATTENTION_MASK,
+    BULK,
+    BUNDLE_DIGEST,
+    ENGINE,
+    INFER_US,
+    INPUT_IDS,
+    LOGIT,
+    OTHER_BUNDLE,
+    TOKEN_TYPE_IDS,
+    Row,
+    unpack,
+)
 
 LOG = logging.getLogger("reranker")
 
@@ -55,11 +67,13 @@ class TritonPythonModel:
         for request in requests:
             sender = request.get_response_sender()
             try:
-                rows = self._rows(request)
+                parameters = json.loads(request.parameters() or "{}")
+                rows = self._rows(request, parameters.get(BUNDLE_DIGEST))
             except RerankerError as error:
                 sender.send(_refusal(error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
                 continue
-            self._scheduler.submit(Call(rows, partial(self._answer, request, sender), request.is_cancelled))
+            bulk = parameters.get(BULK) is True
+            self._scheduler.submit(Call(rows, partial(self._answer, request, sender), request.is_cancelled, bulk=bulk))
         self._scheduler.wait_for_room()
 
     def finalize(self) -> None:
@@ -70,8 +84,7 @@ class TritonPythonModel:
         response = self._response(request, answer) if answer else _error("the caller went away", pb_utils.TritonError.CANCELLED)
         sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
-    def _rows(self, request: Any) -> list[Row]:
-        digest = json.loads(request.parameters() or "{}").get(BUNDLE_DIGEST)
+    def _rows(self, request: Any, digest: str | None) -> list[Row]:
         if digest not in {None, self._bundle.digest}:
             raise NotReadyError(f"{OTHER_BUNDLE} {self._bundle.digest}, the call is for {digest}: serve the same bundle on both")
         tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)}

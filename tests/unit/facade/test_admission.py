@@ -1,16 +1,18 @@
 """python -m pytest tests/unit/facade/test_admission.py
 
-Never over the bounds, whatever comes and goes in whatever order, and nothing kept after it has gone.
+Never over the bounds, whatever comes and goes in whatever order, and nothing kept after it has gone; nobody waits longer than is allowed
+at the speed that is measured, and bulk work waits for the rest.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from facade.admission import Admission, Ticket
+from facade.admission import Admission, Limits, Work
 from facade.errors import OverloadedError, ScoringError
+from facade.speed import Speed
 
 REQUESTS, TOKENS = 4, 100
 # Bytes stand for a quarter of their number in tokens; one request may be bigger than the bound.
@@ -22,8 +24,8 @@ class Traffic(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.admission = Admission(REQUESTS, TOKENS)
-        self.running: list[tuple[AbstractContextManager[Ticket], Ticket]] = []
+        self.admission = Admission(Limits(REQUESTS, TOKENS))
+        self.running: list[tuple[AbstractContextManager[Work], Work]] = []
 
     def room(self, tokens: int, others: int) -> bool:
         return others == 0 or others + tokens <= TOKENS
@@ -42,15 +44,23 @@ class Traffic(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(data=st.data(), tokens=st.integers(0, 2 * TOKENS))
     def count(self, data: st.DataObject, tokens: int) -> None:
-        _, ticket = data.draw(st.sampled_from(self.running))
-        before = ticket.tokens
-        if self.room(tokens, sum(other.tokens for _, other in self.running if other is not ticket)):
-            self.admission.count(ticket, tokens)
-            assert ticket.tokens == tokens
+        _, work = data.draw(st.sampled_from(self.running))
+        before = work.tokens
+        if self.room(tokens, sum(other.tokens for _, other in self.running if other is not work)):
+            self.admission.count(work, tokens)
+            assert work.tokens == tokens
         else:
             with pytest.raises(OverloadedError):
-                self.admission.count(ticket, tokens)
-            assert ticket.tokens == before
+                self.admission.count(work, tokens)
+            assert work.tokens == before
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), tokens=st.integers(0, 2 * TOKENS))
+    def compute(self, data: st.DataObject, tokens: int) -> None:
+        _, work = data.draw(st.sampled_from(self.running))
+        before = work.left
+        work.computed(tokens)
+        assert work.left == max(before - tokens, 0)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), fails=st.booleans())
@@ -62,14 +72,14 @@ class Traffic(RuleBasedStateMachine):
 
     @invariant()
     def bounds_are_kept(self) -> None:
-        holders = [ticket for _, ticket in self.running if ticket.tokens]
+        holders = [work for _, work in self.running if work.tokens]
         assert self.admission.requests <= REQUESTS
         assert self.admission.tokens <= TOKENS or len(holders) == 1
 
     @invariant()
     def counts_are_those_of_the_running_requests(self) -> None:
         assert self.admission.requests == len(self.running)
-        assert self.admission.tokens == sum(ticket.tokens for _, ticket in self.running)
+        assert self.admission.tokens == sum(work.tokens for _, work in self.running)
 
     def teardown(self) -> None:
         while self.running:
@@ -81,7 +91,7 @@ TestTraffic = Traffic.TestCase
 
 
 def test_the_request_beyond_the_last_is_refused_at_once_and_leaves_no_trace() -> None:
-    admission = Admission(1, 1000)
+    admission = Admission(Limits(1, 1000))
     with admission.request(0), pytest.raises(OverloadedError, match="1 requests are in flight"), admission.request(0):
         pytest.fail("was let in")
     with admission.request(0):
@@ -90,16 +100,16 @@ def test_the_request_beyond_the_last_is_refused_at_once_and_leaves_no_trace() ->
 
 
 def test_a_request_bigger_than_the_bound_is_let_in_alone_and_nobody_beside_it() -> None:
-    admission = Admission(10, 100)
-    with admission.request(4000) as ticket:
-        assert ticket.tokens == 1000
+    admission = Admission(Limits(10, 100))
+    with admission.request(4000) as work:
+        assert work.tokens == 1000
         with pytest.raises(OverloadedError, match="1000 tokens are in flight"), admission.request(4):
             pytest.fail("was let in")
     assert admission.tokens == 0
 
 
 def test_bytes_make_room_once_the_tokens_are_counted() -> None:
-    admission = Admission(10, 100)
+    admission = Admission(Limits(10, 100))
     with admission.request(400) as first:
         admission.count(first, 40)
         with admission.request(240) as second:
@@ -112,13 +122,130 @@ def test_bytes_make_room_once_the_tokens_are_counted() -> None:
 
 @pytest.mark.parametrize("error", [ScoringError("failed"), KeyboardInterrupt(), ValueError()])
 def test_everything_is_given_back_after_an_error(error: BaseException) -> None:
-    admission = Admission(2, 100)
+    admission = Admission(Limits(2, 100))
 
     def fail() -> None:
-        with admission.request(40) as ticket:
-            admission.count(ticket, 25)
+        with admission.request(40) as work:
+            admission.count(work, 25)
             raise error
 
     with pytest.raises(type(error)):
         fail()
     assert (admission.requests, admission.tokens) == (0, 0)
+
+
+# seconds
+
+
+class Known(Speed):
+    """A speed that is known from the start."""
+
+    def __init__(self, tokens_per_s: float) -> None:
+        super().__init__()
+        self.tokens_per_s = tokens_per_s
+
+
+def admission(**limits: float) -> Admission:
+    """At 100 tokens a second and with 4 seconds of patience: 400 tokens may be ahead."""
+    return Admission(Limits(**{"requests": 100, "tokens": 1_000_000, "wait_s": 4.0, **limits}), Known(100.0))  # type: ignore[arg-type]
+
+
+def come(stack: ExitStack, to: Admission, tokens: int, *, bulk: bool = False) -> Work:
+    return stack.enter_context(to.request(4 * tokens, bulk=bulk))
+
+
+def test_a_request_with_more_seconds_of_work_ahead_than_allowed_is_told_when_to_come_back() -> None:
+    door = admission()
+    with ExitStack() as stack:
+        for _ in range(5):
+            come(stack, door, 100)
+        with pytest.raises(OverloadedError, match="5 s of work are ahead, and this server lets wait 4; retry after 5 s") as refusal:
+            come(stack, door, 100)
+        assert refusal.value.retry_after_s == 5
+    come(ExitStack(), door, 100)
+
+
+def test_what_has_been_computed_is_not_waited_for() -> None:
+    door = admission()
+    with ExitStack() as stack:
+        works = [come(stack, door, 100) for _ in range(5)]
+        works[0].computed(60)
+        works[1].computed(60)
+        come(stack, door, 100)
+
+
+def test_a_small_request_waits_for_no_more_of_a_large_one_than_is_under_way() -> None:
+    door = admission(under_way=50)
+    with ExitStack() as stack:
+        come(stack, door, 10_000)
+        for _ in range(20):
+            come(stack, door, 10)
+        with pytest.raises(OverloadedError):
+            come(stack, door, 210)
+
+
+def test_a_large_request_may_wait_as_long_as_its_own_work_takes() -> None:
+    door = admission()
+    with ExitStack() as stack:
+        come(stack, door, 1_000)
+        come(stack, door, 1_000)
+        with pytest.raises(OverloadedError, match="20 s of work are ahead"):
+            come(stack, door, 1_000)
+
+
+def test_while_the_speed_is_unknown_seconds_bound_nothing() -> None:
+    door = Admission(Limits(100, 1_000_000, 4.0))
+    with ExitStack() as stack:
+        for _ in range(100):
+            come(stack, door, 1_000)
+        with pytest.raises(OverloadedError, match="retry after 1 s"):
+            come(stack, door, 1_000)
+
+
+def test_a_refused_caller_comes_back_within_half_a_minute() -> None:
+    door = admission(tokens=5_000)
+    with ExitStack() as stack:
+        come(stack, door, 5_000)
+        with pytest.raises(OverloadedError) as refusal:
+            come(stack, door, 1)
+    assert refusal.value.retry_after_s == 30
+
+
+def test_room_can_be_asked_for_without_taking_it() -> None:
+    door = admission()
+    with ExitStack() as stack:
+        for _ in range(5):
+            come(stack, door, 100)
+        with pytest.raises(OverloadedError):
+            door.require_room(400)
+        assert door.requests == 5
+    door.require_room(400)
+    assert (door.requests, door.tokens) == (0, 0)
+
+
+# bulk
+
+
+def test_interactive_requests_do_not_wait_for_bulk_ones_but_these_for_all() -> None:
+    door = admission()
+    with ExitStack() as stack:
+        for _ in range(5):
+            come(stack, door, 100, bulk=True)
+        with pytest.raises(OverloadedError):
+            come(stack, door, 100, bulk=True)
+        for _ in range(5):
+            come(stack, door, 100)
+        with pytest.raises(OverloadedError):
+            come(stack, door, 100)
+
+
+@pytest.mark.parametrize("limits", [{"requests": 10}, {"tokens": 100}], ids=["requests", "tokens"])
+def test_bulk_requests_leave_half_of_the_places_to_the_others(limits: dict[str, float]) -> None:
+    door = admission(**limits)
+    with ExitStack() as stack:
+        for _ in range(5):
+            come(stack, door, 10, bulk=True)
+        with pytest.raises(OverloadedError):
+            come(stack, door, 10, bulk=True)
+        for _ in range(5):
+            come(stack, door, 10)

@@ -12,7 +12,8 @@ import pytest
 
 from facade.bundle import MANIFEST
 from facade.current import Current
-from facade.errors import BundleError
+from facade.errors import BundleError, OtherBundleError
+from facade.pairs import PairTokenizer
 from tests.unit.conftest import MakeBundle
 
 
@@ -86,3 +87,48 @@ async def test_a_damaged_version_is_told_of_and_the_old_one_stays(make_bundle: M
 def test_a_limit_that_the_model_was_not_made_for_is_refused(make_bundle: MakeBundle) -> None:
     with pytest.raises(BundleError, match="NIM_MAX_SEQ_LEN=100000"):
         Current(make_bundle().parent, 100000)
+
+
+# work that is done with it
+
+
+async def test_work_that_is_refused_is_done_again_with_the_newer_bundle(make_bundle: MakeBundle) -> None:
+    folder = make_bundle(version="1.0.0")
+    current = Current(folder.parent, None)
+    tried = []
+
+    async def work(tokenizer: PairTokenizer) -> str:
+        tried.append(tokenizer.bundle.version)
+        if len(tried) == 1:
+            add_version(make_bundle, "2", version="2.0.0")
+            raise OtherBundleError
+        return "done"
+
+    assert await current.served(work) == "done"
+    assert tried == ["1.0.0", "2.0.0"]
+
+
+async def test_work_waits_for_a_triton_that_still_serves_a_version_which_is_already_gone_from_the_folder(make_bundle: MakeBundle) -> None:
+    current = Current(make_bundle(version="1.0.0").parent, None)
+    tried = 0
+
+    async def work(_: PairTokenizer) -> str:
+        nonlocal tried
+        tried += 1
+        if tried < 3:
+            raise OtherBundleError
+        return "done"
+
+    assert await current.served(work) == "done"
+
+
+async def test_work_for_a_bundle_that_triton_never_serves_is_refused_in_the_end(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facade.current._LONGEST_TAKEOVER_S", 0.05)
+
+    async def work(_: PairTokenizer) -> str:
+        raise OtherBundleError
+
+    with pytest.raises(OtherBundleError):
+        await Current(make_bundle(version="1.0.0").parent, None).served(work)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from facade.admission import Work
 from facade.bundle import newest_version, read_bundle
 from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
 from facade.pairs import TokenPairs
@@ -37,7 +38,7 @@ class Model:
     free: asyncio.Event = field(default_factory=asyncio.Event)
     probes: int = 0
 
-    async def score(self, pairs: TokenPairs, timeout_s: float) -> Scores:  # noqa: ARG002
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:  # noqa: ARG002
         if self.fault:
             raise self.fault
         return Scores(np.array([0.5], np.float32), 0.001)

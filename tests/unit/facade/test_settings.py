@@ -36,6 +36,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "request_timeout_s": ("2.5", 2.5),
     "max_queue_size": ("7", 7),
     "max_tokens_in_flight": ("5000", 5000),
+    "max_wait_s": ("2.5", 2.5),
     "body_limit_bytes": ("1000", 1000),
     "body_timeout_s": ("3", 3.0),
     "chunk_tokens": ("4096", 4096),

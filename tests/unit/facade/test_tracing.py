@@ -192,9 +192,9 @@ async def test_a_line_of_the_log_has_the_ids_of_its_trace(traced: StartTraced) -
     seen: list[dict[str, str]] = []
 
     class Watching(Fixed):
-        async def score(self, pairs: Any, timeout_s: float) -> Any:
+        async def score(self, pairs: Any, timeout_s: float, work: Any = None) -> Any:
             seen.append({**tracing.correlation.ids(), **tracing.correlation.headers()})
-            return await super().score(pairs, timeout_s)
+            return await super().score(pairs, timeout_s, work)
 
     client = await traced(Watching())
     await post(client, GOOD, **of_caller())

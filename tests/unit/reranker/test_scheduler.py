@@ -4,10 +4,10 @@ Every call is answered once with its own outcomes; streams share the pool; batch
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from hypothesis import given
@@ -34,9 +34,11 @@ def running(engine: Summing, token_budget: int = 1 << 20, counted: list[tuple[in
         scheduler.close()
 
 
-def submit(scheduler: Scheduler, rows: Sequence[Row], *, gone: bool = False) -> "Future[Answer | None]":
+def submit(
+    scheduler: Scheduler, rows: Sequence[Row], *, gone: Callable[[], bool] = lambda: False, bulk: bool = False
+) -> "Future[Answer | None]":
     answered: Future[Answer | None] = Future()
-    scheduler.submit(Call(rows, answered.set_result, lambda: gone))
+    scheduler.submit(Call(rows, answered.set_result, gone, bulk))
     return answered
 
 
@@ -128,10 +130,48 @@ def test_but_not_one_that_has_waited_for_its_share() -> None:
 def test_a_call_whose_caller_left_costs_nothing_and_is_told_so() -> None:
     engine = Summing()
     with running(engine, 10) as scheduler:
-        left = submit(scheduler, rows_of(10, 10, 10), gone=True)
+        left = submit(scheduler, rows_of(10, 10, 10), gone=lambda: True)
         assert left.result(WAIT_S) is None
         assert outcomes(submit(scheduler, [row(7)])) == [7.0]
     assert engine.shapes == [(1, 1)]
+
+
+def test_a_call_whose_caller_leaves_in_the_middle_costs_the_batch_that_runs_and_no_other() -> None:
+    engine = Summing()
+    engine.free.clear()
+    left = Event()
+    with running(engine, 10) as scheduler:
+        call = submit(scheduler, rows_of(10, 10, 10), gone=left.is_set)
+        wait_until(lambda: engine.batches)
+        left.set()
+        engine.free.set()
+        assert call.result(WAIT_S) is None
+        assert outcomes(submit(scheduler, [row(7)])) == [7.0]
+    assert engine.shapes == [(1, 10), (1, 1)]
+
+
+def test_bulk_calls_wait_for_the_others_however_large_these_are() -> None:
+    engine = Summing(batch_cost=0)
+    engine.free.clear()
+    with running(engine, 100) as scheduler:
+        submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        bulk = submit(scheduler, rows_of(20), bulk=True)
+        large = submit(scheduler, rows_of(*[50] * 10))
+        engine.free.set()
+        outcomes(large)
+        outcomes(bulk)
+    assert engine.shapes == [(1, 1), *[(2, 50)] * 5, (1, 20)]
+
+
+def test_an_answer_that_can_not_be_given_costs_no_stream(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(_: Answer | None) -> None:
+        raise RuntimeError("Triton does not take it")
+
+    with running(Summing()) as scheduler:
+        scheduler.submit(Call([row(1)], refuse))
+        assert outcomes(submit(scheduler, [row(2)])) == [2.0]
+    assert "a call could not be answered" in caplog.text
 
 
 def test_a_call_without_rows_is_answered_at_once() -> None:
