@@ -23,6 +23,10 @@ class Facade:
     process: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def output(self) -> str:
         return self.log.read_text()
 
