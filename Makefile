@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-large check format export-model export-plan train-model eval-model bench bench-peers image check-deploy lock clean
+.PHONY: help serve test test-large check format export-model export-plan train-model eval-model bench bench-peers image check-deploy audit sbom lock clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -52,9 +52,16 @@ bench-peers: $(VENV)/.dev ## Measure it beside its peers, which are installed in
 image: ## Build the image: [TARGET=gpu|cpu|facade] [ARGS=--build-arg TRITON_DIGEST=@sha256:…] (needs Docker).
 	$(DOCKER) build --file Dockerfile.triton --target "$(or $(TARGET),gpu)" --tag "triton-reranker:$(or $(TARGET),gpu)" --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" $(ARGS) .
 
-check-deploy: $(VENV)/.dev .tools/.done ## Check the image's, Kubernetes', KServe's, Envoy's, compose's and Prometheus' files, and run through Envoy.
+check-deploy: $(VENV)/.dev .tools/.done .tools/audit/.done ## Check the image's, Kubernetes', KServe's, Envoy's, compose's and Prometheus' files, and run through Envoy.
 	.tools/venv/bin/python -m scripts.deploy.check
 	$(BIN)/python -m pytest -m deploy tests/deploy
+
+# Strict: what the database doesn't know, as behind a mirror of PyPI without one, is no package without vulnerabilities.
+audit: .tools/audit/.done ## Look up all packages of requirements.lock among known vulnerabilities, at pypi.org: [ARGS="--vulnerability-service osv"].
+	.tools/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --aliases on --requirement requirements.lock $(ARGS)
+
+sbom: .tools/serving/.done ## List what serves as CycloneDX JSON: [OUT=sbom.json].
+	.tools/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file "$(or $(OUT),sbom.json)" .tools/serving
 
 lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
@@ -88,6 +95,19 @@ $(VENV)/.dev: $(VENV)/.serve
 	@echo "Installing what checks deployment files (some 300 MB, half a minute) ..."
 	@$(PYTHON) -m venv --clear .tools/venv
 	@.tools/venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement scripts/deploy/requirements.txt
+	@touch $@
+
+.tools/audit/.done: scripts/audit/requirements.txt | $(VENV)/bin/python
+	@echo "Installing what audits dependencies (some 70 MB, ten seconds) ..."
+	@$(PYTHON) -m venv --clear .tools/audit
+	@.tools/audit/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement scripts/audit/requirements.txt
+	@touch $@
+
+# What `make serve` installs, and traces; no tests, no export, not even pip.
+.tools/serving/.done: pyproject.toml requirements.lock .tools/audit/.done
+	@echo "Installing what serves and nothing else (some 620 MB, half a minute) ..."
+	@$(PYTHON) -m venv --clear --without-pip .tools/serving
+	@.tools/audit/bin/python -m pip --python .tools/serving/bin/python install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[triton,otel]'
 	@touch $@
 
 # The clients' pins collide with ours, so they live apart.

@@ -1,0 +1,93 @@
+"""python -m pytest -m deploy tests/deploy/test_audit.py
+
+`make audit` asks for every package that is pinned, and fails where one is known to be vulnerable or is not known at all. The database is
+a stand-in for OSV's, since what is true of today's packages is not true tomorrow.
+"""
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.deploy
+
+PINS = dict(line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines())
+FAULTY = "aiohttp"
+FLAW = {
+    "id": "PYSEC-2999-1",
+    "aliases": ["CVE-2999-0001"],
+    "summary": "planted",
+    "affected": [
+        {"package": {"name": FAULTY, "ecosystem": "PyPI"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"fixed": "99.0"}]}]},
+    ],
+}
+
+
+@dataclass
+class Database:
+    """Answers in the form of OSV's; `flawed` are the packages of which it knows a vulnerability."""
+
+    url: str
+    flawed: set[str] = field(default_factory=set)
+    status: int = 200
+    asked: dict[str, str] = field(default_factory=dict)
+
+    def answer(self, question: dict[str, object]) -> bytes:
+        package = dict(question["package"])  # type: ignore[call-overload]
+        self.asked[package["name"]] = str(question["version"])
+        return json.dumps({"vulns": [FLAW]} if package["name"] in self.flawed else {}).encode()
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = known.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(known.status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        known = Database(f"http://127.0.0.1:{server.server_address[1]}/v1/query")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield known
+        server.shutdown()
+        thread.join()
+
+
+def audit(database: Database) -> subprocess.CompletedProcess[str]:
+    arguments = f"ARGS=--vulnerability-service osv --osv-url {database.url}"
+    return subprocess.run(["make", "audit", arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_every_pin_is_asked_for_and_where_nothing_is_known_the_audit_passes(database: Database) -> None:
+    done = audit(database)
+    assert done.returncode == 0, done.stderr
+    assert "No known vulnerabilities found" in done.stderr
+    assert database.asked == {canonicalize_name(name): version for name, version in PINS.items()}
+
+
+def test_a_known_vulnerability_fails_the_audit_and_is_told_with_the_version_that_mends_it(database: Database) -> None:
+    database.flawed.add(FAULTY)
+    done = audit(database)
+    assert done.returncode != 0
+    assert "Found 1 known vulnerability in 1 package" in done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith(FAULTY))
+    assert line.split() == [FAULTY, PINS[FAULTY], "PYSEC-2999-1", "99.0", "CVE-2999-0001"]
+
+
+def test_a_database_that_does_not_answer_is_no_proof(database: Database) -> None:
+    database.status = 503
+    assert audit(database).returncode != 0
