@@ -38,6 +38,8 @@ _ERRORS = {
     "503": "Overloaded, or no model can be reached; Retry-After says when to come back.",
     "504": "The request's time was up.",
 }
+# Where there is a file of API keys; without one, any header is ignored.
+_KEY = "apiKey"
 _READ = {
     "/v1/models": "The served model and its further names.",
     "/v1/health/live": "200 while the process answers.",
@@ -90,7 +92,8 @@ def document() -> dict[str, Any]:
             },
             **{path: {"get": _read(path, meaning)} for path, meaning in _READ.items()},
         },
-        "components": {"schemas": schemas["$defs"]},
+        "components": {"schemas": schemas["$defs"], "securitySchemes": {_KEY: {"type": "http", "scheme": "bearer"}}},
+        "security": [{_KEY: []}, {}],
     }
 
 
@@ -115,7 +118,10 @@ def _ranking(operation: str, summary: str, schema: str) -> dict[str, Any]:
 def _read(path: str, meaning: str) -> dict[str, Any]:
     kind = "text/plain" if path.endswith("metrics") else "application/json"
     schema = {"type": "string"} if path.endswith("metrics") else {"type": "object"}
-    responses: dict[str, Any] = {"200": {"description": meaning, "content": {kind: {"schema": schema}}}}
+    responses: dict[str, Any] = {
+        "200": {"description": meaning, "content": {kind: {"schema": schema}}},
+        "401": {"description": _ERRORS["401"], "content": _content("ErrorResponse")},
+    }
     if path.endswith("ready"):
         responses["503"] = {"description": "Not ready.", "content": _content("ErrorResponse")}
     return {"tags": ["Server"], "operationId": path.removeprefix("/v1/").replace("/", "_"), "summary": meaning, "responses": responses}

@@ -76,6 +76,16 @@ def test_every_status_of_the_error_family_is_documented(document: dict[str, Any]
         assert statuses <= set(document["paths"][path]["post"]["responses"])
 
 
+def test_every_operation_says_that_it_may_need_an_api_key_and_how_it_is_sent(document: dict[str, Any]) -> None:
+    (scheme,) = document["components"]["securitySchemes"].items()
+    assert scheme[1] == {"type": "http", "scheme": "bearer"}
+    # Either of the two: the document is the same with keys and without.
+    assert document["security"] == [{scheme[0]: []}, {}]
+    for _, path, operation in operations(document):
+        refusal = operation["responses"]["401"]["content"]["application/json"]["schema"]["$ref"]
+        assert refusal == "#/components/schemas/ErrorResponse", path
+
+
 def test_the_examples_are_requests_that_pass(document: dict[str, Any]) -> None:
     examples = [
         operation["requestBody"]["content"]["application/json"]["example"]
