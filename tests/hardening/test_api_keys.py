@@ -18,31 +18,12 @@ import pytest
 
 from tests.conftest import ROOT, Server
 from tests.contract.calls import GOOD, READY, Answer, eventually, get, post, ranked, refused
+from tests.hardening.issued_keys import Issued, issue
 from tests.hardening.own_facade import Facade, start_facade, wait_until_ready
 
 WRONG = "trr_this-key-was-never-made-by-anybody-at-all-00"
 ALWAYS_FREE = ("/v1/health/live", "/v1/health/ready", "/v1/metrics")
 NEVER_FREE = ("/v1/models", "/v1/metadata", "/openapi.json", "/docs", "/nowhere")
-
-
-@dataclass(frozen=True)
-class Issued:
-    """A key, and the line by which a file lets its caller in."""
-
-    key: str
-    line: str
-
-    @property
-    def header(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"}
-
-
-def issue(name: str) -> Issued:
-    """As an operator does it: the key is the second line of what is printed, and the file's line the last one."""
-    command = [sys.executable, "-m", "facade", "--new-api-key", name]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
-    assert len(printed) == 4
-    return Issued(printed[1], printed[3])
 
 
 @dataclass(frozen=True)
