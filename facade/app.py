@@ -15,15 +15,18 @@ from facade.api_keys import Gate
 from facade.browsers import Browsers
 from facade.channel import Access
 from facade.current import Current
+from facade.endpoints import Endpoints
 from facade.envelope import METRICS, envelope
 from facade.errors import SettingsError
+from facade.fleet import Fleet
 from facade.metrics import Metrics
 from facade.readiness import Readiness
+from facade.scorer import Scorer, TritonScorer
 from facade.service import SERVICE, Service
 from facade.settings import Settings
 from facade.stop import Stop
 from facade.tensors import MODEL
-from facade.triton import Scorer, TritonScorer
+from facade.triton import Triton
 
 if TYPE_CHECKING:
     from facade.tracing import Tracing
@@ -45,13 +48,16 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     """The facade. `scorer` takes Triton's place in tests. Raises BundleError where the bundle or the limit can't be used."""
     current = Current(settings.model_repository / MODEL, settings.max_seq_len)
     metrics = Metrics()
-    triton = TritonScorer(settings.triton_target, current, settings.chunk_tokens, settings.chunks_in_flight, Access.of(settings))
+    model, fleet = _model(settings, current)
+    scorer = scorer or TritonScorer(model, current, settings.chunk_tokens, settings.chunks_in_flight)
     service = Service(
         settings=settings,
         current=current,
         threads=ThreadPoolExecutor(settings.tokenizers, thread_name_prefix="tokenise"),
+        scorer=scorer,
+        fleet=fleet,
         admission=Admission(_limits(settings)),
-        readiness=Readiness(scorer or triton),
+        readiness=Readiness(scorer),
         metrics=metrics,
         created=int(time.time()),
     )
@@ -68,8 +74,8 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         app.cleanup_ctx.append(_beside(gate.follow))
     if settings.otel:
         _tracing(settings).install(app)
-    if scorer is None:
-        app.cleanup_ctx.append(_channel(triton))
+    if isinstance(scorer, TritonScorer):
+        app.cleanup_ctx.append(_open(model))
     app.cleanup_ctx.append(_background)
     return app
 
@@ -120,9 +126,19 @@ def _spellings(path: str) -> str:
     return r"/{prefix:/*(?:v1/+)?}" + first + joined
 
 
-def _channel(triton: TritonScorer) -> Callable[[web.Application], AsyncIterator[None]]:
+def _model(settings: Settings, current: Current) -> tuple[Triton | Fleet, Fleet | None]:
+    """What computes: one Triton, or a fleet of them, which is then named a second time."""
+    access = Access.of(settings)
+    endpoints = Endpoints(settings.triton_target)
+    if not endpoints.several:
+        return Triton(settings.triton_target, access), None
+    fleet = Fleet(endpoints, access, current)
+    return fleet, fleet
+
+
+def _open(model: Triton | Fleet) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(_: web.Application) -> AsyncIterator[None]:
-        async with triton:
+        async with model:
             yield
 
     return context

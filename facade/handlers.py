@@ -18,9 +18,9 @@ from facade.metrics import CONTENT_TYPE, Metrics
 from facade.pairs import PairTokenizer, TokenPairs
 from facade.ranking import rank
 from facade.schema import RankingRequest, parse_ranking, ranking_body
+from facade.scorer import Scores
 from facade.service import SERVICE, Service
 from facade.settings import Settings
-from facade.triton import Scores
 
 API_VERSION = "1.0.0"  # of the ranking contract
 PRIORITY = "X-Priority"
@@ -97,7 +97,7 @@ async def _score(service: Service, asked: RankingRequest, work: Work, stages: St
             pairs = await service.tokenise(asked, tokenizer)
         service.admission.count(work, pairs.scored_tokens)
         with stages.time("queue", span="score"):
-            scores = await service.readiness.score(pairs, deadline - time.monotonic(), work)
+            scores = await service.readiness.proven_by(service.scorer.score(pairs, deadline - time.monotonic(), work))
         return pairs, scores
 
     pairs, scores = await service.current.served(score)
@@ -222,6 +222,8 @@ async def metrics(request: web.Request) -> web.Response:
     gauges.tokens_in_flight.set(service.admission.tokens)
     gauges.tokens_per_second.set(service.admission.speed.tokens_per_s or 0)
     gauges.ready.set(service.readiness.ready)
+    for state, count in service.fleet.states().items() if service.fleet else ():
+        gauges.tritons.labels(state).set(count)
     bundle = service.current.bundle
     gauges.info.clear()
     gauges.info.labels(bundle.model_id, bundle.version, bundle.digest).set(1)

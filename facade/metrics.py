@@ -74,6 +74,12 @@ class Metrics:
             "reranker_tokens_per_second", "Tokens a second that admission counts with; 0 until it is known.", registry=registry
         )
         self.ready = Gauge("reranker_ready", "1 while rankings are answered.", registry=registry)
+        self.tritons = Gauge(
+            "reranker_tritons",
+            "Tritons of a fleet, by state: serving, other_bundle or away.",
+            ("state",),
+            registry=registry,
+        )
         self.info = Gauge("reranker_info", "The served model; always 1.", ("model", "version", "digest"), registry=registry)
         self.engine = Gauge("reranker_engine_info", "The engine that computes; always 1.", ("engine",), registry=registry)
         self.build = Gauge("reranker_build_info", "The version of this software; always 1.", ("version",), registry=registry)

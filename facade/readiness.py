@@ -7,13 +7,14 @@ disproves it at once, and where there is no traffic, a tiny inference of our own
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
-from facade.admission import Work
 from facade.errors import NotReadyError, OtherBundleError, RerankerError
-from facade.pairs import TokenPairs
 from facade.patience import Patience, Silence
-from facade.triton import Scorer, Scores
+
+Answer = TypeVar("Answer")
 
 LOG = logging.getLogger(__name__)
 
@@ -25,13 +26,26 @@ _PATIENCE = Patience(least_s=1.4, times=3.0, most_s=10.0)
 _PROBE_TIMEOUT_S = 10.0
 
 
+class Probed(Protocol):
+    """What can be asked whether it works."""
+
+    async def probe(self, timeout_s: float) -> str:
+        """Run one real, tiny inference and return the engine's name, or raise a RerankerError."""
+        ...
+
+
 @dataclass
 class Readiness:
-    """A Scorer around another one that watches what becomes of its inferences; `watch` asks where nobody else does."""
+    """Learns from what becomes of a model's inferences; `watch` asks where nobody else does.
 
-    scorer: Scorer
+    `name` is what the log calls the model, where there are several. `lost` is set while it isn't ready.
+    """
+
+    model: Probed
+    name: str = ""
     engine: str = "unknown"
     draining: bool = False
+    lost: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     silence: Silence = field(default_factory=lambda: Silence(_PATIENCE), repr=False)
     _refusal: str | None = "starting: no inference has succeeded yet"
     _told_ready: bool = False
@@ -49,21 +63,21 @@ class Readiness:
         """True while rankings are answered and the server isn't about to stop."""
         return self.reason is None and not self.draining
 
-    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
-        """The inner scorer's logits."""
+    async def proven_by(self, inference: Awaitable[Answer]) -> Answer:
+        """The inference's answer, which is proof; and where it fails for want of a model, so is that."""
         try:
-            scores = await self.scorer.score(pairs, timeout_s, work)
+            answer = await inference
         except OtherBundleError:
             raise  # the caller renews its bundle; if that doesn't help, the next probe says so
         except NotReadyError as error:
             self._lost(error.message)
             raise
         self._succeeded()
-        return scores
+        return answer
 
     async def probe(self, timeout_s: float) -> str:
-        """The inner scorer's probe."""
-        engine = await self.scorer.probe(timeout_s)
+        """The model's own."""
+        engine = await self.model.probe(timeout_s)
         self.engine = engine
         self._succeeded()
         return engine
@@ -114,7 +128,10 @@ class Readiness:
         if self._told_ready == (reason is None):
             return
         self._told_ready = reason is None
+        named = f"{self.name} " if self.name else ""
         if reason is None:
-            LOG.info("ready: a real inference succeeded, engine %s", self.engine)
+            self.lost.clear()
+            LOG.info("%sready: a real inference succeeded, engine %s", named, self.engine)
         else:
-            LOG.warning("not ready: %s", reason)
+            self.lost.set()
+            LOG.warning("%snot ready: %s", named, reason)

@@ -1,4 +1,4 @@
-"""What the handlers work with, put together once per app: settings, model, tokenizer threads, admission, readiness, metrics."""
+"""What the handlers work with, put together once per app: settings, model, tokenizer threads, scorer, admission, readiness, metrics."""
 
 import asyncio
 from concurrent.futures import Executor
@@ -9,20 +9,24 @@ from aiohttp import web
 from facade.admission import Admission
 from facade.current import Current
 from facade.errors import UnknownModelError
+from facade.fleet import Fleet
 from facade.metrics import Metrics
 from facade.pairs import PairTokenizer, TokenPairs
 from facade.readiness import Readiness
 from facade.schema import RankingRequest
+from facade.scorer import Scorer
 from facade.settings import Settings
 
 
 @dataclass(frozen=True)
 class Service:
-    """One served model; `created` in seconds since 1970."""
+    """One served model; `fleet` where it is several Tritons; `created` in seconds since 1970."""
 
     settings: Settings
     current: Current
     threads: Executor
+    scorer: Scorer
+    fleet: Fleet | None
     admission: Admission
     readiness: Readiness
     metrics: Metrics

@@ -44,7 +44,10 @@ class Settings:
         "NIM_HTTP_TRITON_PORT", None, integer(1, 65535), "port of Triton's HTTP (KServe v2); off unless set, nothing here needs it"
     )
     triton_url: str | None = knob(
-        "RERANKER_TRITON_URL", None, str, "host:port of the Triton to call; default: the one that is started beside the facade"
+        "RERANKER_TRITON_URL",
+        None,
+        str,
+        "the Triton to call, host:port; several: with commas, or dns:///name:port; default: the one that is started beside the facade",
     )
     model_repository: Path = knob(
         "RERANKER_MODEL_REPOSITORY", REPOSITORY, Path, "folder of Triton models; its reranker/<version> holds the bundle"

@@ -66,6 +66,11 @@ class Chunk:
     indexes: list[int]
     inputs: dict[str, Tokens]
 
+    @property
+    def computed_tokens(self) -> int:
+        """Tokens, padding included."""
+        return self.inputs[INPUT_IDS].size
+
 
 def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
     """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""

@@ -24,10 +24,11 @@ from tritonclient.utils import InferenceServerException
 from facade.channel import Access, connect
 from facade.current import Current
 from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
+from facade.scorer import TritonScorer, wait_until_scoring
 from facade.settings import Settings
 from facade.start import settings_at_start, tell_refusal
 from facade.tensors import MODEL
-from facade.triton import TritonScorer, wait_until_scoring
+from facade.triton import Triton
 from scripts.serving import triton_access, triton_log
 from scripts.serving.broken import until_broken
 from scripts.serving.child import Child
@@ -72,8 +73,8 @@ async def serve(settings: Settings) -> None:
         command = folder.fill(lambda: triton_command(settings, names, folder.path, folder.prefix, flags))
         model = settings.model_repository / MODEL
         current = Current(model, settings.max_seq_len)
-        scorer = TritonScorer(settings.triton_target, current, settings.chunk_tokens, settings.chunks_in_flight, access)
-        async with scorer, connect(settings.triton_target, access) as client:
+        async with Triton(settings.triton_target, access) as model_server, connect(settings.triton_target, access) as client:
+            scorer = TritonScorer(model_server, current, settings.chunk_tokens, settings.chunks_in_flight)
             triton = _triton(scorer, folder, command, output)
             servers = Servers(triton, _facade(settings), lambda: follow(current, model, _loader(client)))
             await _run(stop, servers, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))

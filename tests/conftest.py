@@ -20,6 +20,17 @@ from facade.settings import REPOSITORY
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 90.0
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="hardening and fleet tests as long as the promises are, not in their quick form")
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether a test is to take its time."""
+    return bool(request.config.getoption("--full"))
+
+
 # The model's own modules, which Triton finds because it puts the model's folder on the path.
 sys.path.insert(0, str(REPOSITORY / "reranker"))
 

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 
 from facade.app import create_app
 from facade.bundle import TOKENIZER, Bundle
+from facade.scorer import Scorer
 from facade.settings import Settings
-from facade.triton import Scorer
 from tests.conftest import Server
 
 

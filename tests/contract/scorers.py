@@ -8,7 +8,7 @@ import numpy as np
 from facade.admission import Work
 from facade.errors import DeadlineExceededError
 from facade.pairs import TokenPairs
-from facade.triton import Scores
+from facade.scorer import Scores
 from tests.contract.calls import GOOD, Answer, Client, post
 
 

@@ -13,9 +13,10 @@ from tritonclient.utils import serialize_byte_tensor
 
 from facade.bundle import Bundle, newest_version, read_bundle
 from facade.pairs import TokenPairs
+from facade.scorer import TritonScorer
 from facade.settings import REPOSITORY
 from facade.tensors import MODEL
-from facade.triton import TritonScorer
+from facade.triton import Triton
 
 # Any deadline that no test is about; generous, since the machine may be busy.
 AMPLE_S = 30.0
@@ -126,5 +127,5 @@ class Bundles:
 async def client(
     target: str, bundle: Bundle, chunk_tokens: int = 64, in_flight: int = 2, newer: tuple[Bundle, ...] = ()
 ) -> AsyncIterator[TritonScorer]:
-    async with TritonScorer(target, Bundles(bundle, list(newer)), chunk_tokens, in_flight) as scorer:
-        yield scorer
+    async with Triton(target) as triton:
+        yield TritonScorer(triton, Bundles(bundle, list(newer)), chunk_tokens, in_flight)

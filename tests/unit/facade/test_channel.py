@@ -13,9 +13,9 @@ from facade.bundle import Bundle
 from facade.channel import Access, connect, uses_tls
 from facade.errors import SettingsError
 from facade.settings import Settings
-from facade.triton import TritonScorer
+from facade.triton import Triton
 from tests.hardening.certificates import Certificate, self_signed
-from tests.unit.facade.inference_server import AMPLE_S, Bundles, Server
+from tests.unit.facade.inference_server import AMPLE_S, Server
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ async def test_a_call_carries_the_keys_in_its_headers(triton: Server, bundle: Bu
 
     triton.behaviours = [remember]
     access = Access((("key", "one"), ("admin", "two")))
-    async with TritonScorer(triton.target, Bundles(bundle), 64, 2, access) as scorer:  # type: ignore[arg-type]
-        await scorer.probe(AMPLE_S)
+    async with Triton(triton.target, access) as one:
+        await one.probe(bundle, AMPLE_S)
     assert seen["triton-grpc-protocol-key"] == "one"
     assert seen["triton-grpc-protocol-admin"] == "two"
 

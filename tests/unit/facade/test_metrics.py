@@ -23,6 +23,7 @@ def used() -> Metrics:
     metrics.request_seconds.labels("ranking").observe(0.02)
     metrics.engine.labels("openvino fp32").set(1)
     metrics.passages.observe(512)
+    metrics.tritons.labels("serving").set(2)
     return metrics
 
 

@@ -9,22 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 
-from facade.admission import Work
-from facade.bundle import newest_version, read_bundle
 from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
-from facade.pairs import TokenPairs
 from facade.patience import Patience, Silence
 from facade.readiness import _PROBE_EVERY_S as EVERY_S
 from facade.readiness import Readiness
-from facade.settings import REPOSITORY
-from facade.tensors import MODEL
-from facade.triton import Scores
 from tests.unit.waiting import until
 
-PAIRS = TokenPairs(([1, 2],), 1, (), read_bundle(newest_version(REPOSITORY / MODEL)))
 AWAY = NotReadyError("the model can't be reached")
 SOON = Patience(least_s=0.05, times=1.0, most_s=0.05)
 
@@ -38,10 +30,10 @@ class Model:
     free: asyncio.Event = field(default_factory=asyncio.Event)
     probes: int = 0
 
-    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:  # noqa: ARG002
+    async def infer(self) -> float:
         if self.fault:
             raise self.fault
-        return Scores(np.array([0.5], np.float32), 0.001)
+        return 0.5
 
     async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
         self.probes += 1
@@ -74,7 +66,7 @@ async def more_probes(model: Model, count: int = 3) -> None:
 
 
 async def score(readiness: Readiness) -> object:
-    return await readiness.score(PAIRS, 1.0)
+    return await readiness.proven_by(readiness.model.infer())  # type: ignore[attr-defined]
 
 
 async def probe(readiness: Readiness) -> object:
@@ -95,18 +87,18 @@ async def test_an_inference_that_succeeds_is_proof(infer: Callable[[Readiness], 
     assert readiness.ready
 
 
-async def test_answers_and_engine_are_the_inner_scorers() -> None:
+async def test_answers_and_engine_are_the_model_s_own() -> None:
     readiness = Readiness(Model())
-    assert (await readiness.score(PAIRS, 1.0)).logits.tolist() == [0.5]
+    assert await score(readiness) == 0.5
     assert await readiness.probe(1.0) == readiness.engine == "engine fp32"
 
 
 async def test_a_ranking_that_finds_no_model_disproves_readiness_at_once() -> None:
     readiness = Readiness(Model())
     await readiness.probe(1.0)
-    readiness.scorer = Model(AWAY)
+    readiness.model = Model(AWAY)
     with pytest.raises(NotReadyError):
-        await readiness.score(PAIRS, 1.0)
+        await score(readiness)
     assert not readiness.ready
     assert readiness.reason == AWAY.message
 
@@ -115,9 +107,9 @@ async def test_a_ranking_that_finds_no_model_disproves_readiness_at_once() -> No
 async def test_other_faults_of_a_ranking_say_nothing_of_readiness(fault: RerankerError) -> None:
     readiness = Readiness(Model())
     await readiness.probe(1.0)
-    readiness.scorer = Model(fault)
+    readiness.model = Model(fault)
     with pytest.raises(type(fault)):
-        await readiness.score(PAIRS, 1.0)
+        await score(readiness)
     assert readiness.ready
 
 
@@ -200,7 +192,7 @@ async def test_a_ranking_that_succeeds_ends_the_silence_of_a_probe() -> None:
     async with watching(readiness):
         model.hangs = True
         await until(lambda: not readiness.ready)
-        await readiness.score(PAIRS, 1.0)
+        await score(readiness)
         assert readiness.ready
 
 
@@ -221,7 +213,7 @@ async def test_readiness_follows_the_truth_within_two_seconds() -> None:
 async def test_traffic_that_succeeds_is_asked_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model()
     readiness = Readiness(model)
-    await readiness.score(PAIRS, 1.0)
+    await score(readiness)
     # As if rankings succeeded all the time from here on.
     monkeypatch.setattr(readiness, "_last_success", time.monotonic() + 3600)
     async with watching(readiness):

@@ -13,7 +13,7 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from facade.bundle import Bundle
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
-from facade.triton import TritonScorer, wait_until_scoring
+from facade.scorer import TritonScorer, wait_until_scoring
 from tests.conftest import free_ports
 from tests.unit.facade.inference_server import AMPLE_S, LOGITS, PAIRS, Server, client, hangs, says, serving, works
 

@@ -1,4 +1,4 @@
-"""python -m pytest tests/unit/facade/test_triton.py
+"""python -m pytest tests/unit/facade/test_scorer.py
 
 The transport against a server that answers: the calls it makes of a request, the logits in order, the engine's time.
 """
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
-from facade import triton
+from facade import scorer as scoring
 from facade.bundle import Bundle
 from facade.pairs import TokenPairs
 from tests.unit.facade.inference_server import AMPLE_S, INFER_US, LOGITS, PAIRS, Server, arrays, client
@@ -75,4 +75,4 @@ SPAN = st.tuples(st.integers(1, 60), st.integers(0, 20)).map(lambda span: (float
 @given(st.lists(SPAN, max_size=12))
 def test_time_that_several_batches_share_is_counted_once(spans: list[tuple[float, float]]) -> None:
     seconds = {second for start, end in spans for second in range(int(start), int(end))}
-    assert triton._covered(spans) == len(seconds)
+    assert scoring._covered(spans) == len(seconds)

@@ -1,0 +1,75 @@
+"""One Triton of several: whether it answers, for which bundle, and how much it has to do. Knows nothing of the others."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from facade.bundle import Bundle
+from facade.channel import Access
+from facade.current import Current
+from facade.errors import NotReadyError, OtherBundleError
+from facade.readiness import Readiness
+from facade.tensors import Chunk, Priority
+from facade.triton import Answer, Triton
+
+
+class Member:
+    """`tokens`: padding included, of the calls under way. `refused`: the digest of the last bundle that it was found not to serve."""
+
+    def __init__(self, address: str, access: Access, current: Current) -> None:
+        self.tokens = 0
+        self.refused: str | None = None
+        self.readiness = Readiness(self, name=address)
+        self._triton = Triton(address, access)
+        self._current = current
+
+    async def start(self) -> None:
+        """Connect, and begin to watch."""
+        await self._triton.__aenter__()
+        self._watch = asyncio.create_task(self.readiness.watch())
+
+    async def close(self) -> None:
+        """End what `start` began; calls under way are lost."""
+        self._watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._watch
+        await self._triton.__aexit__(None, None, None)
+
+    @property
+    def away(self) -> bool:
+        """Whether it answers nobody; one that refuses a bundle does answer."""
+        return self.readiness.reason is not None and (self.refused is None or self.readiness.silence.too_long)
+
+    def serves(self, bundle: Bundle) -> bool:
+        """Whether a call for that bundle would be answered, as far as is known."""
+        return not self.away and self.refused != bundle.digest
+
+    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, priority: Priority) -> Answer:
+        """As a Triton's."""
+        tokens = chunk.computed_tokens
+        self.tokens += tokens
+        try:
+            with self._learning(bundle):
+                return await self.readiness.proven_by(self._triton.infer(chunk, bundle, timeout_s, priority))
+        finally:
+            self.tokens -= tokens
+
+    async def probe(self, timeout_s: float) -> str:
+        """The engine's name, after an inference for the bundle that is served just now; or a RerankerError."""
+        bundle = self._current.bundle
+        with self._learning(bundle):
+            return await self._triton.probe(bundle, timeout_s)
+
+    @contextlib.contextmanager
+    def _learning(self, bundle: Bundle) -> Iterator[None]:
+        """What a call for the bundle says of which bundles are served here."""
+        try:
+            yield
+        except OtherBundleError:
+            self.refused = bundle.digest
+            raise
+        except NotReadyError:
+            self.refused = None
+            raise
+        if self.refused == bundle.digest:
+            self.refused = None

@@ -1,0 +1,113 @@
+"""Token pairs -> logits: one request's pairs go out as chunks, a few at a time, and come back together.
+
+Knows neither texts nor transport: `model` is one Triton or a fleet of them.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from facade import tensors
+from facade.admission import Work
+from facade.bundle import Bundle
+from facade.current import Current
+from facade.dispatch import gather_logits
+from facade.errors import OtherBundleError, RerankerError
+from facade.pairs import TokenPairs
+from facade.tensors import Chunk, Logits, Priority
+from facade.triton import Answer
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits FP32 [pairs] in the passages' order, and the seconds in which an engine computed on any of them."""
+
+    logits: Logits
+    infer_s: float
+
+
+class Scorer(Protocol):
+    """What the HTTP side needs of a model; tests put their own in its place."""
+
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
+        """Logits of all pairs, or a RerankerError; `work` says how urgent they are, and is told of what has been computed."""
+        ...
+
+    async def probe(self, timeout_s: float) -> str:
+        """Run one real, tiny inference and return the engine's name, or raise a RerankerError."""
+        ...
+
+
+class Model(Protocol):
+    """One Triton, or several as one."""
+
+    @property
+    def serving(self) -> int:
+        """How many work at the same time."""
+        ...
+
+    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, priority: Priority) -> Answer:
+        """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError."""
+        ...
+
+    async def probe(self, bundle: Bundle, timeout_s: float) -> str:
+        """The engine's name, after an inference has succeeded; or a RerankerError."""
+        ...
+
+
+class TritonScorer:
+    """A Scorer that sends chunks of at most `chunk_tokens` to `model`; of one request, `chunks_in_flight` are under way for each Triton."""
+
+    def __init__(self, model: Model, current: Current, chunk_tokens: int, chunks_in_flight: int) -> None:
+        self._model = model
+        self._current = current
+        self._chunk_tokens = chunk_tokens
+        self._chunks_in_flight = chunks_in_flight
+
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
+        """Logits of all pairs within `timeout_s`; a caller that is cancelled takes its calls with it."""
+        deadline = time.monotonic() + timeout_s
+        priority = Priority.BULK if work and work.bulk else Priority.INTERACTIVE
+        spans: list[tuple[float, float]] = []
+
+        async def call(chunk: Chunk) -> Logits:
+            answer = await self._model.infer(chunk, pairs.bundle, deadline - time.monotonic(), priority)
+            end = time.monotonic()
+            spans.append((end - answer.infer_s, end))
+            if work:
+                work.computed(sum(len(pairs.rows[index]) for index in chunk.indexes))
+            return answer.logits
+
+        chunks = tensors.chunks(pairs, self._chunk_tokens)
+        in_flight = self._chunks_in_flight * max(self._model.serving, 1)
+        logits = await gather_logits(chunks, pairs.firsts, in_flight, call)
+        return Scores(logits, _covered(spans))
+
+    async def probe(self, timeout_s: float) -> str:
+        """The engine's name. Where the model has gone over to a newer bundle, so does this side."""
+        bundle = self._current.bundle
+        try:
+            return await self._model.probe(bundle, timeout_s)
+        except OtherBundleError:
+            if not await self._current.renew(bundle):
+                raise
+            return await self._model.probe(self._current.bundle, timeout_s)
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """Seconds that the spans cover together: chunks that shared a batch report the same time twice."""
+    seconds, covered_until = 0.0, 0.0
+    for start, end in sorted(spans):
+        seconds += max(end - max(start, covered_until), 0.0)
+        covered_until = max(covered_until, end)
+    return seconds
+
+
+async def wait_until_scoring(scorer: Scorer, poll_s: float = 0.1) -> str:
+    """Probe until an inference succeeds; returns the engine's name. Runs until it is cancelled where none ever does."""
+    while True:
+        try:
+            return await scorer.probe(timeout_s=10.0)
+        except RerankerError:
+            await asyncio.sleep(poll_s)
