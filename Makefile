@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-large check format export-model export-plan train-model eval-model bench bench-peers image check-deploy audit sbom lock clean
+.PHONY: help serve test test-large test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers image check-deploy audit sbom lock clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -19,6 +19,12 @@ test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests, on a real Triton.
 
 test-large: $(VENV)/.dev ## Run what takes 20 GB of memory and disk, and minutes: models of real size.
 	$(BIN)/python -m pytest -m large tests/large
+
+test-hardening: $(VENV)/.dev ## Run the tests of overload, faults, bad input and access, and of fleets, as long as the promises are (10 minutes).
+	$(BIN)/python -m pytest --full --timeout 900 tests/hardening tests/triton/test_fleet.py
+
+soak: $(VENV)/.dev ## Load a server for half an hour; its memory has to stay flat: [ARGS="--minutes 30 --json FILE"].
+	@$(BIN)/python -m scripts.soak $(ARGS)
 
 check: $(VENV)/.dev ## Format, lint, types, then all tests.
 	$(BIN)/ruff format --check .

@@ -5,7 +5,7 @@ import re
 _INTERNAL = re.compile(
     r"""
     /(?:home|tmp|opt|usr|work|dev|proc|models)/ | \.py\b | \.so\b | \.cc\b | site-packages     # paths
-    | Traceback | line\ \d+ | 0x[0-9a-f]{4,}                                                   # stacks
+    | Traceback | File\ " | ,\ line\ \d+ | 0x[0-9a-f]{4,}                                                   # stacks
     | \b[A-Z][A-Za-z]+(?:Error|Exception)\b | StatusCode                                       # classes
     | \b(?:UNAVAILABLE|INTERNAL|INVALID_ARGUMENT|DEADLINE_EXCEEDED|UNIMPLEMENTED|NOT_FOUND)\b  # gRPC
     | (?i:grpc|openvino|onnxruntime|aiohttp|numpy|tokenizers)                                  # libraries

@@ -1,0 +1,102 @@
+"""python -m pytest tests/hardening/test_hang_ups.py
+
+Two hundred clients hang up in the middle: what they leave is not computed, and nobody else's answer changes.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import orjson
+import pytest
+
+from tests.conftest import Server
+from tests.contract.calls import eventually, request, scrape
+from tests.hardening.load import Ranking, bodies
+from tests.hardening.own_facade import Facade, start_facade, wait_until_ready
+
+CLIENTS = 200
+# Tokens: one micro-batch of the default engine, which a caller who leaves may cost.
+MICRO_BATCH = 1024
+HEAVY = orjson.dumps(request("which rock floats", [f"{number} " + "pumice basalt granite " * 30 for number in range(64)]))
+HEAD = f"POST /v1/ranking HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(HEAVY)}\r\n\r\n".encode()
+
+
+@pytest.fixture
+def patient(server: Server, tmp_path: Path) -> Iterator[Facade]:
+    """A facade that takes in all the work there is."""
+    facade = start_facade(server, tmp_path, RERANKER_MAX_WAIT_S="3600", RERANKER_MAX_TOKENS_IN_FLIGHT=str(1 << 30))
+    try:
+        yield wait_until_ready(facade)
+    finally:
+        facade.stop()
+
+
+async def computed_tokens(session: aiohttp.ClientSession, server: Server) -> int:
+    async with session.get(server.metrics) as answer:
+        counts = re.findall(r"^reranker_engine_tokens_total\{.*\} (\S+)$", await answer.text(), re.MULTILINE)
+    return sum(int(float(count)) for count in counts)
+
+
+@asynccontextmanager
+async def neighbour(session: aiohttp.ClientSession, answers: list[Ranking]) -> AsyncIterator[None]:
+    """Another client, who asks the same all the time."""
+    body = bodies(1)[0]
+
+    async def ask() -> None:
+        while True:
+            async with session.post("/v1/ranking", json=body) as answer:
+                assert answer.status == 200
+                answers.append((await answer.json())["rankings"])
+
+    task = asyncio.create_task(ask())
+    try:
+        yield
+    finally:
+        task.cancel()
+        (end,) = await asyncio.gather(task, return_exceptions=True)
+        assert isinstance(end, asyncio.CancelledError), end
+
+
+async def test_clients_that_hang_up_take_their_work_along(
+    server: Server, patient: Facade, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    answers: list[Ranking] = []
+    url = f"http://127.0.0.1:{patient.port}"
+    async with aiohttp.ClientSession(url) as session, neighbour(session, answers):
+        await eventually(lambda: _true_when(bool(answers)), "the neighbour is answered")
+        clients = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", patient.port) for _ in range(CLIENTS)))
+        for _, writer in clients:
+            writer.write(HEAD + HEAVY)
+        await eventually(lambda: _in_flight(session, CLIENTS), "all are admitted", limit_s=60)
+        before = await computed_tokens(session, server)
+        for _, writer in clients:
+            writer.transport.abort()
+        await eventually(lambda: _in_flight(session, 0), "nobody is left but the neighbour")
+        seen = len(answers)
+        await eventually(lambda: _true_when(len(answers) >= seen + 5), "the neighbour is answered again")
+        after = await computed_tokens(session, server)
+    left = await _left(url)
+    record_testsuite_property(
+        "tokens computed for those who hung up, in micro-batches each", round((after - before) / MICRO_BATCH / CLIENTS, 3)
+    )
+    assert after - before <= CLIENTS * MICRO_BATCH
+    assert left >= CLIENTS
+    assert answers.count(answers[0]) == len(answers)
+
+
+async def _true_when(condition: bool) -> bool:
+    return condition
+
+
+async def _in_flight(session: aiohttp.ClientSession, count: int) -> bool:
+    """Whether so many requests are in flight, the neighbour's left out."""
+    return (await scrape(session)).value("reranker_requests_in_flight") in {count, count + 1}
+
+
+async def _left(url: str) -> float:
+    async with aiohttp.ClientSession(url) as session:
+        return (await scrape(session)).value("reranker_rejects_total", reason="client_left")
