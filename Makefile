@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-large test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers image check-deploy audit sbom lock clean
+.PHONY: help serve test test-large test-ray test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers rerank-bulk image check-deploy audit sbom lock clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -25,6 +25,9 @@ test-hardening: $(VENV)/.dev ## Run the tests of overload, faults, bad input and
 
 soak: $(VENV)/.dev ## Load a server for half an hour; its memory has to stay flat: [ARGS="--minutes 30 --json FILE"].
 	@$(BIN)/python -m scripts.soak $(ARGS)
+
+test-ray: $(VENV)/.dev $(VENV)-ray/.done ## Run bulk work on Ray, which is installed apart (900 MB).
+	$(BIN)/python -m pytest -m large tests/ray
 
 check: $(VENV)/.dev ## Format, lint, types, then all tests.
 	$(BIN)/ruff format --check .
@@ -55,6 +58,9 @@ bench: $(VENV)/.dev ## Measure a server over HTTP: [URL=http://…] [REPORT=docs
 bench-peers: $(VENV)/.dev ## Measure it beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
+rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank many rows: IN=<Parquet, JSON lines, folders> OUT=<file> [URL=http://…] [RAY=local|<address>] [ARGS=…].
+	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)
+
 image: ## Build the image: [TARGET=gpu|cpu|facade] [ARGS=--build-arg TRITON_DIGEST=@sha256:…] (needs Docker).
 	$(DOCKER) build --file Dockerfile.triton --target "$(or $(TARGET),gpu)" --tag "triton-reranker:$(or $(TARGET),gpu)" --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" $(ARGS) .
 
@@ -72,12 +78,12 @@ sbom: .tools/serving/.done ## List what serves as CycloneDX JSON: [OUT=sbom.json
 lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
-	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[dev]'
+	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[dev,ray]'
 	$(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 	rm -rf $(VENV)-lock
 
 clean: ## Remove environments and caches; never bundles or checkpoints.
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-lock .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-ray $(VENV)-lock .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) was not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -94,6 +100,17 @@ $(VENV)/.dev: $(VENV)/.serve
 	@echo "Installing what tests and export need (torch and more, one or two minutes) ..."
 	@$(PIP) torch==2.13.0
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bulk: $(VENV)/.serve
+	@$(PIP) --quiet --editable '.[triton,bulk]'
+	@touch $@
+
+# Ray is large, and a cluster's workers need nothing of what tests need, so it lives apart with what bulk work needs.
+$(VENV)-ray/.done: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing Ray and what bulk work needs (some 900 MB, a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV)-ray
+	@$(VENV)-ray/bin/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[openvino,ray]'
 	@touch $@
 
 # Programs of their own, in an environment of their own; the file names every package, so nothing is resolved.

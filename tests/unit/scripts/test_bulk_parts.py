@@ -1,0 +1,168 @@
+"""python -m pytest tests/unit/scripts/test_bulk_parts.py
+
+The working folder of a bulk run: a block is done or it is not, and only the very same run goes on.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from scripts.bulk import run_state
+from scripts.bulk.errors import BulkError
+from scripts.bulk.parts import Parts, Record, Rejected
+from scripts.bulk.run_state import InputFile, Model, Run
+
+RUN = Run((InputFile("in.jsonl", 10, 20),), "pairs", 100, ".jsonl", "end", Model("d" * 64, "openvino int8", 512))
+BAD = Rejected("in.jsonl", 7, "query: empty")
+
+
+def writing(content: bytes) -> Callable[[Path], None]:
+    return lambda path: [path.write_bytes(content), None][1]
+
+
+def test_what_is_saved_is_done(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, ".jsonl")
+    records = [Record(0, 3, 3, ()), Record(12, 3, 2, (BAD,))]
+    for record in records:
+        parts.save(record, writing(b"rows"))
+    assert parts.done() == {0: records[0], 12: records[1]}
+    assert parts.part(12).read_bytes() == b"rows"
+    assert not list(tmp_path.glob(".*"))  # nothing temporary is left
+
+
+def test_a_part_that_could_not_be_written_is_not_done(tmp_path: Path) -> None:
+    def broken(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    parts = Parts(tmp_path, ".jsonl")
+    with pytest.raises(OSError, match="no space"):
+        parts.save(Record(0, 3, 3, ()), broken)
+    assert parts.done() == {}
+    assert not parts.part(0).exists()
+
+
+def test_a_part_without_its_record_is_not_done(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, ".parquet")
+    parts.part(0).write_bytes(b"the process was killed between the two")
+    assert parts.done() == {}
+
+
+def test_what_was_rejected_is_joined_in_the_inputs_order(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, ".jsonl")
+    for number in (1, 0):
+        parts.save(Record(number, 3, 2, (replace(BAD, row=number),)), writing(b""))
+    path = tmp_path / "rejected.jsonl"
+    assert parts.join_rejected([0, 1], path) == 2
+    assert [orjson.loads(line) for line in path.read_bytes().splitlines()] == [
+        {"file": "in.jsonl", "row": number, "reason": "query: empty"} for number in (0, 1)
+    ]
+
+
+def test_where_nothing_was_rejected_there_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "rejected.jsonl"
+    path.write_text("of a former run")
+    assert Parts(tmp_path, ".jsonl").join_rejected([], path) == 0
+    assert not path.exists()
+
+
+def test_the_same_run_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out.jsonl"
+    with run_state.opened(out, RUN, restart=False) as folder:
+        (folder / "00000000.json").write_text("{}")
+    with run_state.opened(out, RUN, restart=False) as folder:
+        assert (folder / "00000000.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (replace(RUN, input=(InputFile("in.jsonl", 10, 21),)), "another input, or one that was changed"),
+        (replace(RUN, block_rows=7), "another --block-rows"),
+        (replace(RUN, truncate="none"), "another --truncate"),
+        (replace(RUN, model=replace(RUN.model, digest="e" * 64)), "another model bundle"),
+        (replace(RUN, model=replace(RUN.model, engine="openvino fp32")), "another model bundle, engine, precision"),
+        (replace(RUN, output=".parquet", form="rankings"), "rows of another form, and another kind of output"),
+    ],
+)
+def test_another_run_is_refused_and_restart_begins_anew(tmp_path: Path, other: Run, told: str) -> None:
+    out = tmp_path / "out.jsonl"
+    with run_state.opened(out, RUN, restart=False) as folder:
+        (folder / "00000000.json").write_text("{}")
+    with pytest.raises(BulkError, match=f"{told}.*--restart"), run_state.opened(out, other, restart=False):
+        pass
+    with run_state.opened(out, other, restart=True) as folder:
+        assert not (folder / "00000000.json").exists()
+    with run_state.opened(out, other, restart=False):
+        pass
+
+
+def killed_after(count: int) -> Callable[..., None]:
+    """Takes so many files away; at the next one the process is killed."""
+    left = iter(range(count))
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        real(path, missing_ok)
+
+    return unlink
+
+
+@pytest.mark.parametrize("count", range(7))  # three records, three parts, and what tells which run they are of
+def test_a_restart_that_is_killed_on_the_way_leaves_what_can_be_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    out, other = tmp_path / "out.jsonl", replace(RUN, block_rows=7)
+    with run_state.opened(out, RUN, restart=False) as folder:
+        parts = Parts(folder, ".jsonl")
+        for number in range(3):
+            parts.save(Record(number, 3, 3, ()), writing(b"rows"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed_after(count))
+        with pytest.raises(KeyboardInterrupt), run_state.opened(out, other, restart=True):
+            pass
+    assert all(parts.part(number).exists() for number in parts.done())
+    with pytest.raises(BulkError, match="another --block-rows"), run_state.opened(out, other, restart=False):
+        pass  # still of the former run, so nothing of it is taken for the other's
+
+
+def test_what_is_taken_away_at_the_end_is_not_found_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out.jsonl"
+    with run_state.opened(out, RUN, restart=False) as folder:
+        pass
+    with monkeypatch.context() as patched:
+        patched.setattr(run_state.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_state.remove(folder)
+    assert not folder.exists()
+    with run_state.opened(out, RUN, restart=False):
+        run_state.remove(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_is_there_is_not_written_over_unasked(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.touch()
+    with pytest.raises(BulkError, match=r"is there already.*--restart"), run_state.opened(out, RUN, restart=False):
+        pass
+    with run_state.opened(out, RUN, restart=True):
+        pass
+
+
+def test_two_runs_cannot_write_one_output(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    with (
+        run_state.opened(out, RUN, restart=False),
+        pytest.raises(BulkError, match="another run is writing"),
+        run_state.opened(out, RUN, restart=True),
+    ):
+        pass
