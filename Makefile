@@ -15,7 +15,8 @@ serve: $(VENV)/.serve ## Start Triton and the HTTP API on this machine, in the f
 	@$(BIN)/python -m scripts.serve
 
 test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests, on a real Triton.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
+	$(BIN)/python -m pytest -m alone
 
 test-large: $(VENV)/.dev ## Run what takes 20 GB of memory and disk, and minutes: models of real size.
 	$(BIN)/python -m pytest -m large tests/large
@@ -29,11 +30,12 @@ soak: $(VENV)/.dev ## Load a server for half an hour; its memory has to stay fla
 test-ray: $(VENV)/.dev $(VENV)-ray/.done ## Run bulk work on Ray, which is installed apart (900 MB).
 	$(BIN)/python -m pytest -m large tests/ray
 
-check: $(VENV)/.dev ## Format, lint, types, then all tests.
+check: $(VENV)/.dev ## Format, lint, types, all tests, and the deployment files where their checkers can be installed.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(MAKE) test
+	@if $(MAKE) --silent .tools/.done .tools/audit/.done; then $(MAKE) check-deploy; else echo "check-deploy is left out: what it needs can't be installed here" >&2; fi
 
 format: $(VENV)/.dev ## Format the code and mend what the linter can.
 	$(BIN)/ruff check --fix --quiet . || true

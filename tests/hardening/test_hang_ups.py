@@ -18,6 +18,8 @@ from tests.contract.calls import eventually, request, scrape
 from tests.hardening.load import Ranking, bodies
 from tests.hardening.own_facade import Facade, start_facade, wait_until_ready
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 200
 # Tokens: one micro-batch of the default engine, which a caller who leaves may cost.
 MICRO_BATCH = 1024

@@ -11,10 +11,13 @@ from itertools import count
 from statistics import median, quantiles
 
 import aiohttp
+import pytest
 
 from tests.conftest import Server
 from tests.contract.calls import READY
 from tests.hardening.load import Ranking, bodies
+
+pytestmark = pytest.mark.alone
 
 TIMES = 10
 # The promise.

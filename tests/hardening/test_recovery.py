@@ -17,6 +17,8 @@ from tests.hardening.leaks import internals
 from tests.hardening.load import Readiness, under_load
 from tests.process_tree import the_one
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 4
 # The promise.
 DOWN_S = 2.0

@@ -24,6 +24,8 @@ from tests.hardening.own_facade import Facade, start_facade
 from tests.process_tree import alive, descendants
 from tests.unit.waiting import until
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 6
 DRAIN_S = 30.0  # the default, which is also the promise
 TRITON_S = 10.0  # what Triton has beyond it

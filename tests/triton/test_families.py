@@ -1,21 +1,27 @@
 """python -m pytest tests/triton/test_families.py
 
-Every family that can be exported, served: its scores over HTTP are its reference's, whatever it is batched with.
+Every family that can be exported, served as the next version of one model: its scores over HTTP are its reference's, whatever it is
+batched with and whatever family was served before.
 """
 
 import json
 import shutil
+import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from facade.bundle import read_bundle
 from facade.settings import REPOSITORY
 from scripts import export_model
 from scripts.export import families
 from tests import tiny_checkpoints
-from tests.conftest import start_server, stop_server, wait_until_ready
+from tests.conftest import Server, start_server, stop_server, wait_until_ready
 
+FAMILIES = sorted(tiny_checkpoints.MAKE)
 QUERY = "which way should i go?"
 PASSAGES = [
     "Two roads diverged in a yellow wood.",
@@ -27,29 +33,58 @@ PASSAGES = [
 ]
 
 
-def served(folder: Path, checkpoint: Path) -> Path:
-    """A model repository whose reranker is the exported checkpoint."""
-    repository = folder / "models"
-    shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("*.onnx", "*.json"))
-    out = repository / "reranker" / "1"
-    assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--name", f"tests/{checkpoint.name}"]) == 0
-    return repository
+NAME = "tests/family"
+TAKEOVER_LIMIT_S = 30.0
 
 
-@pytest.mark.parametrize("family", sorted(tiny_checkpoints.MAKE))
-def test_scores_over_http_are_the_reference_s(family: str, tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoints.save(family, tmp_path / family)
-    server = start_server(tmp_path, RERANKER_MODEL_REPOSITORY=str(served(tmp_path, checkpoint)))
+def export(checkpoint: Path, out: Path) -> str:
+    """Export the checkpoint as a version of the one model that is served; its digest."""
+    assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--name", NAME]) == 0
+    return read_bundle(out).digest
+
+
+def ask(url: str, path: str, body: object = None) -> Any:
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{url}{path}", content, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models as `make serve` has them, without a bundle."""
+    folder = tmp_path_factory.mktemp("families") / "models"
+    shutil.copytree(REPOSITORY, folder, symlinks=True, ignore=shutil.ignore_patterns("*.onnx", "*.json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Started with the first family; the others take over one by one."""
+    folder = tmp_path_factory.mktemp("first")
+    export(tiny_checkpoints.save(FAMILIES[0], folder / FAMILIES[0]), repository / "reranker" / "1")
+    running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
     try:
-        wait_until_ready(server)
-        body = {"query": {"text": QUERY}, "passages": [{"text": passage} for passage in PASSAGES], "truncate": "END"}
-        request = urllib.request.Request(
-            f"{server.http}/v1/ranking", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            rankings = json.loads(answer.read())["rankings"]
+        wait_until_ready(running)
+        yield running
     finally:
-        stop_server(server)
+        stop_server(running)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_over_http_are_the_reference_s(family: str, server: Server, repository: Path, tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoints.save(family, tmp_path / family)
+    version = repository / "reranker" / str(len(list((repository / "reranker").glob("[0-9]*"))) + 1)
+    digest = export(checkpoint, tmp_path / "bundle")
+    shutil.copytree(tmp_path / "bundle", version.with_name("being written"))
+    (version.with_name("being written") / "model.py").symlink_to("../1/model.py")
+    version.with_name("being written").rename(version)
+    deadline = time.monotonic() + TAKEOVER_LIMIT_S
+    while ask(server.http, "/v1/metadata")["digest"] != digest:
+        assert time.monotonic() < deadline, server.output()[-3000:]
+        time.sleep(0.05)
+    body = {"query": {"text": QUERY}, "passages": [{"text": passage} for passage in PASSAGES], "truncate": "END"}
+    rankings = ask(server.http, "/v1/ranking", body)["rankings"]
     reference = families.load(checkpoint)
     expected = [reference.reference(reference.encode(QUERY, passage)) for passage in PASSAGES]
     found = {entry["index"]: entry["logit"] for entry in rankings}

@@ -23,6 +23,8 @@ from tests.hardening.own_facade import wait_until_ready as wait_for_facade
 from tests.process_tree import the_one
 from tests.triton.versions import Load, Versions, make, over_http
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 4
 EVEN = 0.1
 LIMIT_S = 60.0

@@ -43,9 +43,14 @@ def mixed_company(count: int) -> list[list[int]]:
 
 async def rank(session: aiohttp.ClientSession, query: str, passages: list[str]) -> list[float]:
     body = {"query": {"text": query}, "passages": [{"text": passage} for passage in passages], "truncate": "END"}
-    async with session.post("/v1/ranking", json=body) as answer:
-        assert answer.status == 200, await answer.text()
-        rankings = (await answer.json())["rankings"]
+    while True:
+        async with session.post("/v1/ranking", json=body) as answer:
+            if answer.status == 503:  # all at once are too much for a slow machine
+                await asyncio.sleep(int(answer.headers["Retry-After"]))
+                continue
+            assert answer.status == 200, await answer.text()
+            rankings = (await answer.json())["rankings"]
+            break
     logits = [0.0] * len(passages)
     for ranking in rankings:
         logits[ranking["index"]] = ranking["logit"]
