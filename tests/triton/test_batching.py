@@ -17,8 +17,6 @@ from tests.triton.conftest import Reference
 from tests.triton.grpc_client import token_inputs
 
 ROWS = 6  # of each of the four requests: 24 rows, which leaves room under the soft cap of 32 for a few probes of one row
-# Tokens of a second's probes, at most.
-PROBES = 20
 BUSY_ROWS = 40  # above the soft cap, so that nothing joins these
 
 
@@ -88,22 +86,18 @@ async def engine_tokens(server: Server) -> tuple[float, float]:
     return told.get("reranker_engine_tokens_total", 0.0), told.get("reranker_engine_padding_tokens_total", 0.0)
 
 
-async def settled_tokens(server: Server) -> tuple[float, float]:
-    """The same once all is told: what was computed is told with the next execution, a probe of one token at the latest."""
-    told = await engine_tokens(server)
-    while True:
-        await asyncio.sleep(1.0)
-        earlier, told = told, await engine_tokens(server)
-        if told[0] - earlier[0] < PROBES:
-            return told
+async def all_engine_tokens(server: Server, client: InferenceServerClient) -> tuple[float, float]:
+    """The same, with all that was answered until now: it is told with the next execution, which is ours, of two tokens."""
+    await client.infer("reranker", token_inputs([[101, 102]], [[0, 0]]))
+    return await engine_tokens(server)
 
 
-async def test_equal_passages_are_computed_once_and_padding_is_counted(server: Server) -> None:
-    before = await settled_tokens(server)
+async def test_equal_passages_are_computed_once_and_padding_is_counted(server: Server, client: InferenceServerClient) -> None:
+    before = await all_engine_tokens(server, client)
     body = {"query": {"text": "how long?"}, "passages": [{"text": "word " * 100}] * 50}
     async with aiohttp.ClientSession(server.http) as session, session.post("/v1/ranking", json=body) as answer:
         counted = (await answer.json())["usage"]["prompt_tokens"]
         assert len({entry["logit"] for entry in (await answer.json())["rankings"]}) == 1
-    tokens, padding = (now - then for now, then in zip(await settled_tokens(server), before, strict=True))
+    tokens, padding = (now - then for now, then in zip(await all_engine_tokens(server, client), before, strict=True))
     assert counted / 50 <= tokens < 2 * counted / 50
     assert 0 < padding < tokens
