@@ -11,7 +11,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -58,12 +58,16 @@ _CURL = """curl -s{options} {url}/v1/ranking -H 'Content-Type: application/json'
 
 
 async def serve(settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM. Raises a RerankerError where a start fails."""
+    """Run until SIGINT or SIGTERM; a second one ends it at once. Raises a RerankerError where a start fails."""
     began = time.monotonic()
     bundle = check(settings)
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def ask_to_stop() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, ask_to_stop)
     admin_key = secrets.token_hex(16)
     access = Access.of(settings, admin=admin_key)
     for warning in triton_access.warnings(settings):
@@ -77,7 +81,7 @@ async def serve(settings: Settings) -> None:
             scorer = TritonScorer(model_server, current, settings.chunk_tokens, settings.chunks_in_flight)
             triton = _triton(scorer, folder, command, output)
             servers = Servers(triton, _facade(settings), lambda: follow(current, model, _loader(client)))
-            await _run(stop, servers, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))
+            await _run(stop, hurry, servers, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))
 
 
 def _triton(scorer: TritonScorer, folder: RunFolder, command: Command, output: int | None) -> Supervised:
@@ -113,7 +117,7 @@ class Servers:
     beside: Callable[[], Coroutine[Any, Any, None]]
 
 
-async def _run(stop: asyncio.Event, servers: Servers, announce: Callable[[], None]) -> None:
+async def _run(stop: asyncio.Event, hurry: asyncio.Event, servers: Servers, announce: Callable[[], None]) -> None:
     """Start both, keep both, and stop the facade before Triton, whatever happens."""
     triton, facade = servers.triton, servers.facade
     stopping = asyncio.create_task(stop.wait())
@@ -137,9 +141,21 @@ async def _run(stop: asyncio.Event, servers: Servers, announce: Callable[[], Non
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         LOG.info("stopping: the facade finishes its requests, then Triton")
-        await facade.stop()
-        await triton.stop()
+        await _stop((facade, triton), hurry)
         LOG.info("stopped")
+
+
+async def _stop(servers: Sequence[Supervised], hurry: asyncio.Event) -> None:
+    """One after the other, in good order; at once from `hurry` on."""
+    hurrying = asyncio.create_task(hurry.wait())
+    for server in servers:
+        ending = asyncio.create_task(server.stop())
+        await asyncio.wait({ending, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+        if hurry.is_set():
+            LOG.warning("killing %s: what it has under way is lost", server.name)
+            await server.kill()
+        await ending
+    hurrying.cancel()
 
 
 async def _tell_while(launch: asyncio.Task[None], stopping: asyncio.Task[Any], name: str) -> None:

@@ -92,3 +92,8 @@ class Supervised:
         """Stop it for good."""
         if self.child:
             await self.child.stop(self.grace_s)
+
+    async def kill(self) -> None:
+        """End it at once."""
+        if self.child:
+            await self.child.kill()

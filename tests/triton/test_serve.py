@@ -3,6 +3,7 @@
 `make serve` as its user meets it: what it prints, how it stops. What it survives: tests/hardening/test_recovery.py.
 """
 
+import http.client
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,27 @@ def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[...
     assert list(Path("/dev/shm").glob(f"{folder}*")) == []
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(running.http.rpartition(":")[2]))) != 0
+
+
+def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callable[..., Server]) -> None:
+    running = fresh()
+    wait_until_ready(running)
+    processes = descendants(running.process.pid)
+
+    def ask_in_vain() -> None:
+        with suppress(OSError, http.client.HTTPException):
+            rank(running, passages=512, words=100)
+
+    client = threading.Thread(target=ask_in_vain)
+    client.start()
+    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), 5)
+    running.process.send_signal(signal.SIGINT)
+    assert until(lambda: "stopping: the facade finishes" in running.output(), 5)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(5) == 0
+    client.join()
+    assert alive(processes) == []
+    assert "killing facade: what it has under way is lost" in running.output()
 
 
 def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable[..., Server]) -> None:
