@@ -26,7 +26,8 @@ from tests.triton.versions import Load, Versions, make, over_http
 pytestmark = pytest.mark.alone
 
 CLIENTS = 4
-EVEN = 0.1
+EVEN = 0.1  # the promise; a quick look at few requests allows for more
+EVEN_QUICK = 0.25
 LIMIT_S = 60.0
 TRITON = r"bin/tritonserver"
 
@@ -137,7 +138,7 @@ def test_work_is_shared_out_evenly(fleet: Fleet, full: bool, record_testsuite_pr
     rows = [computed_rows(member) - earlier for member, earlier in zip(fleet.members, before, strict=True)]
     record_testsuite_property("rows of each Triton", rows)
     even = sum(rows) / len(rows)
-    assert all(abs(count - even) <= EVEN * even for count in rows), rows
+    assert all(abs(count - even) <= (EVEN if full else EVEN_QUICK) * even for count in rows), rows
     assert [load.faults for load in loads] == [[]] * CLIENTS
 
 
