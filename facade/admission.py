@@ -121,8 +121,11 @@ class Admission:
 
         For so does the model's scheduler: smaller calls go first, and bulk work gives way.
         """
-        most = max(tokens, self._limits.under_way)
-        return sum(min(other.left, most) for other in self._running if other is not work and (work.bulk or not other.bulk))
+        most, ahead = max(tokens, self._limits.under_way), 0
+        for other in self._running:
+            if other is not work and (work.bulk or not other.bulk):
+                ahead += min(most, other.left)
+        return ahead
 
     def _overloaded(self, told: str, ahead: int) -> OverloadedError:
         speed = self.speed.tokens_per_s
