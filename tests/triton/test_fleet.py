@@ -54,6 +54,16 @@ class Fleet:
     def wait_for(self, **states: int) -> None:
         wait_until(lambda: states.items() <= self.states().items(), f"{states} of {self.states()}")
 
+    def put(self, number: int, versions: Versions) -> None:
+        """Give a member version 2; returns once it has loaded that."""
+
+        def loadings() -> int:
+            return sum("openvino" in part for part in self.members[number].output().split("loading bundle")[1:])
+
+        before = loadings()
+        versions.put(self.repositories[number])
+        wait_until(lambda: loadings() > before, f"member {number} has loaded version 2")
+
     def restart(self, number: int) -> None:
         """Stop a member as its operator would, and start it again at the same address."""
         old = self.members[number]
@@ -94,9 +104,14 @@ def loaded(fleet: Fleet) -> Iterator[list[Load]]:
 
 
 def more(loads: list[Load], count: int) -> None:
-    """Return after so many more answers."""
-    seen = sum(len(load.answers) for load in loads)
-    wait_until(lambda: sum(len(load.answers) for load in loads) >= seen + count or any(load.faults for load in loads), f"{count} answers")
+    """Return after so many more answers; of each client two at least, of which the second was asked for after this began."""
+    seen = [len(load.answers) for load in loads]
+
+    def answered() -> bool:
+        counts = [len(load.answers) - earlier for load, earlier in zip(loads, seen, strict=True)]
+        return sum(counts) >= count and min(counts) >= 2
+
+    wait_until(lambda: answered() or any(load.faults for load in loads), f"{count} answers")
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +189,7 @@ def test_a_new_bundle_takes_over_one_triton_after_the_other(fleet: Fleet, versio
         more(loads, 20)
         versions.put(fleet.repository)
         for number, states in enumerate([{"serving": 2, "other_bundle": 1}, {"serving": 2, "other_bundle": 1}, {"serving": 3}]):
-            versions.put(fleet.repositories[number])
-            wait_until(lambda number=number: "openvino" in fleet.members[number].output().split("loading bundle")[-1], "loaded")  # type: ignore[misc]
+            fleet.put(number, versions)
             fleet.wait_for(**states)
             more(loads, 60)
     assert [load.faults for load in loads] == [[]] * CLIENTS
