@@ -11,12 +11,12 @@ from itertools import count
 from statistics import median, quantiles
 from typing import Any
 
-import aiohttp
 import orjson
 import pytest
 
 from tests.conftest import Server
 from tests.contract.calls import READY
+from tests.hardening.light_client import LightClient, get, post
 from tests.hardening.load import Ranking, bodies
 
 pytestmark = pytest.mark.alone
@@ -42,57 +42,56 @@ NORMAL = 2.0
 
 def usual(body: dict[str, Any]) -> bytes:
     """A request whose passages have some hundred words, as retrievers cut them."""
-    return orjson.dumps({**body, "passages": [{"text": f"{passage['text']} " * 6} for passage in body["passages"]]})
+    passages = [{"text": f"{passage['text']} " * 6} for passage in body["passages"]]
+    return post("/v1/ranking", orjson.dumps({**body, "passages": passages}))
 
 
-BODIES = [usual(body) for body in bodies(8)]
-JSON = {"Content-Type": "application/json"}
+REQUESTS = [usual(body) for body in bodies(8)]
 
 
 @dataclass
 class Told:
-    """Seconds of each answer by status; the rankings, which are looked at afterwards: the clients share the cores with the server."""
+    """Seconds of each answer by status; the rankings, which are looked at afterwards, when nothing is measured any more."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     retry_after: set[str] = field(default_factory=set)
     rankings: list[tuple[int, bytes]] = field(default_factory=list)
 
-    async def ask(self, session: aiohttp.ClientSession, number: int) -> None:
-        which = number % len(BODIES)
+    async def ask(self, client: LightClient, number: int) -> None:
+        which = number % len(REQUESTS)
         began = time.perf_counter()
-        async with session.post("/v1/ranking", data=BODIES[which], headers=JSON) as answer:
-            content = await answer.read()
+        answer = await client.send(REQUESTS[which])
         self.seconds.setdefault(answer.status, []).append(time.perf_counter() - began)
         if answer.status == 200:
-            self.rankings.append((which, content))
+            self.rankings.append((which, answer.content))
         else:
-            self.retry_after.add(answer.headers["Retry-After"])
+            self.retry_after.add(answer.headers["retry-after"])
 
     def wrong(self, expected: list[Ranking]) -> list[int]:
         """Of which requests a ranking was another one than expected."""
         return [which for which, content in self.rankings if orjson.loads(content)["rankings"] != expected[which]]
 
 
-async def closed_loop(told: Told, session: aiohttp.ClientSession, clients: int, seconds: float) -> float:
-    """Answers a second that `clients` get who ask one request after the other."""
+async def closed_loop(told: Told, client: LightClient, callers: int, seconds: float) -> float:
+    """Answers a second that `callers` get who ask one request after the other."""
     end = time.perf_counter() + seconds
     places = count()
 
-    async def client() -> None:
+    async def caller() -> None:
         while time.perf_counter() < end:
-            await told.ask(session, next(places))
+            await told.ask(client, next(places))
 
-    await asyncio.gather(*(client() for _ in range(clients)))
+    await asyncio.gather(*(caller() for _ in range(callers)))
     return len(told.seconds[200]) / seconds
 
 
-async def open_loop(told: Told, session: aiohttp.ClientSession, per_s: float, seconds: float) -> float:
+async def open_loop(told: Told, client: LightClient, per_s: float, seconds: float) -> float:
     """Good answers a second while requests come at a fixed rate, whatever becomes of them."""
     began = time.perf_counter()
     tasks = []
     for place in range(round(per_s * seconds)):
         await asyncio.sleep(began + place / per_s - time.perf_counter())
-        tasks.append(asyncio.create_task(told.ask(session, place)))
+        tasks.append(asyncio.create_task(told.ask(client, place)))
     good = len(told.seconds.get(200, []))
     elapsed = time.perf_counter() - began
     await asyncio.gather(*tasks)
@@ -103,24 +102,22 @@ async def test_ten_times_the_capacity_costs_no_goodput_and_is_over_when_it_is_ov
     server: Server, full: bool, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     promise = PROMISE if full else QUICK
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(server.http, connector=connector) as session:
+    async with LightClient(server.http) as client:
         alone = Told()
-        for number in range(len(BODIES)):
-            await alone.ask(session, number)
+        for number in range(len(REQUESTS)):
+            await alone.ask(client, number)
         expected = [orjson.loads(content)["rankings"] for _, content in alone.rankings]
-        await closed_loop(alone, session, 1, 2.0)
+        await closed_loop(alone, client, 1, 2.0)
         before = Told()
-        capacity = await closed_loop(before, session, 8, 20.0 if full else 5.0)
+        capacity = await closed_loop(before, client, 8, 20.0 if full else 5.0)
         overload = Told()
-        goodput = await open_loop(overload, session, TIMES * capacity, 60.0 if full else 8.0)
+        goodput = await open_loop(overload, client, TIMES * capacity, 60.0 if full else 8.0)
         over = time.perf_counter()
-        async with session.get(READY) as answer:
-            assert answer.status == 200
+        assert (await client.send(get(READY))).status == 200
         after = Told()
         while not after.seconds or after.seconds[200][-1] > NORMAL * median(alone.seconds[200]):
             assert time.perf_counter() - over < promise.normal_again_s, after.seconds
-            await after.ask(session, 0)
+            await after.ask(client, 0)
     refused = quantiles(overload.seconds[503], n=100)[98]
     record_testsuite_property("capacity, requests/s", round(capacity, 1))
     record_testsuite_property("goodput / capacity", round(goodput / capacity, 2))
