@@ -79,7 +79,7 @@ async def _run(options: argparse.Namespace) -> ServerRun:
         bench = Bench(server.client, texts, options.seconds, url)
         points, memory = await _points(bench, server, options.rounds, chosen)
         found = {**figures(Points(points)), targets.START: server.start_s, targets.MEMORY: memory}
-        return ServerRun(described, await engine(server.client), points, found)
+        return ServerRun(described, await engine(server.client.url), points, found)
 
 
 async def _points(bench: Bench, server: _Started, rounds: int, chosen: frozenset[str]) -> tuple[list[Point], float | None]:

@@ -10,7 +10,7 @@ import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
 from scripts.benchmark.process import HOST, Program
-from scripts.benchmark.wire import Client
+from scripts.benchmark.wire import text
 from scripts.benchmark.workplace import ROOT
 
 PORTS = (19000, 19001, 19002)  # HTTP, gRPC and Triton's metrics; away from the defaults, so that a server in use is not in the way
@@ -38,9 +38,9 @@ class Tokens:
     padding: float
 
 
-async def tokens(client: Client, url: str) -> Tokens | None:
+async def tokens(url: str) -> Tokens | None:
     """From Triton's metrics at `url`; None where they don't tell. Raises RefusedError."""
-    samples = list(_samples(await client.text(url)))
+    samples = list(_samples(await text(url)))
     if not any(name == _PADDING for name, _ in samples):
         return None
     return Tokens(*(sum(value for name, value in samples if name == wanted) for wanted in (_PAIRS, _PADDING)))
@@ -60,6 +60,6 @@ def padding_share(before: Tokens | None, after: Tokens | None) -> float | None:
     return padding / max(padding + after.pairs - before.pairs, 1.0)
 
 
-async def engine(client: Client) -> str:
-    """The engine and its precision as the server names them. Raises RefusedError."""
-    return str(orjson.loads(await client.text(f"{client.url}/v1/metadata"))["engine"])
+async def engine(url: str) -> str:
+    """The engine and its precision as the server at `url` names them. Raises RefusedError."""
+    return str(orjson.loads(await text(f"{url.rstrip('/')}/v1/metadata"))["engine"])

@@ -110,4 +110,4 @@ class Bench:
         return Point(MIXED, CLIENTS, number, load, padding_share(before, await self._tokens()))
 
     async def _tokens(self) -> Tokens | None:
-        return await tokens(self.client, self.metrics_url) if self.metrics_url else None
+        return await tokens(self.metrics_url) if self.metrics_url else None

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import orjson
 
+from scripts.benchmark.light_client import LightClient
 from scripts.benchmark.load import Answer, RefusedError
 from scripts.benchmark.workload import Ask
 
@@ -51,39 +51,39 @@ class Client:
     def __init__(self, url: str, wire: Wire = NIM) -> None:
         self.url = url.rstrip("/")
         self._wire = wire
+        self._http = LightClient(self.url, TIMEOUT_S)
 
     async def __aenter__(self) -> Client:
-        connector = aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(TIMEOUT_S))
+        await self._http.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        await self._http.__aexit__(None, None, None)
 
     async def __call__(self, ask: Ask) -> Answer:
         """Raises RefusedError for any answer but a ranking."""
-        body = orjson.dumps(self._wire.body(ask))
         try:
-            async with self._session.post(self.url + self._wire.path, data=body, headers={"Content-Type": "application/json"}) as answer:
-                content = await answer.read()
-        except aiohttp.ClientError as error:
+            reply = await self._http.post(self._wire.path, orjson.dumps(self._wire.body(ask)))
+        except OSError as error:
             raise RefusedError(type(error).__name__) from None
-        if answer.status != 200:
-            raise RefusedError(f"status {answer.status}: {content[:_QUOTED].decode(errors='replace')}")
+        if reply.status != 200:
+            raise RefusedError(f"status {reply.status}: {reply.content[:_QUOTED].decode(errors='replace')}")
         try:
-            return Answer(self._wire.scores(orjson.loads(content)), engine_seconds(answer.headers.get("Server-Timing", "")))
+            return Answer(self._wire.scores(orjson.loads(reply.content)), engine_seconds(reply.headers.get("server-timing", "")))
         except (KeyError, TypeError, ValueError) as error:
             raise RefusedError(f"the answer is no ranking ({error!r})") from None
 
-    async def text(self, url: str) -> str:
-        """What GET of the URL answers. Raises RefusedError for any status but 200."""
-        try:
-            async with self._session.get(url) as answer:
-                if answer.status != 200:
-                    raise RefusedError(f"GET {url}: status {answer.status}")
-                return await answer.text()
-        except aiohttp.ClientError as error:
-            raise RefusedError(f"GET {url}: {type(error).__name__}") from None
+
+async def text(url: str) -> str:
+    """What GET of the URL answers. Raises RefusedError for any status but 200."""
+    try:
+        async with LightClient(url, TIMEOUT_S) as client:
+            reply = await client.get("")
+    except OSError as error:
+        raise RefusedError(f"GET {url}: {type(error).__name__}") from None
+    if reply.status != 200:
+        raise RefusedError(f"GET {url}: status {reply.status}")
+    return reply.content.decode()
 
 
 def engine_seconds(server_timing: str) -> float | None:

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 import pytest
 
+from scripts.benchmark.light_client import LightClient
 from tests.conftest import Server
 from tests.contract.calls import READY
-from tests.hardening.light_client import LightClient, get, post
 from tests.hardening.load import Ranking, bodies
 
 pytestmark = pytest.mark.alone
@@ -43,10 +43,10 @@ NORMAL = 2.0
 def usual(body: dict[str, Any]) -> bytes:
     """A request whose passages have some hundred words, as retrievers cut them."""
     passages = [{"text": f"{passage['text']} " * 6} for passage in body["passages"]]
-    return post("/v1/ranking", orjson.dumps({**body, "passages": passages}))
+    return orjson.dumps({**body, "passages": passages})
 
 
-REQUESTS = [usual(body) for body in bodies(8)]
+BODIES = [usual(body) for body in bodies(8)]
 
 
 @dataclass
@@ -58,9 +58,9 @@ class Told:
     rankings: list[tuple[int, bytes]] = field(default_factory=list)
 
     async def ask(self, client: LightClient, number: int) -> None:
-        which = number % len(REQUESTS)
+        which = number % len(BODIES)
         began = time.perf_counter()
-        answer = await client.send(REQUESTS[which])
+        answer = await client.post("/v1/ranking", BODIES[which])
         self.seconds.setdefault(answer.status, []).append(time.perf_counter() - began)
         if answer.status == 200:
             self.rankings.append((which, answer.content))
@@ -104,7 +104,7 @@ async def test_ten_times_the_capacity_costs_no_goodput_and_is_over_when_it_is_ov
     promise = PROMISE if full else QUICK
     async with LightClient(server.http) as client:
         alone = Told()
-        for number in range(len(REQUESTS)):
+        for number in range(len(BODIES)):
             await alone.ask(client, number)
         expected = [orjson.loads(content)["rankings"] for _, content in alone.rankings]
         await closed_loop(alone, client, 1, 2.0)
@@ -113,7 +113,7 @@ async def test_ten_times_the_capacity_costs_no_goodput_and_is_over_when_it_is_ov
         overload = Told()
         goodput = await open_loop(overload, client, TIMES * capacity, 60.0 if full else 8.0)
         over = time.perf_counter()
-        assert (await client.send(get(READY))).status == 200
+        assert (await client.get(READY)).status == 200
         after = Told()
         while not after.seconds or after.seconds[200][-1] > NORMAL * median(alone.seconds[200]):
             assert time.perf_counter() - over < promise.normal_again_s, after.seconds

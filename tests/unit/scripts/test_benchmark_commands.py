@@ -67,7 +67,7 @@ def test_bench_of_a_server_that_is_not_there_says_so(tmp_path: Path, capsys: pyt
     url = f"http://127.0.0.1:{port}"
     only = ["--only", "mixed", "--seconds", "0.05", "--rounds", "1", "--report", str(tmp_path / "page.md")]
     assert bench.main(["--url", url, "--data", str(tmp_path), *only]) == 1
-    assert f"bench: GET {url}/v1/metadata: ClientConnectorError" in capsys.readouterr().err
+    assert f"bench: GET {url}/v1/metadata: ConnectionRefusedError" in capsys.readouterr().err
 
 
 def test_bench_without_data_says_what_to_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,7 +128,7 @@ async def test_what_is_no_ranking_is_a_failure_that_says_what_came(answer: web.R
 async def test_a_server_that_is_gone_is_a_failure() -> None:
     async with Client("http://127.0.0.1:9") as client:
         load = await closed_loop(client, repeat(ASK), 2, times(2))
-    assert load.failures == {"ClientConnectorError": 2}
+    assert load.failures == {"ConnectionRefusedError": 2}
 
 
 async def test_clients_overlap_over_http() -> None:
