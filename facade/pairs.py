@@ -7,12 +7,13 @@ facade and by the Triton model `rerank_text`, so that HTTP and gRPC can't disagr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from tokenizers import Tokenizer
 
 from facade.bundle import TOKENIZER, Bundle
 from facade.errors import BundleError, InputTooLongError, InvalidRequestError
+from facade.words import Words, stops_at_spaces, text_ids
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class PairTokenizer:
         # A tokenizer.json may carry both; they would cut and pad behind our back.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._text_ids = Words(self._tokenizer).ids if stops_at_spaces(self._tokenizer) else partial(text_ids, self._tokenizer)
         self.bundle = bundle
         self.max_seq_len = max_seq_len
 
@@ -84,8 +86,7 @@ class PairTokenizer:
         distinct = list(dict.fromkeys(texts))
         whole = [f"{prefix}{text}{suffix}" for text in distinct] if prefix or suffix else distinct
         try:
-            encoded = self._tokenizer.encode_batch_fast(whole, add_special_tokens=False)
-            ids = {text: one.ids for text, one in zip(distinct, encoded, strict=True)}
+            ids = dict(zip(distinct, self._text_ids(whole), strict=True))
             return [ids[text] for text in texts]
         except (TypeError, UnicodeEncodeError):
             bad = next((index for index, text in enumerate(texts) if not _is_unicode(text)), None)

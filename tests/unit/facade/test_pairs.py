@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -183,13 +182,12 @@ def test_a_passage_that_comes_twice_is_tokenised_once_and_has_its_pair_twice(bun
     tokenizer = PairTokenizer(bundle, 16)
     seen: list[list[str]] = []
 
-    class Watched:
-        def encode_batch_fast(self, texts: list[str], *, add_special_tokens: bool) -> list[Any]:
-            seen.append(texts)
-            return own.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+    def watched(texts: list[str]) -> list[list[int]]:
+        seen.append(texts)
+        return own(texts)
 
-    own = tokenizer._tokenizer
-    monkeypatch.setattr(tokenizer, "_tokenizer", Watched())
+    own = tokenizer._text_ids
+    monkeypatch.setattr(tokenizer, "_text_ids", watched)
     pairs = tokenizer.encode("a", ["b", "c", "b", "c", "d"], truncate=False)
     assert seen == [["a"], ["b", "c", "d"]]
     assert pairs.rows == PairTokenizer(bundle, 16).encode("a", ["b", "c", "b", "c", "d"], truncate=False).rows
