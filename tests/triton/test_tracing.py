@@ -5,6 +5,7 @@ One trace from the caller to the engine: what a real collector gets of a real fa
 
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 
 import aiohttp
 import pytest
@@ -18,6 +19,8 @@ from tests.triton.grpc_client import text_inputs
 CALLER = "b7ad6b7169203331"
 # For both exporters: the default is five seconds.
 EVERY = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
+# Of rankings in four calls, Triton sees 19 out of 20 whole.
+TRIES = 5
 
 
 @pytest.fixture(scope="module")
@@ -48,21 +51,32 @@ async def ask(server: Server, trace: str, body: object = GOOD, *, sampled: bool 
         ranked(await post(client, body, **headers))
 
 
-async def whole(collector: Collector, trace: str) -> list[Span]:
-    """The trace's spans, once the facade's and Triton's have come."""
+async def whole(server: Server, collector: Collector, body: object = GOOD, calls: int = 1) -> list[Span]:
+    """All spans of a ranking that took so many calls to Triton.
 
-    async def both_have_come() -> bool:
-        names = {span.name for span in collector.of(trace)}
-        return {"POST /v1/ranking", "InferRequest", "compute"} <= names
+    Asks again where Triton has missed a traceparent, which it does with one call in a hundred (docs/observability.md); the facade's own
+    spans have to come each time.
+    """
+    for _ in range(TRIES):
+        trace = new_trace()
+        await ask(server, trace, body)
 
-    await eventually(both_have_come, "spans of the facade and of Triton")
-    return collector.of(trace)
+        async def the_facades_have_come(trace: str = trace) -> bool:
+            return "POST /v1/ranking" in {span.name for span in collector.of(trace)}
+
+        async def tritons_have_come(trace: str = trace) -> bool:
+            names = [span.name for span in collector.of(trace)]
+            return names.count("InferRequest") == names.count("compute") == calls
+
+        await eventually(the_facades_have_come, "spans of the facade")
+        with suppress(AssertionError):
+            await eventually(tritons_have_come, "spans of Triton", limit_s=5.0)
+            return collector.of(trace)
+    raise AssertionError(f"no ranking out of {TRIES} has the spans of {calls} calls")
 
 
 async def test_a_ranking_is_one_trace_from_the_caller_to_the_engine(traced: Server, collector: Collector) -> None:
-    trace = new_trace()
-    await ask(traced, trace)
-    spans = {span.name: span for span in await whole(collector, trace)}
+    spans = {span.name: span for span in await whole(traced, collector)}
     way = ["POST /v1/ranking", "score", "InferRequest", "reranker", "compute"]
     parents = [CALLER, *(spans[name].span_id for name in way[:-1])]
     assert [spans[name].parent_id for name in way] == parents
@@ -71,28 +85,20 @@ async def test_a_ranking_is_one_trace_from_the_caller_to_the_engine(traced: Serv
 
 
 async def test_every_call_of_a_ranking_is_in_its_trace_and_has_its_id(traced: Server, collector: Collector) -> None:
-    trace = new_trace()
-    await ask(traced, trace, request("which one floats", [f"number {index} " * 20 for index in range(4)]))
-
-    async def all_have_come() -> bool:
-        return len([span for span in collector.of(trace) if span.name == "compute"]) == 4
-
-    await whole(collector, trace)
-    await eventually(all_have_come, "a span for each of the four calls")
-    spans = collector.of(trace)
+    body = request("which one floats", [f"number {index} " * 20 for index in range(4)])
+    spans = await whole(traced, collector, body, calls=4)
     (score,) = [span for span in spans if span.name == "score"]
     assert {span.parent_id for span in spans if span.name == "InferRequest"} == {score.span_id}
-    assert {span.attributes["triton.request_id"] for span in spans if span.name == "reranker"} == {f"id-{trace}"}
+    assert {span.attributes["triton.request_id"] for span in spans if span.name == "reranker"} == {f"id-{score.trace_id}"}
 
 
 async def test_what_is_not_sampled_and_what_brings_no_trace_is_not_traced(traced: Server, collector: Collector) -> None:
     """Neither by the facade nor by Triton, which asks nobody whether a trace is sampled; and the probes, which go on all the time."""
-    unsampled, later = new_trace(), new_trace()
+    unsampled = new_trace()
     await ask(traced, unsampled, sampled=False)
     with InferenceServerClient(traced.grpc) as client:
         client.infer("rerank_text", text_inputs(["a"], ["b"]))
-    await ask(traced, later)
-    await whole(collector, later)
+    await whole(traced, collector)
     assert collector.of(unsampled) == []
     assert {span.parent_id for span in collector.spans} >= {CALLER}
     assert "" not in {span.parent_id for span in collector.spans}
@@ -100,8 +106,6 @@ async def test_what_is_not_sampled_and_what_brings_no_trace_is_not_traced(traced
 
 async def test_both_kinds_of_otlp_are_understood(traced: Server, collector: Collector) -> None:
     """That is: what is shown above is shown of what the two really send."""
-    trace = new_trace()
-    await ask(traced, trace)
-    await whole(collector, trace)
+    await whole(traced, collector)
     kinds = {(headers.get("Content-Type") or headers.get("content-type")) for headers in collector.headers}
     assert kinds == {"application/json", "application/x-protobuf"}

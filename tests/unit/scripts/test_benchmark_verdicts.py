@@ -90,11 +90,11 @@ def test_padding_is_a_share_of_what_was_computed_between() -> None:
 
 
 def test_runs_come_back_from_their_files(tmp_path: Path) -> None:
-    failing = [*POINTS, Point(series.MIXED, 4, 1, Load(1.0, (), {"status 503": 2}))]
-    write(tmp_path, SERVER, run(failing))
-    write(tmp_path, PEERS, peers())
-    assert read_server(tmp_path) == run(failing)
-    assert read_peers(tmp_path) == peers()
+    ours, theirs = run([*POINTS, Point(series.MIXED, 4, 1, Load(1.0, (), {"status 503": 2}))]), peers()
+    write(tmp_path, SERVER, ours)
+    write(tmp_path, PEERS, theirs)
+    assert read_server(tmp_path) == ours
+    assert read_peers(tmp_path) == theirs
 
 
 def test_a_wrong_or_missing_peer_is_in_the_table() -> None:
