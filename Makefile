@@ -71,7 +71,7 @@ check-deploy: $(VENV)/.dev .tools/.done .tools/audit/.done ## Check the image's,
 	$(BIN)/python -m pytest -m deploy tests/deploy
 
 # Strict: what the database doesn't know, as behind a mirror of PyPI without one, is no package without vulnerabilities.
-audit: .tools/audit/.done ## Look up all packages of requirements.lock among known vulnerabilities, at pypi.org: [ARGS="--vulnerability-service osv"].
+audit: .tools/audit/.done ## Look up all packages of requirements.lock among PyPI's known vulnerabilities: [ARGS="--vulnerability-service osv"].
 	.tools/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --aliases on --requirement requirements.lock $(ARGS)
 
 sbom: .tools/serving/.done ## List what serves as CycloneDX JSON: [OUT=sbom.json].

@@ -18,9 +18,9 @@ LANES = 16
 # Bytes of weights up to which every core computes batches of its own. Cores that share one have to wait for each other dozens of times in a
 # few milliseconds; large models compute long enough between, and one core alone would take seconds for one pair.
 SMALL_MODEL = 200_000_000
-# Kernels that a stream keeps compiled. OpenVINO's own 5,000 let memory grow for days while rare shapes come by (to 463 MB of MiniLM-L6
-# int8, instead of 360 MB here); throughput over mixed lengths is the same from 30 to 5,000 (measured).
-CACHED_KERNELS = 250
+# Kernels that a stream keeps compiled. OpenVINO's own 5,000 let memory grow for hours while rare shapes come by, to 463 MB of MiniLM-L6
+# int8; 250 still for half an hour, to 308. With 100 it stays near 260 MB, for 1.4 % of the throughput over mixed lengths; 40 cost 3.7 %.
+CACHED_KERNELS = 100
 
 
 class OpenVinoEngine:
