@@ -17,7 +17,9 @@ from tests.triton.conftest import Reference
 from tests.triton.grpc_client import token_inputs
 
 ROWS = 6  # of each of the four requests
-BUSY_ROWS = 40  # of each of the two that come before them
+# Of the two requests that come before them. The first keeps the engine busy for a second, within which all four have to come, however busy
+# the machine is: its engine is then slower, too. The second waits in front of them.
+BUSY_ROWS, NEXT_ROWS = 200, 40
 
 
 @pytest.fixture
@@ -33,12 +35,11 @@ async def executions(client: InferenceServerClient) -> Counter[int]:
 
 
 async def keep_engine_busy(client: InferenceServerClient, reference: Reference) -> "asyncio.Future[object]":
-    """Two requests of 40 rows, of which the first is in the engine: what comes now waits, and waits together."""
+    """Two requests, of which the first is in the engine: what comes now waits, and waits together."""
     row = max(reference.input_ids, key=len)[:200]
-    inputs = token_inputs([row] * BUSY_ROWS, [[0] * len(row)] * BUSY_ROWS)
     tasks = []
-    for _ in range(2):
-        tasks.append(asyncio.create_task(client.infer("reranker", inputs)))
+    for count in (BUSY_ROWS, NEXT_ROWS):
+        tasks.append(asyncio.create_task(client.infer("reranker", token_inputs([row] * count, [[0] * len(row)] * count))))
         await asyncio.sleep(0.1)
     return asyncio.gather(*tasks)
 
@@ -48,13 +49,13 @@ async def assert_one_batch_of_four(client: InferenceServerClient, before: Counte
     came before. Triton counts just after it answers."""
     for _ in range(50):
         sizes = await executions(client) - before
-        if sum(size * count for size, count in sizes.items()) >= 2 * BUSY_ROWS + 4 * ROWS:
+        if sum(size * count for size, count in sizes.items()) >= BUSY_ROWS + NEXT_ROWS + 4 * ROWS:
             break
         await asyncio.sleep(0.02)
 
     # Without all four, an execution has fewer rows than they have, or those of a request before them and at most three of them.
-    alone, joined = 4 * ROWS, BUSY_ROWS + 4 * ROWS
-    assert any(alone <= size < BUSY_ROWS or joined <= size < 2 * BUSY_ROWS for size in sizes), f"batch sizes were {dict(sizes)}"
+    alone, joined = 4 * ROWS, NEXT_ROWS + 4 * ROWS
+    assert any(alone <= size < NEXT_ROWS or joined <= size < BUSY_ROWS for size in sizes), f"batch sizes were {dict(sizes)}"
 
 
 async def test_four_concurrent_calls_of_different_lengths_run_as_one_batch(client: InferenceServerClient, reference: Reference) -> None:
