@@ -124,9 +124,10 @@ class Scheduler:
         while batch := self._take():
             batch = self._without_gone(batch)
             if batch:
-                outcomes = score(self._engine, [row.call.rows[row.place] for row in batch])
-                tokens = sum(len(row.call.rows[row.place].input_ids) for row in batch)
-                self._computed(len(batch), tokens, len(batch) * max(row.length for row in batch))
+                rows = [row.call.rows[row.place] for row in batch]
+                outcomes = score(self._engine, rows)
+                lengths = [len(row.input_ids) for row in rows]
+                self._computed(len(rows), sum(lengths), self._engine.computed_tokens(lengths))
                 self._settle(batch, outcomes)
 
     def _take(self) -> list[Waiting]:

@@ -34,6 +34,10 @@ class Engine(Protocol):
         """Raw logits FP32 [rows], in the rows' order."""
         ...
 
+    def computed_tokens(self, lengths: Sequence[int]) -> int:
+        """Tokens that it computes for a micro-batch of rows of such lengths, padding included."""
+        ...
+
 
 def load_engine(bundle: Bundle, settings: Settings) -> tuple[Engine, str]:
     """The engine for the bundle, and the reason why it was chosen.

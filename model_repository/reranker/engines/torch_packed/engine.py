@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from engines.torch_packed.batch import SHORTEST_BUCKET, bucket, exact_shape, fill
+from engines.torch_packed.batch import SHORTEST_BUCKET, Shape, bucket, exact_shape, fill
 from engines.torch_packed.families import FAMILIES, Model
 from engines.torch_packed.onnx_weights import read_weights
 from engines.torch_packed.refusal import ARCHITECTURE, PRECISIONS, refusal
@@ -71,10 +71,20 @@ class PackedEngine:
 
     def infer(self, rows: Sequence[Row]) -> Logits:
         """Raw logits FP32 [rows]."""
-        repeats = self._recorded and sum(len(row.input_ids) for row in rows) <= MOST_RECORDED
-        shape = bucket(rows, self._positions) if repeats else exact_shape(rows)
+        lengths = [len(row.input_ids) for row in rows]
+        repeats, shape = self._repeats(lengths), self._shape(lengths)
         logits: Logits = self._runner.run(fill(rows, shape, self._filler), shape, repeats=repeats)[: len(rows)].numpy()
         return logits
+
+    def computed_tokens(self, lengths: Sequence[int]) -> int:
+        """The rows' own, and what fills a small batch up."""
+        return self._shape(lengths).tokens
+
+    def _repeats(self, lengths: Sequence[int]) -> bool:
+        return self._recorded and sum(lengths) <= MOST_RECORDED
+
+    def _shape(self, lengths: Sequence[int]) -> Shape:
+        return bucket(lengths, self._positions) if self._repeats(lengths) else exact_shape(lengths)
 
     def warm_up(self) -> None:
         """Compiles, and records the shapes of single rows, which are waited for most; others are recorded as they come."""
