@@ -3,14 +3,11 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from facade import __version__, correlation, openapi
+from facade import __version__, openapi
 from facade.admission import Work
 from facade.envelope import FIELDS, json_response
 from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError, RequestTimeoutError
@@ -21,33 +18,10 @@ from facade.schema import RankingRequest, parse_ranking, ranking_body
 from facade.scorer import Scores
 from facade.service import SERVICE, Service
 from facade.settings import Settings
+from facade.stages import Stages
 
 API_VERSION = "1.0.0"  # of the ranking contract
 PRIORITY = "X-Priority"
-
-
-@dataclass
-class Stages:
-    """Seconds of each stage of one ranking, in order: what the Server-Timing header tells."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def time(self, stage: str, span: str | None = None) -> Iterator[None]:
-        """Time a block; in the request's trace it is called `span` (None: as the stage)."""
-        start = time.perf_counter()
-        with correlation.span(span or stage):
-            yield
-        self.seconds[stage] = time.perf_counter() - start
-
-    def split(self, stage: str, part: str, seconds: float) -> None:
-        """Tell `part` of a stage apart from the rest of it."""
-        self.seconds[part] = min(seconds, self.seconds[stage])
-        self.seconds[stage] -= self.seconds[part]
-
-    def header(self) -> str:
-        """The Server-Timing header, in milliseconds."""
-        return ", ".join(f"{stage};dur={seconds * 1e3:.2f}" for stage, seconds in self.seconds.items())
 
 
 async def ranking(request: web.Request) -> web.Response:
@@ -102,6 +76,7 @@ async def _score(service: Service, asked: RankingRequest, work: Work, stages: St
 
     pairs, scores = await service.current.served(score)
     stages.split("queue", "infer", scores.infer_s)
+    stages.split("queue", "pack", scores.pack_s)
     return pairs, scores
 
 

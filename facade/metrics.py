@@ -22,7 +22,7 @@ from facade import __version__
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 # Of a ranking, in order. `queue` and `infer` are the two parts of waiting for Triton.
-STAGES = ("decode", "tokenise", "queue", "infer", "rank")
+STAGES = ("decode", "tokenise", "queue", "infer", "pack", "rank")
 # An error of our own family is counted by its class's name; the last two are no error of the family.
 REASONS = (
     "invalid_request",

@@ -5,6 +5,7 @@ Knows neither texts nor transport: `model` is one Triton or a fleet of them.
 
 import asyncio
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,10 +22,11 @@ from facade.triton import Answer
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits FP32 [pairs] in the passages' order, and the seconds in which an engine computed on any of them."""
+    """Logits FP32 [pairs] in the passages' order; seconds in which an engine computed on any of them, and of packing them."""
 
     logits: Logits
     infer_s: float
+    pack_s: float = 0.0
 
 
 class Scorer(Protocol):
@@ -79,10 +81,10 @@ class TritonScorer:
                 work.computed(sum(len(pairs.rows[index]) for index in chunk.indexes))
             return answer.logits
 
-        chunks = tensors.chunks(pairs, self._chunk_tokens)
+        chunks = _Timed(tensors.chunks(pairs, self._chunk_tokens))
         in_flight = self._chunks_in_flight * max(self._model.serving, 1)
         logits = await gather_logits(chunks, pairs.firsts, in_flight, call)
-        return Scores(logits, _covered(spans))
+        return Scores(logits, _covered(spans), chunks.seconds)
 
     async def probe(self, timeout_s: float) -> str:
         """The engine's name. Where the model has gone over to a newer bundle, so does this side."""
@@ -93,6 +95,24 @@ class TritonScorer:
             if not await self._current.renew(bundle):
                 raise
             return await self._model.probe(self._current.bundle, timeout_s)
+
+
+class _Timed:
+    """Chunks, each packed when it is asked for, and the seconds that it took so far."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    def __next__(self) -> Chunk:
+        began = time.perf_counter()
+        try:
+            return next(self._chunks)
+        finally:
+            self.seconds += time.perf_counter() - began
 
 
 def _covered(spans: list[tuple[float, float]]) -> float:

@@ -39,7 +39,7 @@ async def test_metrics_count_a_ranking(client: aiohttp.ClientSession) -> None:
     assert grown("reranker_pairs_total") == 3
     assert grown("reranker_tokens_total") == tokens
     assert grown("reranker_truncated_pairs_total") == 1
-    for stage in ("decode", "tokenise", "queue", "infer", "rank"):
+    for stage in ("decode", "tokenise", "queue", "infer", "pack", "rank"):
         assert grown("reranker_stage_seconds_count", stage=stage) == 1
 
 

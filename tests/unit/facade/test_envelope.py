@@ -58,7 +58,7 @@ async def test_a_ranking_is_told_with_its_sizes_and_times(app: Start, caplog: py
         "model": bundle.model_id,
         "tokens": answer.body["usage"]["total_tokens"],
     }
-    stages = [line[f"{stage}_ms"] for stage in ("decode", "tokenise", "queue", "infer", "rank")]
+    stages = [line[f"{stage}_ms"] for stage in ("decode", "tokenise", "queue", "infer", "pack", "rank")]
     assert 0 < sum(stages) <= line["ms"]
     assert "POST ranking 200" in line["message"]
 

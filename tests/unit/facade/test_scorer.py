@@ -4,13 +4,18 @@ The transport against a server that answers: the calls it makes of a request, th
 """
 
 import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
 
 import grpc
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from facade import scorer as scoring
+from facade import tensors
 from facade.bundle import Bundle
 from facade.pairs import TokenPairs
 from tests.unit.facade.inference_server import AMPLE_S, INFER_US, LOGITS, PAIRS, Server, arrays, client
@@ -67,6 +72,21 @@ async def test_the_engines_time_is_between_one_batch_and_all_of_them(triton: Ser
     batches = len(triton.requests)
     assert batches > 1
     assert INFER_US / 1e6 * 0.999 <= scores.infer_s <= INFER_US / 1e6 * batches * 1.001
+
+
+async def test_packing_is_timed(triton: Server, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*arguments: Any) -> Iterator[tensors.Chunk]:
+        for chunk in chunks(*arguments):
+            time.sleep(0.02)
+            yield chunk
+
+    chunks = tensors.chunks
+    monkeypatch.setattr(tensors, "chunks", slow)
+    async with client(triton.target, bundle, chunk_tokens=20) as scorer:
+        scores = await scorer.score(PAIRS, AMPLE_S)
+    packed = len(triton.requests)
+    assert packed > 1
+    assert 0.02 * packed <= scores.pack_s < 0.02 * packed + AMPLE_S
 
 
 SPAN = st.tuples(st.integers(1, 60), st.integers(0, 20)).map(lambda span: (float(span[0]), float(span[0] + span[1])))

@@ -88,7 +88,7 @@ async def test_a_span_tells_sizes_times_and_names(traced: StartTraced, collector
     assert told["reranker.truncated"] == 1
     assert told["reranker.tokens"] == answer.body["usage"]["total_tokens"]
     assert told["reranker.model"] == bundle.model_id
-    assert {f"reranker.{stage}_ms" for stage in ("decode", "tokenise", "queue", "infer", "rank")} <= set(told)
+    assert {f"reranker.{stage}_ms" for stage in ("decode", "tokenise", "queue", "infer", "pack", "rank")} <= set(told)
 
 
 async def test_the_resource_is_the_services_and_what_otel_variables_add(
