@@ -26,8 +26,7 @@ BACK_S = 10.0
 # What our own watching, of a machine whose cores are all busy, may add.
 MARGIN_S = 0.5
 # From the fault to the next right ranking. A killed server is known to be dead at once; of a silent one that has to be believed first.
-KILLED_S = 20.0
-STOPPED_S = 40.0
+RIGHT_S = {signal.SIGKILL: 20.0, signal.SIGSTOP: 40.0}
 STUB, TRITON, FACADE = r"stub .*/reranker/1/model.py", r"bin/tritonserver", r"-m facade"
 
 
@@ -53,19 +52,23 @@ async def is_ready(readiness: Readiness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("victim", "number", "limit_s"),
+    ("victim", "number"),
     [
-        (STUB, signal.SIGKILL, KILLED_S),
-        (TRITON, signal.SIGKILL, KILLED_S),
-        (STUB, signal.SIGSTOP, STOPPED_S),
-        (TRITON, signal.SIGSTOP, STOPPED_S),
-        (FACADE, signal.SIGKILL, KILLED_S),
-        (FACADE, signal.SIGSTOP, STOPPED_S),
+        (STUB, signal.SIGKILL),
+        (TRITON, signal.SIGKILL),
+        (STUB, signal.SIGSTOP),
+        (TRITON, signal.SIGSTOP),
+        (FACADE, signal.SIGKILL),
+        (FACADE, signal.SIGSTOP),
     ],
     ids=["stub killed", "triton killed", "stub stopped", "triton stopped", "facade killed", "facade stopped"],
 )
 async def test_a_server_comes_back_from_a_fault_under_load_and_never_lies(
-    server: Server, victim: str, number: signal.Signals, limit_s: float, record_property: Callable[[str, object], None]
+    server: Server,
+    victim: str,
+    number: signal.Signals,
+    record_testsuite_property: Callable[[str, object], None],
+    request: pytest.FixtureRequest,
 ) -> None:
     async with under_load(server, CLIENTS) as (load, readiness):
         await is_ready(readiness)
@@ -74,12 +77,12 @@ async def test_a_server_comes_back_from_a_fault_under_load_and_never_lies(
         os.kill(the_one(server.process.pid, victim), number)
         await until(lambda: readiness.since(fault, ready=False), 12, "readiness goes down")
         down = readiness.since(fault, ready=False) or 0.0
-        await until(lambda: load.right_at > fault + down, limit_s, "a right ranking again")
+        await until(lambda: load.right_at > fault + down, RIGHT_S[number], "a right ranking again")
         right = load.right_at
         await until(lambda: readiness.changes[-1][1], BACK_S, "readiness comes back")
         await until(lambda: load.statuses[200] >= 10 * CLIENTS, 30, "load again")
-    record_property("seconds until readiness was down", round(down, 2))
-    record_property("seconds until a right ranking", round(right - fault, 2))
+    fate = request.node.callspec.id
+    record_testsuite_property(f"{fate}: not ready after, and a right ranking after, s", [round(down, 2), round(right - fault, 2)])
     assert down < DOWN_S + MARGIN_S
     assert load.wrong == []
     assert [message for message in load.refusals if internals(message)] == []
