@@ -1,6 +1,7 @@
 """The processes of a server that a test started: found by their command lines, and whether they are gone."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -8,8 +9,9 @@ def descendants(pid: int) -> dict[int, str]:
     """Command lines of all processes below `pid`."""
     found: dict[int, str] = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        found |= {int(child): command, **descendants(int(child))}
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            found |= {int(child): command, **descendants(int(child))}
     return found
 
 

@@ -16,6 +16,10 @@ from scripts.serving.child import Child
 LOG = logging.getLogger(__name__)
 
 _START_TIMEOUT_S = 300.0  # loading weights of gigabytes from a slow disk
+# A later start has its files cached, but maybe a busy machine: so many times as long as the last one that worked, and at least so long. One
+# that hangs is given up then; each time the next one gets twice as long, in case it was the machine.
+_USUAL_TIMES = 5.0
+_RESTART_LEAST_S = 15.0
 # The first time at once: callers wait, and what was killed by accident works again.
 _BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 60.0  # a child that lived this long has its back-off forgotten
@@ -35,28 +39,32 @@ class Supervised:
     watch: Callable[[Child], Coroutine[Any, Any, str]] | None
     grace_s: float
     child: Child | None = None
+    _took_s: float = 0.0  # the last start that worked
 
-    async def launch(self) -> None:
-        """Start it and wait until it works. Raises StartFailedError where it ends before, or never does."""
+    async def launch(self, limit_s: float | None = None) -> None:
+        """Start it and wait until it works. Raises StartFailedError where it ends before, or works not within the limit."""
+        limit_s = limit_s or _START_TIMEOUT_S
+        began = time.monotonic()
         self.child = await self.start()
         ready = asyncio.ensure_future(self.ready())
         ended = asyncio.ensure_future(self.child.wait())
         try:
-            await asyncio.wait({ready, ended}, timeout=_START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ready, ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
                 ready.result()
+                self._took_s = time.monotonic() - began
                 return
         finally:
             for task in (ready, ended):
                 task.cancel()
         code = self.child.exit_code
         await self.child.kill()
-        fate = f"exited with {code}" if code is not None else f"was not ready within {_START_TIMEOUT_S:.0f} s"
+        fate = f"exited with {code}" if code is not None else f"was not ready within {limit_s:.0f} s"
         raise StartFailedError(f"{self.name} {fate}; its messages above say why")
 
     async def keep(self) -> None:
         """Start it again whenever it ends or breaks; runs until cancelled."""
-        failures = 0
+        failures = failed_starts = 0
         while True:
             began = time.monotonic()
             reason = await self._until_broken()
@@ -65,9 +73,11 @@ class Supervised:
             LOG.warning("%s %s; starting it again in %.1f s", self.name, reason, pause)
             await asyncio.sleep(pause)
             try:
-                await self.launch()
+                await self.launch(min(max(_RESTART_LEAST_S, _USUAL_TIMES * self._took_s) * 2**failed_starts, _START_TIMEOUT_S))
+                failed_starts = 0
                 LOG.info("%s works again", self.name)
             except StartFailedError as error:
+                failed_starts += 1
                 LOG.error("%s", error)  # noqa: TRY400 (the message is the whole story)
 
     async def _until_broken(self) -> str:

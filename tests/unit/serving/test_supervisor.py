@@ -161,6 +161,33 @@ async def test_a_program_that_fails_to_start_again_is_tried_on(program: MakeProg
     assert caplog.messages == [f"program exited with {code}; its messages above say why" for code in (4, 5)]
 
 
+async def test_a_program_that_hangs_when_started_again_is_given_up_soon_and_gets_twice_as_long_the_next_time(
+    program: MakeProgram, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.serving.supervisor._RESTART_LEAST_S", 0.2)
+    tries = 0
+
+    async def hangs_at_the_second_and_third_try() -> None:
+        nonlocal tries
+        tries += 1
+        if tries in {2, 3}:
+            await never()
+
+    caplog.set_level(logging.ERROR)
+    made = program("exit 3", "exec sleep 1000", ready=hangs_at_the_second_and_third_try)
+    server = made.supervised()
+    await server.launch()
+    keep = asyncio.create_task(server.keep())
+    await until(lambda: tries == 4 and is_running(made.children[-1].pid))
+    await end(keep)
+    _, second, third = (later - earlier for earlier, later in zip(made.starts, made.starts[1:], strict=False))
+    assert second >= 0.2
+    assert third >= 0.4
+    assert len(caplog.messages) == 2
+    assert all("was not ready within" in message for message in caplog.messages)
+    assert not is_running(made.children[1].pid)
+
+
 async def test_a_program_that_lives_but_is_broken_is_killed_and_started_again(program: MakeProgram, tmp_path: Path) -> None:
     broken = asyncio.Event()
 
