@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from facade.errors import RerankerError
@@ -39,10 +39,10 @@ class Supervised:
     watch: Callable[[Child], Coroutine[Any, Any, str]] | None
     grace_s: float
     child: Child | None = None
-    _took_s: float = 0.0  # the last start that worked
+    _took_s: float = field(default=0.0, init=False, repr=False)  # the last start that worked
 
     async def launch(self, limit_s: float | None = None) -> None:
-        """Start it and wait until it works. Raises StartFailedError where it ends before, or works not within the limit."""
+        """Start it and wait until it works. Raises StartFailedError where it ends before, or does not work in time."""
         limit_s = limit_s or _START_TIMEOUT_S
         began = time.monotonic()
         self.child = await self.start()
