@@ -20,7 +20,7 @@ from facade.current import Current
 from facade.endpoints import Endpoints
 from facade.errors import NotReadyError, OtherBundleError, OverloadedError, RerankerError
 from facade.member import Member
-from facade.tensors import Chunk, Priority
+from facade.tensors import Chunk
 from facade.triton import Answer
 
 LOG = logging.getLogger(__name__)
@@ -68,14 +68,14 @@ class Fleet:
         )
         return {state: states[state] for state in ("serving", "other_bundle", "away")}
 
-    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, priority: Priority) -> Answer:
+    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
         """As a Triton's; fails only where no member is left that could answer."""
         deadline = time.monotonic() + timeout_s
         tried: list[Member] = []
         fault: RerankerError = NotReadyError(_NOBODY)
         while member := self._next(bundle, tried):
             tried.append(member)
-            call = asyncio.ensure_future(member.infer(chunk, bundle, deadline - time.monotonic(), priority))
+            call = asyncio.ensure_future(member.infer(chunk, bundle, deadline - time.monotonic(), bulk=bulk))
             try:
                 return await _unless_lost(member, call, lambda: bool(self._serving(bundle, tried)))
             except _ELSEWHERE as error:

@@ -9,7 +9,7 @@ from facade.channel import Access
 from facade.current import Current
 from facade.errors import NotReadyError, OtherBundleError
 from facade.readiness import Readiness
-from facade.tensors import Chunk, Priority
+from facade.tensors import Chunk
 from facade.triton import Answer, Triton
 
 
@@ -44,13 +44,13 @@ class Member:
         """Whether a call for that bundle would be answered, as far as is known."""
         return not self.away and self.refused != bundle.digest
 
-    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, priority: Priority) -> Answer:
+    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
         """As a Triton's."""
         tokens = chunk.computed_tokens
         self.tokens += tokens
         try:
             with self._learning(bundle):
-                return await self.readiness.proven_by(self._triton.infer(chunk, bundle, timeout_s, priority))
+                return await self.readiness.proven_by(self._triton.infer(chunk, bundle, timeout_s, bulk=bulk))
         finally:
             self.tokens -= tokens
 

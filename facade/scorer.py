@@ -16,7 +16,7 @@ from facade.current import Current
 from facade.dispatch import gather_logits
 from facade.errors import OtherBundleError, RerankerError
 from facade.pairs import TokenPairs
-from facade.tensors import Chunk, Logits, Priority
+from facade.tensors import Chunk, Logits
 from facade.triton import Answer
 
 
@@ -49,8 +49,8 @@ class Model(Protocol):
         """How many work at the same time."""
         ...
 
-    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, priority: Priority) -> Answer:
-        """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError."""
+    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
+        """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError. `bulk` may wait."""
         ...
 
     async def probe(self, bundle: Bundle, timeout_s: float) -> str:
@@ -70,11 +70,11 @@ class TritonScorer:
     async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
         """Logits of all pairs within `timeout_s`; a caller that is cancelled takes its calls with it."""
         deadline = time.monotonic() + timeout_s
-        priority = Priority.BULK if work and work.bulk else Priority.INTERACTIVE
+        bulk = work is not None and work.bulk
         spans: list[tuple[float, float]] = []
 
         async def call(chunk: Chunk) -> Logits:
-            answer = await self._model.infer(chunk, pairs.bundle, deadline - time.monotonic(), priority)
+            answer = await self._model.infer(chunk, pairs.bundle, deadline - time.monotonic(), bulk=bulk)
             end = time.monotonic()
             spans.append((end - answer.infer_s, end))
             if work:

@@ -14,7 +14,6 @@ Knows arrays, not transport. `pack` and `unpack` are each other's inverse; the f
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +36,6 @@ INFER_US = "infer_us"
 # How the model begins to refuse a call that is meant for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to
 # models that call through BLS: Triton 24.10 hands them a text and no code.
 OTHER_BUNDLE = "this server has bundle"
-
-
-class Priority(IntEnum):
-    """Triton's levels: whatever waits in its queue on a lower one goes first."""
-
-    PROBE = 1
-    INTERACTIVE = 2
-    BULK = 3
 
 
 Tokens = NDArray[np.int64]

@@ -18,7 +18,7 @@ from facade import correlation, tensors
 from facade.bundle import Bundle
 from facade.channel import Access, connect
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
-from facade.tensors import Chunk, Logits, Priority, Row
+from facade.tensors import Chunk, Logits, Row
 
 LOG = logging.getLogger(__name__)
 
@@ -50,21 +50,21 @@ class Triton:
         """How many work at the same time."""
         return 1
 
-    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, priority: Priority) -> Answer:
+    async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
         """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError."""
-        result = await self._call(chunk, bundle, timeout_s, priority, (tensors.LOGIT, tensors.INFER_US))
+        result = await self._call(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.INFER_US), bulk=bulk)
         return Answer(result[tensors.LOGIT][:, 0], int(result[tensors.INFER_US][0, 0]) / 1e6)
 
     async def probe(self, bundle: Bundle, timeout_s: float) -> str:
         """The engine's name, after a pair of one token was scored: that proves Triton, the stub, the engine and the digest in one go."""
         row = Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))
         chunk = Chunk([0], tensors.pack([row], bundle))
-        result = await self._call(chunk, bundle, timeout_s, Priority.PROBE, (tensors.LOGIT, tensors.ENGINE))
+        result = await self._call(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE))
         engine: bytes = result[tensors.ENGINE][0, 0]
         return engine.decode()
 
     async def _call(
-        self, chunk: Chunk, bundle: Bundle, timeout_s: float, priority: Priority, outputs: tuple[str, ...]
+        self, chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False
     ) -> dict[str, NDArray[Any]]:
         """The named outputs, [rows, 1] each."""
         if timeout_s <= 0:
@@ -81,9 +81,8 @@ class Triton:
                 outputs=[InferRequestedOutput(name) for name in outputs],
                 request_id=correlation.request_id(),
                 client_timeout=timeout_s,
-                priority=priority,
                 headers=dict(correlation.headers()),
-                parameters={tensors.BUNDLE_DIGEST: bundle.digest, tensors.BULK: priority is Priority.BULK},
+                parameters={tensors.BUNDLE_DIGEST: bundle.digest, tensors.BULK: bulk},
             )
         except InferenceServerException as error:
             raise _meaning(error) from None

@@ -7,7 +7,8 @@ large ones, but not for ever. No Triton import.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -26,6 +27,9 @@ BATCHES_WAITING = 2
 PATIENCE_S = 0.0001
 # Bulk calls are due so much later: whatever else comes in that time goes first, but they are not left lying for ever.
 BULK_PATIENCE_S = 10.0
+# Tokens of bulk calls that wait beside the pool, so that nobody has to wait behind them in Triton's queue: two of the largest calls that
+# there are. Each has 24 bytes of the shared memory, of which a container has 64 MiB.
+BULK_WAITING = 2 * 512 * 512
 
 LOG = logging.getLogger(__name__)
 
@@ -77,9 +81,11 @@ class Scheduler:
         self._engine = engine
         self._max_seq_len = max_seq_len
         self._token_budget = token_budget
+        self._room = BATCHES_WAITING * token_budget * engine.streams
         self._computed = computed
         self._changed = threading.Condition()  # guards what follows, and the calls' own counts
         self._pool: list[Waiting] = []  # what is due first comes first
+        self._bulk: deque[list[Waiting]] = deque()  # calls that the pool had no room for
         self._idle = 0
         self._closed = False
         self._threads = [threading.Thread(target=self._work, name=f"stream-{number}", daemon=True) for number in range(engine.streams)]
@@ -97,20 +103,27 @@ class Scheduler:
         lengths = [padded_length(len(row.input_ids), self._engine.step, self._max_seq_len) for row in call.rows]
         due = time.perf_counter() + PATIENCE_S * sum(lengths) + (BULK_PATIENCE_S if call.bulk else 0.0)
         with self._changed:
-            self._pool += [Waiting(call, place, length, due) for place, length in enumerate(lengths)]
-            self._pool.sort(key=attrgetter("due"))
+            rows = [Waiting(call, place, length, due) for place, length in enumerate(lengths)]
+            if call.bulk:
+                self._bulk.append(rows)
+                self._let_bulk_in()
+            else:
+                self._add(rows)
             self._changed.notify_all()
 
     def waiting_tokens(self) -> int:
         """Tokens, padding included, that no batch has taken yet."""
         with self._changed:
-            return sum(row.length for row in self._pool)
+            return _tokens(self._pool) + sum(map(_tokens, self._bulk))
 
     def wait_for_room(self) -> None:
-        """Returns once so little waits that the streams could soon run dry."""
-        room = BATCHES_WAITING * self._token_budget * self._engine.streams
+        """Returns once so little waits that the streams could soon run dry. Bulk calls count only where very many wait."""
         with self._changed:
-            self._changed.wait_for(lambda: sum(row.length for row in self._pool) < room)
+            self._changed.wait_for(self._has_room)
+
+    def _has_room(self) -> bool:
+        interactive = _tokens(row for row in self._pool if not row.call.bulk)
+        return interactive < self._room and sum(map(_tokens, self._bulk)) < BULK_WAITING
 
     def close(self) -> None:
         """Returns when everything has been answered and the threads have ended."""
@@ -143,9 +156,18 @@ class Scheduler:
             chosen = set(pick(lengths, budget, self._engine.batch_cost))
             batch = [row for index, row in enumerate(self._pool) if index in chosen]
             self._pool = [row for index, row in enumerate(self._pool) if index not in chosen]
+            self._let_bulk_in()
             self._idle -= 1
             self._changed.notify_all()
             return batch
+
+    def _add(self, rows: list[Waiting]) -> None:
+        self._pool += rows
+        self._pool.sort(key=attrgetter("due"))
+
+    def _let_bulk_in(self) -> None:
+        while self._bulk and _tokens(self._pool) < self._room:
+            self._add(self._bulk.popleft())
 
     def _without_gone(self, batch: list[Waiting]) -> list[Waiting]:
         """Those rows whose callers still wait; a call that is gone leaves the pool with all of its rows."""
@@ -161,6 +183,7 @@ class Scheduler:
             return True
         with self._changed:
             self._pool = [row for row in self._pool if row.call is not call]
+            self._let_bulk_in()
             found, call.left = call.left > 0, 0
             self._changed.notify_all()
         if found:
@@ -180,6 +203,10 @@ class Scheduler:
         end = time.perf_counter()
         for call in done:
             _answer(call, Answer(call.outcomes, end - (call.started or end)))
+
+
+def _tokens(rows: Iterable[Waiting]) -> int:
+    return sum(row.length for row in rows)
 
 
 def _answer(call: Call, answer: Answer | None) -> None:

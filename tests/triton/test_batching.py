@@ -5,6 +5,7 @@ What Triton's own statistics say of how requests reach the engine.
 
 import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -20,6 +21,8 @@ ROWS = 6  # of each of the four requests
 # Of the two requests that come before them. The first keeps the engine busy for a second, within which all four have to come, however busy
 # the machine is: its engine is then slower, too. The second waits in front of them.
 BUSY_ROWS, NEXT_ROWS = 200, 40
+# Two short calls take some 10 ms; Triton's batcher sleeps for up to half a second where nobody wakes it.
+PAIRS_OF_CALLS, LEFT_LYING_S = 300, 0.1
 
 
 @pytest.fixture
@@ -105,3 +108,20 @@ async def test_equal_passages_are_computed_once_and_padding_is_counted(server: S
     tokens, padding = (now - then for now, then in zip(await all_engine_tokens(server, client), before, strict=True))
     assert counted / 50 <= tokens < 2 * counted / 50
     assert 0 < padding < tokens
+
+
+@pytest.mark.alone
+async def test_a_call_that_comes_while_the_model_takes_in_another_one_is_not_left_lying(
+    client: InferenceServerClient, reference: Reference
+) -> None:
+    row = min(reference.input_ids, key=len)
+    call = token_inputs([row], [[0] * len(row)])
+    slow = 0
+    for number in range(PAIRS_OF_CALLS):
+        began = time.perf_counter()
+        first = asyncio.ensure_future(client.infer("reranker", call))
+        await asyncio.sleep(number % 4 * 0.0004)  # until the model takes it in, which is over in a millisecond or two
+        await asyncio.gather(first, client.infer("reranker", call))
+        slow += time.perf_counter() - began > LEFT_LYING_S
+    # A machine may pause a few times by itself; a batcher that sleeps on does with one pair in twenty.
+    assert slow <= PAIRS_OF_CALLS // 100, slow

@@ -53,7 +53,9 @@ class TritonPythonModel:
         self._tokens = _Counter("reranker_engine_tokens_total", "Tokens of pairs that the engine computed", version)
         self._rows_computed = _Counter("reranker_engine_rows_total", "Pairs that the engine computed", version)
         self._batches = _Counter("reranker_engine_batches_total", "Batches in which it computed them", version)
-        self._waiting = _Gauge("reranker_engine_waiting_tokens", "Tokens in the pool that no batch has taken yet", version)
+        self._waiting = _Gauge(
+            "reranker_engine_waiting_tokens", "Tokens in the pool, and of bulk calls beside it, that no batch has taken yet", version
+        )
         self._padding = _Counter("reranker_engine_padding_tokens_total", "Tokens of padding that it computed beside them", version)
         self._engine = f"{engine.name} {engine.precision}"
         LOG.info("%s %s on %s, because %s", bundle.model_id, bundle.version, self._engine, reason)

@@ -22,7 +22,7 @@ from facade.fleet import Fleet
 from facade.pairs import TokenPairs
 from facade.patience import Patience
 from facade.scorer import TritonScorer
-from facade.tensors import Priority, chunks
+from facade.tensors import INFER_US, chunks
 from tests.unit.facade.inference_server import AMPLE_S, BUNDLE, LOGITS, PAIRS, Bundles, Server, says, serving, works
 from tests.unit.waiting import until
 
@@ -55,7 +55,7 @@ def speaks(*digests: str) -> Callable[[ModelInferRequest, grpc.aio.ServicerConte
 
 def rankings(server: Server) -> int:
     """Calls that were no probes."""
-    return sum(request.parameters["priority"].uint64_param != Priority.PROBE for request in server.requests)
+    return sum(any(output.name == INFER_US for output in request.outputs) for request in server.requests)
 
 
 @asynccontextmanager
@@ -147,7 +147,7 @@ async def test_a_request_that_the_model_fails_on_is_not_tried_on_every_model() -
         for each in some:
             each.behaviours = [says(grpc.StatusCode.INTERNAL, "row 0 could not be scored")]
         with pytest.raises(ScoringError):
-            await fleet.infer(next(chunks(PAIRS, 1 << 20)), BUNDLE, AMPLE_S, Priority.INTERACTIVE)
+            await fleet.infer(next(chunks(PAIRS, 1 << 20)), BUNDLE, AMPLE_S)
         assert sum(map(rankings, some)) == 1
 
 

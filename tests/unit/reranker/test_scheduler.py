@@ -195,6 +195,40 @@ def test_the_pool_takes_no_more_than_keeps_the_streams_busy() -> None:
         outcomes(answer)
 
 
+def test_bulk_calls_that_the_pool_has_no_room_for_keep_nobody_waiting() -> None:
+    engine = Summing(batch_cost=0)
+    engine.free.clear()
+    with running(engine, 10) as scheduler:
+        submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        bulk = [submit(scheduler, rows_of(10), bulk=True) for _ in range(50)]
+        assert scheduler.waiting_tokens() == 50 * 10
+        scheduler.wait_for_room()
+        interactive = submit(scheduler, rows_of(9))
+        engine.free.set()
+        outcomes(interactive)
+        for each in bulk:
+            outcomes(each)
+    assert engine.shapes == [(1, 1), (1, 9), *[(1, 10)] * 50]
+
+
+def test_but_very_many_of_them_have_to_wait_in_tritons_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.BULK_WAITING", 100)
+    engine = Summing()
+    engine.free.clear()
+    with running(engine, 10) as scheduler:
+        bulk = [submit(scheduler, rows_of(10), bulk=True) for _ in range(13)]  # one in the engine, two in the pool
+        waiting = Thread(target=scheduler.wait_for_room)
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+        engine.free.set()
+        waiting.join(WAIT_S)
+        assert not waiting.is_alive()
+        for each in bulk:
+            outcomes(each)
+
+
 def test_tokens_are_counted_without_padding_and_with_it() -> None:
     counted: list[tuple[int, int]] = []
     with running(Summing(batch_cost=1000), counted=counted) as scheduler:
