@@ -41,9 +41,9 @@ class Work:
     tokens: int = 0
     left: int = 0
 
-    def computed(self, tokens: int) -> None:
-        """So many of its tokens have been."""
-        self.admission.computed(self, tokens)
+    def computed(self, tokens: int, engine_s: float) -> None:
+        """So many of its tokens have been, in so many seconds of the model's own."""
+        self.admission.computed(self, tokens, engine_s)
 
 
 class Admission:
@@ -84,12 +84,12 @@ class Admission:
         self._require_room(work, tokens)
         self._set(work, tokens)
 
-    def computed(self, work: Work, tokens: int) -> None:
-        """So many of the work's tokens have been computed: nobody waits for them any more."""
+    def computed(self, work: Work, tokens: int, engine_s: float) -> None:
+        """So many of the work's tokens have been computed, in so many seconds of the model's own: nobody waits for them any more."""
         tokens = min(tokens, work.left)
         work.left -= tokens
         self._left -= tokens
-        self.speed.computed(tokens, self._left)
+        self.speed.computed(tokens, self._left, engine_s)
 
     def _set(self, work: Work, tokens: int) -> None:
         if self._left == 0:

@@ -78,7 +78,7 @@ class TritonScorer:
             end = time.monotonic()
             spans.append((end - answer.infer_s, end))
             if work:
-                work.computed(sum(len(pairs.rows[index]) for index in chunk.indexes))
+                work.computed(sum(len(pairs.rows[index]) for index in chunk.indexes), answer.infer_s)
             return answer.logits
 
         chunks = _Timed(tensors.chunks(pairs, self._chunk_tokens))

@@ -59,7 +59,7 @@ class Traffic(RuleBasedStateMachine):
     def compute(self, data: st.DataObject, tokens: int) -> None:
         _, work = data.draw(st.sampled_from(self.running))
         before = work.left
-        work.computed(tokens)
+        work.computed(tokens, 0.1)
         assert work.left == max(before - tokens, 0)
 
     @precondition(lambda self: self.running)
@@ -169,8 +169,8 @@ def test_what_has_been_computed_is_not_waited_for() -> None:
     door = admission()
     with ExitStack() as stack:
         works = [come(stack, door, 100) for _ in range(5)]
-        works[0].computed(60)
-        works[1].computed(60)
+        works[0].computed(60, 0.1)
+        works[1].computed(60, 0.1)
         come(stack, door, 100)
 
 

@@ -20,14 +20,14 @@ class Model:
         """Work for that long, with so much waiting all the while."""
         for _ in range(round(seconds * 10)):
             self.now += 0.1
-            self.speed.computed(self.tokens_per_s // 10, left)
+            self.speed.computed(self.tokens_per_s // 10, left, 0.1)
 
-    def request(self, tokens: int, seconds: float) -> None:
-        """One request, alone, after a pause."""
+    def request(self, tokens: int, seconds: float, *, waited_s: float = 0.0) -> None:
+        """One request, alone, after a pause; the model worked on it for so many seconds, after others' work that is not seen here."""
         self.now += 60.0
         self.speed.begins()
-        self.now += seconds
-        self.speed.computed(tokens, 0)
+        self.now += waited_s + seconds
+        self.speed.computed(tokens, 0, seconds)
 
 
 def test_nothing_is_known_until_some_work_took_a_while() -> None:
@@ -60,6 +60,34 @@ def test_a_model_that_has_become_slower_is_known_to_be_once_there_is_plenty_to_d
     model.tokens_per_s = 2_000
     model.computes(12.0, left=100_000)
     assert model.speed.tokens_per_s == pytest.approx(2_000, rel=0.3)
+
+
+def test_a_model_that_worked_for_others_at_first_is_not_taken_for_a_slow_one() -> None:
+    model = Model(20_000)
+    model.request(100, 0.005, waited_s=1.2)
+    assert model.speed.tokens_per_s == pytest.approx(20_000)
+
+
+def test_once_the_others_are_gone_short_requests_are_enough_to_see_how_fast_it_is() -> None:
+    model = Model(20_000)
+    model.computes(1.0, left=100_000)
+    model.tokens_per_s = 100
+    model.computes(60.0, left=100_000)
+    assert model.speed.tokens_per_s == pytest.approx(100, rel=0.1)
+    for _ in range(10):
+        model.request(800, 0.04)
+    assert model.speed.tokens_per_s > 2_000
+
+
+def test_requests_that_overlap_do_not_make_it_faster_than_it_is() -> None:
+    model = Model(20_000)
+    model.computes(4.0, left=100_000)
+    for _ in range(20):
+        model.speed.begins()
+        model.computes(0.7, left=100_000)
+        model.now += 0.01
+        model.speed.computed(2_000, 0, 0.1)  # nearly all of it was computed in the interval before
+    assert model.speed.tokens_per_s == pytest.approx(20_000, rel=0.05)
 
 
 def test_a_model_that_has_little_to_do_is_not_taken_for_a_slow_one() -> None:
