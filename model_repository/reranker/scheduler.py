@@ -4,15 +4,16 @@ So nobody waits for batch mates that take longer, padding is next to nothing, an
 large ones, but not for ever. No Triton import.
 """
 
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 
 from engines import Engine
+from outbox import Outbox
 from scoring import Outcome, score
 
 from facade.batching import pick
@@ -30,8 +31,8 @@ BULK_PATIENCE_S = 10.0
 # Tokens of bulk calls that wait beside the pool, so that nobody has to wait behind them in Triton's queue: two of the largest calls that
 # there are. Each has 24 bytes of the shared memory, of which a container has 64 MiB.
 BULK_WAITING = 2 * 512 * 512
-
-LOG = logging.getLogger(__name__)
+# Whether anybody waits for a call is known for so long: half of what a batch takes on one core. Asking takes a third of a millisecond.
+KNOWN_S = 0.015
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Answer:
 
 @dataclass(eq=False)
 class Call:
-    """Rows that are answered together. `gone` tells whether anybody still waits; it is asked before work is spent, batch by batch."""
+    """Rows that are answered together. `gone` tells whether nobody waits any more; it is asked before work is spent, batch by batch."""
 
     rows: Sequence[Row]
     answered: Callable[[Answer | None], None]
@@ -53,6 +54,7 @@ class Call:
     outcomes: list[Outcome] = field(init=False)
     left: int = field(init=False)
     started: float | None = field(default=None, init=False)
+    asked: float = field(default_factory=time.perf_counter, init=False)
 
     def __post_init__(self) -> None:
         self.outcomes = [ScoringError("not scored")] * len(self.rows)
@@ -88,6 +90,7 @@ class Scheduler:
         self._bulk: deque[list[Waiting]] = deque()  # calls that the pool had no room for
         self._idle = 0
         self._closed = False
+        self._outbox = Outbox()
         self._threads = [threading.Thread(target=self._work, name=f"stream-{number}", daemon=True) for number in range(engine.streams)]
         for thread in self._threads:
             thread.start()
@@ -132,6 +135,7 @@ class Scheduler:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        self._outbox.close()
 
     def _work(self) -> None:
         while batch := self._take():
@@ -175,10 +179,14 @@ class Scheduler:
         return [row for row in batch if row.call in wanted]
 
     def _still_wanted(self, call: Call) -> bool:
+        now = time.perf_counter()
         with self._changed:
-            call.started = call.started or time.perf_counter()
+            call.started = call.started or now
             if call.left == 0:  # another stream found it gone
                 return False
+            if now - call.asked < KNOWN_S:
+                return True
+            call.asked = now
         if not call.gone():
             return True
         with self._changed:
@@ -187,7 +195,7 @@ class Scheduler:
             found, call.left = call.left > 0, 0
             self._changed.notify_all()
         if found:
-            _answer(call, None)
+            self._outbox.put(partial(call.answered, None))
         return False
 
     def _settle(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
@@ -202,16 +210,8 @@ class Scheduler:
                     done.append(row.call)
         end = time.perf_counter()
         for call in done:
-            _answer(call, Answer(call.outcomes, end - (call.started or end)))
+            self._outbox.put(partial(call.answered, Answer(call.outcomes, end - (call.started or end))))
 
 
 def _tokens(rows: Iterable[Waiting]) -> int:
     return sum(row.length for row in rows)
-
-
-def _answer(call: Call, answer: Answer | None) -> None:
-    """An answer that can't be given is told of; the stream has other calls to work for."""
-    try:
-        call.answered(answer)
-    except Exception:
-        LOG.exception("a call could not be answered")

@@ -65,7 +65,6 @@ class TritonPythonModel:
 
         A faulty request fails alone.
         """
-        self._tell_counts()
         for request in requests:
             sender = request.get_response_sender()
             try:
@@ -76,6 +75,7 @@ class TritonPythonModel:
                 continue
             bulk = parameters.get(BULK) is True
             self._scheduler.submit(Call(rows, partial(self._answer, request, sender), request.is_cancelled, bulk=bulk))
+        self._tell_counts()  # takes some milliseconds, in which the engine has work
         self._scheduler.wait_for_room()
 
     def finalize(self) -> None:

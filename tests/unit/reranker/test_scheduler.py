@@ -127,7 +127,8 @@ def test_but_not_one_that_has_waited_for_its_share() -> None:
     assert engine.shapes[1:3] == [(2, 50), (1, 30)]
 
 
-def test_a_call_whose_caller_left_costs_nothing_and_is_told_so() -> None:
+def test_a_call_whose_caller_left_costs_nothing_and_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.KNOWN_S", 0.0)
     engine = Summing()
     with running(engine, 10) as scheduler:
         left = submit(scheduler, rows_of(10, 10, 10), gone=lambda: True)
@@ -136,10 +137,11 @@ def test_a_call_whose_caller_left_costs_nothing_and_is_told_so() -> None:
     assert engine.shapes == [(1, 1)]
 
 
-def test_a_call_whose_caller_leaves_in_the_middle_costs_the_batch_that_runs_and_no_other() -> None:
+def test_a_call_whose_caller_leaves_in_the_middle_costs_the_batch_that_runs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Summing()
     engine.free.clear()
     left = Event()
+    monkeypatch.setattr("scheduler.KNOWN_S", 0.0)
     with running(engine, 10) as scheduler:
         call = submit(scheduler, rows_of(10, 10, 10), gone=left.is_set)
         wait_until(lambda: engine.batches)
@@ -148,6 +150,14 @@ def test_a_call_whose_caller_leaves_in_the_middle_costs_the_batch_that_runs_and_
         assert call.result(WAIT_S) is None
         assert outcomes(submit(scheduler, [row(7)])) == [7.0]
     assert engine.shapes == [(1, 10), (1, 1)]
+
+
+def test_whether_a_caller_left_is_not_asked_again_while_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("scheduler.KNOWN_S", 3600.0)
+    with running(Summing(), 10) as scheduler:
+        outcomes(submit(scheduler, rows_of(10, 10, 10), gone=lambda: bool(asked.append(1))))
+    assert asked == []
 
 
 def test_bulk_calls_wait_for_the_others_however_large_these_are() -> None:
@@ -164,14 +174,17 @@ def test_bulk_calls_wait_for_the_others_however_large_these_are() -> None:
     assert engine.shapes == [(1, 1), *[(2, 50)] * 5, (1, 20)]
 
 
-def test_an_answer_that_can_not_be_given_costs_no_stream(caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(_: Answer | None) -> None:
-        raise RuntimeError("Triton does not take it")
-
-    with running(Summing()) as scheduler:
-        scheduler.submit(Call([row(1)], refuse))
-        assert outcomes(submit(scheduler, [row(2)])) == [2.0]
-    assert "a call could not be answered" in caplog.text
+def test_an_answer_that_takes_long_keeps_no_stream_from_its_work() -> None:
+    taken = Event()
+    engine = Summing()
+    with running(engine) as scheduler:
+        scheduler.submit(Call([row(1)], lambda _: taken.wait(WAIT_S)))
+        wait_until(lambda: engine.batches)
+        answer = submit(scheduler, [row(2)])
+        wait_until(lambda: len(engine.batches) == 2)
+        assert not answer.done()
+        taken.set()
+        assert outcomes(answer) == [2.0]
 
 
 def test_a_call_without_rows_is_answered_at_once() -> None:
