@@ -1,8 +1,8 @@
 """How many tokens a second the model computes when it has all the work it can take, learnt from the work that it does anyway.
 
 An interval in which there was little to do says only that the model is at least so fast; one with plenty all along says how fast it is.
-The first figure is the model's own, of the calls that it computed: an interval in which it worked for somebody else, or was only being
-started, would be taken for its speed. Knows neither requests nor what follows from its figure.
+So does a call's own time in the model: at first, an interval in which the model worked for others would be taken for its speed.
+Knows neither requests nor what follows from its figure.
 """
 
 import math
@@ -11,8 +11,6 @@ from collections.abc import Callable
 
 # Some ten micro-batches on two cores: a batch more or less at either end is then a tenth of the figure.
 _INTERVAL_S = 0.5
-# Less than this is no first figure: what a request costs beside its computing would be most of it.
-_SHORTEST_S = 0.25
 # Work for so long has to be left all the while for an interval to count as one with plenty.
 _PLENTY_S = 0.5
 # The seconds of work after which an older figure counts for a third.
@@ -20,12 +18,12 @@ _MEMORY_S = 3.0
 
 
 class Speed:
-    """`tokens_per_s` is None until some work took a quarter of a second."""
+    """`tokens_per_s` is None until there was plenty to do: nobody has to be refused before."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.tokens_per_s: float | None = None
-        self._best = 0.0
+        self._at_least = 0.0
         self.begins()
 
     def begins(self) -> None:
@@ -37,11 +35,12 @@ class Speed:
         """So many `tokens` more were computed, on which the model says it spent `engine_s` seconds; so many are `left` to be."""
         self._computed += tokens
         self._least_left = min(self._least_left, left)
-        self._best = max(self._best, tokens / engine_s if engine_s else 0.0)
+        if engine_s > 0:
+            self._at_least = max(self._at_least, tokens / engine_s)
         seconds = self._clock() - self._since
-        # Of what came after a pause and is done before the next one nothing was computed earlier: however short, the model is at least so fast.
-        whole = self._whole and self.tokens_per_s is not None and seconds > 0
-        if seconds >= _INTERVAL_S or (left == 0 and (seconds >= _SHORTEST_S or whole)):
+        # What came after a pause and is done before the next one was computed in between: however short, the model is at least so fast.
+        whole = self._whole and left == 0 and seconds > 0
+        if seconds >= _INTERVAL_S or whole:
             self._learn(self._computed / seconds, seconds)
             self._next()
 
@@ -54,6 +53,8 @@ class Speed:
     def _learn(self, tokens_per_s: float, seconds: float) -> None:
         known = self.tokens_per_s
         if known is None:
-            self.tokens_per_s = max(tokens_per_s, self._best)
+            self._at_least = max(self._at_least, tokens_per_s)
+            if self._least_left >= self._at_least * _PLENTY_S:
+                self.tokens_per_s = self._at_least
         elif tokens_per_s > known or self._least_left >= known * _PLENTY_S:
             self.tokens_per_s = known + (tokens_per_s - known) * -math.expm1(-seconds / _MEMORY_S)

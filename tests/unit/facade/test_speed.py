@@ -22,34 +22,36 @@ class Model:
             self.now += 0.1
             self.speed.computed(self.tokens_per_s // 10, left, 0.1)
 
-    def request(self, tokens: int, seconds: float, *, waited_s: float = 0.0) -> None:
-        """One request, alone, after a pause; the model worked on it for so many seconds, after others' work that is not seen here."""
+    def request(self, tokens: int, seconds: float) -> None:
+        """One request, alone, after a pause."""
         self.now += 60.0
         self.speed.begins()
-        self.now += waited_s + seconds
+        self.now += seconds
         self.speed.computed(tokens, 0, seconds)
 
 
-def test_nothing_is_known_until_some_work_took_a_while() -> None:
+def test_nothing_is_known_until_there_was_plenty_to_do() -> None:
     model = Model(20_000)
-    assert model.speed.tokens_per_s is None
     for _ in range(10):
-        model.request(200, 0.02)
+        model.request(4_000, 0.4)
+    model.computes(10.0, left=9_000)
     assert model.speed.tokens_per_s is None
-    model.request(4_000, 0.4)
-    assert model.speed.tokens_per_s == pytest.approx(10_000)
-
-
-def test_the_pauses_between_requests_are_no_work() -> None:
-    model = Model(20_000)
-    for _ in range(20):
-        model.request(10_000, 0.5)
+    model.computes(1.0, left=11_000)
     assert model.speed.tokens_per_s == pytest.approx(20_000)
 
 
+def test_the_pauses_between_requests_are_no_work() -> None:
+    model = Model(10_000)
+    model.computes(1.0, left=100_000)
+    for _ in range(50):
+        model.request(10_000, 0.5)
+    assert model.speed.tokens_per_s == pytest.approx(20_000, rel=0.01)
+
+
 def test_under_load_it_is_the_model_s_own_within_seconds() -> None:
-    model = Model(20_000)
-    model.request(2_500, 0.5)
+    model = Model(5_000)
+    model.computes(1.0, left=100_000)
+    model.tokens_per_s = 20_000
     model.computes(8.0, left=100_000)
     assert model.speed.tokens_per_s == pytest.approx(20_000, rel=0.1)
 
@@ -64,7 +66,11 @@ def test_a_model_that_has_become_slower_is_known_to_be_once_there_is_plenty_to_d
 
 def test_a_model_that_worked_for_others_at_first_is_not_taken_for_a_slow_one() -> None:
     model = Model(20_000)
-    model.request(100, 0.005, waited_s=1.2)
+    model.speed.begins()
+    model.now += 1.2
+    model.speed.computed(100, 2_500, 0.005)
+    assert model.speed.tokens_per_s is None
+    model.computes(1.0, left=100_000)
     assert model.speed.tokens_per_s == pytest.approx(20_000)
 
 
