@@ -4,6 +4,7 @@ Used on both sides of Triton: `plan` for the chunks that the facade sends, `pick
 lengths only.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 
@@ -25,26 +26,34 @@ def plan(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     return batches
 
 
-def pick(lengths: Sequence[int], token_budget: int, batch_cost: int) -> list[int]:
-    """The next batch out of waiting rows, as indexes: the first row, and those most like it.
+def pick(lengths: Sequence[int], token_budget: int, batch_cost: int, together: int = 1) -> list[int]:
+    """The next batch out of waiting rows, as indexes: the first `together` rows, or the first alone, and those most like them.
 
-    Rows of nearest length join first, while the batch keeps the budget, as in `plan`, and its padding costs no more than `batch_cost`: the
-    tokens that another batch costs beside its own.
+    The first ones, of one call, which is answered when the last of them is, are together where they keep the budget, as in `plan`, and
+    their padding costs no more than batches of their own: `batch_cost` is the tokens that another batch costs beside its own. Then rows
+    join, the one that costs the least padding first, while the batch keeps the budget and they cost it no more than `batch_cost`.
     """
-    order = _sorted(lengths)
-    low = high = order.index(0)
-    longest, padding = lengths[0], 0
+    longest, padding = max(lengths[:together]), 0
+    own_padding = together * longest - sum(lengths[:together])
+    if together * longest > token_budget or own_padding > batch_cost * (together - 1):
+        together, longest = 1, lengths[0]
+    batch = list(range(together))
+    others = [row for row in _sorted(lengths) if row >= together]
+    high = bisect_left(others, longest, key=lengths.__getitem__)
+    low = high - 1
     while True:
-        count = high - low + 2  # with the row that may join
+        count = len(batch) + 1  # with the row that may join
         joining = []
-        if low > 0 and count * longest <= token_budget:
-            joining.append((longest - lengths[order[low - 1]], low - 1, high))
-        if high + 1 < len(order) and count * lengths[order[high + 1]] <= token_budget:
-            joining.append(((lengths[order[high + 1]] - longest) * (count - 1), low, high + 1))
+        if low >= 0 and count * longest <= token_budget:
+            joining.append((longest - lengths[others[low]], low))
+        if high < len(others) and count * lengths[others[high]] <= token_budget:
+            joining.append(((lengths[others[high]] - longest) * (count - 1), high))
         if not joining or padding + min(joining)[0] > batch_cost:
-            return order[low : high + 1]
-        more, low, high = min(joining)
-        longest = lengths[order[high]]
+            return batch
+        more, place = min(joining)
+        low, high = (low - 1, high) if place == low else (low, high + 1)
+        batch.append(others[place])
+        longest = max(longest, lengths[others[place]])
         padding += more
 
 

@@ -24,6 +24,7 @@ class Speed:
         self._clock = clock
         self.tokens_per_s: float | None = None
         self._at_least = 0.0
+        self._least_left = math.inf
         self.begins()
 
     def begins(self) -> None:

@@ -21,9 +21,9 @@ LANES = 16
 # few milliseconds; large models compute long enough between, and one core alone would take seconds for one pair.
 SMALL_MODEL = 200_000_000
 # Kernels that OpenVINO keeps compiled for each stream, and oneDNN below it for all of them. Their own 5,000 and 1,024 let memory grow for
-# hours while rare shapes come by (MiniLM-L6 in int8: to 450 MB), and one of the two at 100 alone let it grow for more than half an hour.
-# With both it stays below 290 MB once 120 shapes were there, for 4 % of the throughput over mixed lengths; oneDNN at 50 costs 1 % more.
-CACHED_KERNELS = 100
+# hours while rare shapes come by; with either of the two at 200 the throughput over mixed lengths is 2 to 3 % above that with 100, with
+# both 4 %, and more gain nothing. MiniLM-L6 in int8 takes 340 MB then, instead of 285 (and 385 with 2,000 of each).
+CACHED_KERNELS = 200
 # Tokens. With packed products padding costs a quarter: 200 was 3 % faster than 48 over HTTP, 600 no more. Without, 16 to 100 are equal.
 PACKED_BATCH_COST, BATCH_COST = 200, 48
 

@@ -96,3 +96,22 @@ def test_nothing_that_is_left_is_of_a_length_between_those_picked(lengths: list[
 )
 def test_picked_batches_are_these(lengths: list[int], budget: int, batch_cost: int, batch: list[int]) -> None:
     assert sorted(pick(lengths, budget, batch_cost)) == batch
+
+
+@pytest.mark.parametrize(
+    ("lengths", "together", "budget", "batch_cost", "batch"),
+    [
+        ([10, 30, 20], 3, 100, 15, [0, 1, 2]),  # 30 tokens of padding, as much as two more batches cost
+        ([10, 30, 20], 3, 100, 14, [0, 2]),
+        ([10, 30, 20], 3, 89, 15, [0, 2]),  # over the budget
+        ([10, 30, 20, 19, 29], 3, 150, 15, [0, 1, 2, 4, 3]),  # then others join, those of nearest length first
+        ([10, 30, 20, 19, 29], 3, 149, 15, [0, 1, 2, 4]),
+        ([10, 30, 20, 19, 29], 3, 150, 11, [0, 3, 2]),
+        ([10, 30, 33], 2, 100, 20, [0, 1, 2]),  # a longer one pads those that are there
+        ([10, 30, 41], 2, 200, 20, [0, 1]),
+    ],
+)
+def test_rows_of_one_call_are_picked_together_where_that_costs_no_more(
+    lengths: list[int], together: int, budget: int, batch_cost: int, batch: list[int]
+) -> None:
+    assert pick(lengths, budget, batch_cost, together) == batch

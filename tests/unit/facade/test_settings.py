@@ -39,7 +39,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "max_wait_s": ("2.5", 2.5),
     "body_limit_bytes": ("1000", 1000),
     "body_timeout_s": ("3", 3.0),
-    "chunk_tokens": ("4096", 4096),
+    "chunk_tokens": ("1024", 1024),
     "chunks_in_flight": ("8", 8),
     "tokenizers": ("3", 3),
     "drain_s": ("0.5", 0.5),

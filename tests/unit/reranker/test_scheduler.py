@@ -111,6 +111,20 @@ def test_a_small_call_overtakes_a_large_one() -> None:
     assert engine.shapes[1:4] == [(1, 30), (1, 31), (2, 50)]
 
 
+def test_and_is_answered_by_one_batch_with_what_is_like_it() -> None:
+    engine = Summing(batch_cost=20)
+    engine.free.clear()
+    with running(engine, 100) as scheduler:
+        submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        large = submit(scheduler, rows_of(*[12] * 100))
+        small = submit(scheduler, rows_of(10, 25))  # beside 12 tokens, 10 alone would find mates
+        engine.free.set()
+        outcomes(small)
+        outcomes(large)
+    assert engine.shapes[1:3] == [(3, 25), (8, 12)]
+
+
 def test_but_not_one_that_has_waited_for_its_share() -> None:
     engine = Summing(batch_cost=0)
     engine.free.clear()
@@ -192,7 +206,8 @@ def test_a_call_without_rows_is_answered_at_once() -> None:
         assert outcomes(submit(scheduler, [])) == []
 
 
-def test_the_pool_takes_no_more_than_keeps_the_streams_busy() -> None:
+def test_the_pool_takes_no_more_than_keeps_the_streams_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.BATCHES_WAITING", 2)
     engine = Summing()
     engine.free.clear()
     with running(engine, 10) as scheduler:
@@ -227,6 +242,7 @@ def test_bulk_calls_that_the_pool_has_no_room_for_keep_nobody_waiting() -> None:
 
 def test_but_very_many_of_them_have_to_wait_in_tritons_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler.BULK_WAITING", 100)
+    monkeypatch.setattr("scheduler.BATCHES_WAITING", 2)
     engine = Summing()
     engine.free.clear()
     with running(engine, 10) as scheduler:
