@@ -22,7 +22,7 @@ from facade.errors import ScoringError
 from facade.tensors import Row, padded_length
 
 # Batches that wait for each stream: enough that a small call need not wait in Triton's queue, where nothing overtakes, while a few large
-# ones are here (with 2 instead of 16 it took a third longer beside calls of 4,096 tokens), and few enough that choosing among them takes
+# ones are here (with 2 instead of 16 it took a quarter longer beside calls of 4,096 tokens), and few enough that choosing among them takes
 # less than a millisecond.
 BATCHES_WAITING = 16
 # A call is due so many seconds after it came for each of its tokens: some ten times what a token takes on one core. So a call of 4 passages
