@@ -18,9 +18,10 @@ from tests.triton.conftest import Reference
 from tests.triton.grpc_client import token_inputs
 
 ROWS = 6  # of each of the four requests
-# Of the two requests that come before them. The first keeps the engine busy for a second, within which all four have to come, however busy
-# the machine is: its engine is then slower, too. The second waits in front of them.
-BUSY_ROWS, NEXT_ROWS = 200, 40
+# Of the two requests that come before them, of ROW_TOKENS each. The first is by 47,000 tokens more than the model's pool holds, of which the
+# engine of two cores takes a second: within that all four have to come, however busy the machine is, whose engine is then slower, too. The
+# second waits in front of them.
+BUSY_ROWS, NEXT_ROWS, ROW_TOKENS = 400, 40, 200
 # Two short calls take some 10 ms; Triton's batcher sleeps for up to half a second where nobody wakes it.
 PAIRS_OF_CALLS, LEFT_LYING_S = 300, 0.1
 
@@ -39,7 +40,8 @@ async def executions(client: InferenceServerClient) -> Counter[int]:
 
 async def keep_engine_busy(client: InferenceServerClient, reference: Reference) -> "asyncio.Future[object]":
     """Two requests, of which the first is in the engine: what comes now waits, and waits together."""
-    row = max(reference.input_ids, key=len)[:200]
+    row = max(reference.input_ids, key=len)[:ROW_TOKENS]
+    assert len(row) == ROW_TOKENS
     tasks = []
     for count in (BUSY_ROWS, NEXT_ROWS):
         tasks.append(asyncio.create_task(client.infer("reranker", token_inputs([row] * count, [[0] * len(row)] * count))))
