@@ -18,9 +18,9 @@ from tests.triton.conftest import Reference
 from tests.triton.grpc_client import token_inputs
 
 ROWS = 6  # of each of the four requests
-# Of the two requests that come before them, of ROW_TOKENS each. The first is by 47,000 tokens more than the model's pool holds, of which the
-# engine of two cores takes a second: within that all four have to come, however busy the machine is, whose engine is then slower, too. The
-# second waits in front of them.
+# Of the two requests that come before them, of ROW_TOKENS each. The first is by 47,000 tokens more than the pool holds, of which the engine
+# of two cores takes a second: within that all four have to come, however busy the machine is, whose engine is then slower, too. The second
+# waits in front of them.
 BUSY_ROWS, NEXT_ROWS, ROW_TOKENS = 400, 40, 200
 # Two short calls take some 10 ms; Triton's batcher sleeps for up to half a second where nobody wakes it.
 PAIRS_OF_CALLS, LEFT_LYING_S = 300, 0.1

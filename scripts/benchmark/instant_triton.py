@@ -1,0 +1,50 @@
+"""A Triton that takes no time, so that the facade is all there is: `python -m scripts.benchmark.instant_triton`.
+
+Knows the model's outputs, not what they mean: a row's logit is its place in the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
+from tritonclient.utils import serialize_byte_tensor
+
+from facade.tensors import ENGINE, INFER_US, LOGIT
+from scripts.benchmark.process import HOST
+
+_SERVICE = "inference.GRPCInferenceService"  # KServe's protocol, which Triton speaks
+
+
+async def infer(request: Any, _: object) -> Any:
+    """ModelInferRequest -> ModelInferResponse, with the outputs that it asks for, each [rows, 1]."""
+    rows = request.inputs[0].shape[0]
+    outputs = {
+        LOGIT: ("FP32", np.arange(rows, dtype=np.float32).tobytes()),
+        INFER_US: ("INT64", np.ones(rows, np.int64).tobytes()),
+        ENGINE: ("BYTES", serialize_byte_tensor(np.full(rows, b"none", np.object_)).item()),
+    }
+    response = ModelInferResponse(model_name=request.model_name)
+    for asked in request.outputs:
+        kind, content = outputs[asked.name]
+        response.outputs.add(name=asked.name, datatype=kind, shape=[rows, 1])
+        response.raw_output_contents.append(content)
+    return response
+
+
+async def serve() -> None:
+    """Until the process is ended. Prints where it listens, a free port of this machine's."""
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+    handler = grpc.unary_unary_rpc_method_handler(infer, ModelInferRequest.FromString, ModelInferResponse.SerializeToString)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"ModelInfer": handler}),))
+    port = server.add_insecure_port(f"{HOST}:0")
+    await server.start()
+    print(f"{HOST}:{port}", flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
