@@ -4,52 +4,19 @@ Every call is answered once with its own outcomes; streams share the pool; batch
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduler import PATIENCE_S, Answer, Call, Scheduler
+from scheduler import PATIENCE_S, Call, Scheduler
 
 from facade.errors import ScoringError
-from facade.tensors import Row
+from tests.unit.reranker.scheduling import WAIT_S, outcomes, rows_of, running, submit
 from tests.unit.reranker.summing import POISON, Summing, expected, row
 from tests.unit.waiting import wait_until
 
 IDS = st.lists(st.integers(1, 100), min_size=1, max_size=30)
-WAIT_S = 5.0
-
-
-@contextmanager
-def running(engine: Summing, token_budget: int = 1 << 20, counted: list[tuple[int, int]] | None = None) -> Iterator[Scheduler]:
-    told = [] if counted is None else counted
-    scheduler = Scheduler(engine, 512, token_budget, lambda _, tokens, computed: told.append((tokens, computed)))
-    try:
-        yield scheduler
-    finally:
-        engine.free.set()
-        scheduler.close()
-
-
-def submit(
-    scheduler: Scheduler, rows: Sequence[Row], *, gone: Callable[[], bool] = lambda: False, bulk: bool = False
-) -> "Future[Answer | None]":
-    answered: Future[Answer | None] = Future()
-    scheduler.submit(Call(rows, answered.set_result, gone, bulk))
-    return answered
-
-
-def outcomes(answered: "Future[Answer | None]") -> list[float | ScoringError]:
-    answer = answered.result(WAIT_S)
-    assert answer is not None
-    return answer.outcomes
-
-
-def rows_of(*lengths: int) -> list[Row]:
-    return [row(*range(1, length + 1)) for length in lengths]
 
 
 @given(st.lists(st.lists(IDS, max_size=8), max_size=8), st.integers(1, 200), st.integers(1, 3))
@@ -141,39 +108,6 @@ def test_but_not_one_that_has_waited_for_its_share() -> None:
     assert engine.shapes[1:3] == [(2, 50), (1, 30)]
 
 
-def test_a_call_whose_caller_left_costs_nothing_and_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.KNOWN_S", 0.0)
-    engine = Summing()
-    with running(engine, 10) as scheduler:
-        left = submit(scheduler, rows_of(10, 10, 10), gone=lambda: True)
-        assert left.result(WAIT_S) is None
-        assert outcomes(submit(scheduler, [row(7)])) == [7.0]
-    assert engine.shapes == [(1, 1)]
-
-
-def test_a_call_whose_caller_leaves_in_the_middle_costs_the_batch_that_runs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Summing()
-    engine.free.clear()
-    left = Event()
-    monkeypatch.setattr("scheduler.KNOWN_S", 0.0)
-    with running(engine, 10) as scheduler:
-        call = submit(scheduler, rows_of(10, 10, 10), gone=left.is_set)
-        wait_until(lambda: engine.batches)
-        left.set()
-        engine.free.set()
-        assert call.result(WAIT_S) is None
-        assert outcomes(submit(scheduler, [row(7)])) == [7.0]
-    assert engine.shapes == [(1, 10), (1, 1)]
-
-
-def test_whether_a_caller_left_is_not_asked_again_while_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr("scheduler.KNOWN_S", 3600.0)
-    with running(Summing(), 10) as scheduler:
-        outcomes(submit(scheduler, rows_of(10, 10, 10), gone=lambda: bool(asked.append(1))))
-    assert asked == []
-
-
 def test_bulk_calls_wait_for_the_others_however_large_these_are() -> None:
     engine = Summing(batch_cost=0)
     engine.free.clear()
@@ -204,58 +138,6 @@ def test_an_answer_that_takes_long_keeps_no_stream_from_its_work() -> None:
 def test_a_call_without_rows_is_answered_at_once() -> None:
     with running(Summing()) as scheduler:
         assert outcomes(submit(scheduler, [])) == []
-
-
-def test_the_pool_takes_no_more_than_keeps_the_streams_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.BATCHES_WAITING", 2)
-    engine = Summing()
-    engine.free.clear()
-    with running(engine, 10) as scheduler:
-        answer = submit(scheduler, rows_of(10, 10, 10, 10))  # one in the engine, three in the pool: more than two
-        wait_until(lambda: engine.batches)
-        waiting = Thread(target=scheduler.wait_for_room)
-        waiting.start()
-        waiting.join(0.05)
-        assert waiting.is_alive()
-        engine.free.set()
-        waiting.join(WAIT_S)
-        assert not waiting.is_alive()
-        outcomes(answer)
-
-
-def test_bulk_calls_that_the_pool_has_no_room_for_keep_nobody_waiting() -> None:
-    engine = Summing(batch_cost=0)
-    engine.free.clear()
-    with running(engine, 10) as scheduler:
-        submit(scheduler, [row(1)])
-        wait_until(lambda: engine.batches)
-        bulk = [submit(scheduler, rows_of(10), bulk=True) for _ in range(50)]
-        assert scheduler.waiting_tokens() == 50 * 10
-        scheduler.wait_for_room()
-        interactive = submit(scheduler, rows_of(9))
-        engine.free.set()
-        outcomes(interactive)
-        for each in bulk:
-            outcomes(each)
-    assert engine.shapes == [(1, 1), (1, 9), *[(1, 10)] * 50]
-
-
-def test_but_very_many_of_them_have_to_wait_in_tritons_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.BULK_WAITING", 100)
-    monkeypatch.setattr("scheduler.BATCHES_WAITING", 2)
-    engine = Summing()
-    engine.free.clear()
-    with running(engine, 10) as scheduler:
-        bulk = [submit(scheduler, rows_of(10), bulk=True) for _ in range(13)]  # one in the engine, two in the pool
-        waiting = Thread(target=scheduler.wait_for_room)
-        waiting.start()
-        waiting.join(0.05)
-        assert waiting.is_alive()
-        engine.free.set()
-        waiting.join(WAIT_S)
-        assert not waiting.is_alive()
-        for each in bulk:
-            outcomes(each)
 
 
 def test_tokens_are_counted_without_padding_and_with_it() -> None:

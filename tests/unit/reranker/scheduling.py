@@ -1,0 +1,42 @@
+"""A scheduler over an engine of the test's own, calls to it, and what they were answered."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+from scheduler import Answer, Call, Scheduler
+
+from facade.errors import ScoringError
+from facade.tensors import Row
+from tests.unit.reranker.summing import Summing, row
+
+WAIT_S = 5.0
+
+
+@contextmanager
+def running(engine: Summing, token_budget: int = 1 << 20, counted: list[tuple[int, int]] | None = None) -> Iterator[Scheduler]:
+    told = [] if counted is None else counted
+    scheduler = Scheduler(engine, 512, token_budget, lambda _, tokens, computed: told.append((tokens, computed)))
+    try:
+        yield scheduler
+    finally:
+        engine.free.set()
+        scheduler.close()
+
+
+def submit(
+    scheduler: Scheduler, rows: Sequence[Row], *, gone: Callable[[], bool] = lambda: False, bulk: bool = False
+) -> "Future[Answer | None]":
+    answered: Future[Answer | None] = Future()
+    scheduler.submit(Call(rows, answered.set_result, gone, bulk))
+    return answered
+
+
+def outcomes(answered: "Future[Answer | None]") -> list[float | ScoringError]:
+    answer = answered.result(WAIT_S)
+    assert answer is not None
+    return answer.outcomes
+
+
+def rows_of(*lengths: int) -> list[Row]:
+    return [row(*range(1, length + 1)) for length in lengths]

@@ -1,0 +1,64 @@
+"""python -m pytest tests/unit/reranker/test_scheduler_room.py
+
+The pool takes in what keeps the streams busy, and bulk calls wait beside it.
+"""
+
+from threading import Thread
+
+import pytest
+
+from tests.unit.reranker.scheduling import WAIT_S, outcomes, rows_of, running, submit
+from tests.unit.reranker.summing import Summing, row
+from tests.unit.waiting import wait_until
+
+
+def test_the_pool_takes_no_more_than_keeps_the_streams_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.BATCHES_WAITING", 2)
+    engine = Summing()
+    engine.free.clear()
+    with running(engine, 10) as scheduler:
+        answer = submit(scheduler, rows_of(10, 10, 10, 10))  # one in the engine, three in the pool: more than two
+        wait_until(lambda: engine.batches)
+        waiting = Thread(target=scheduler.wait_for_room)
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+        engine.free.set()
+        waiting.join(WAIT_S)
+        assert not waiting.is_alive()
+        outcomes(answer)
+
+
+def test_bulk_calls_that_the_pool_has_no_room_for_keep_nobody_waiting() -> None:
+    engine = Summing(batch_cost=0)
+    engine.free.clear()
+    with running(engine, 10) as scheduler:
+        submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        bulk = [submit(scheduler, rows_of(10), bulk=True) for _ in range(50)]
+        assert scheduler.waiting_tokens() == 50 * 10
+        scheduler.wait_for_room()
+        interactive = submit(scheduler, rows_of(9))
+        engine.free.set()
+        outcomes(interactive)
+        for each in bulk:
+            outcomes(each)
+    assert engine.shapes == [(1, 1), (1, 9), *[(1, 10)] * 50]
+
+
+def test_but_very_many_of_them_have_to_wait_in_tritons_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.BULK_WAITING", 100)
+    monkeypatch.setattr("scheduler.BATCHES_WAITING", 2)
+    engine = Summing()
+    engine.free.clear()
+    with running(engine, 10) as scheduler:
+        bulk = [submit(scheduler, rows_of(10), bulk=True) for _ in range(13)]  # one in the engine, two in the pool
+        waiting = Thread(target=scheduler.wait_for_room)
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+        engine.free.set()
+        waiting.join(WAIT_S)
+        assert not waiting.is_alive()
+        for each in bulk:
+            outcomes(each)
