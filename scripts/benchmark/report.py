@@ -39,8 +39,8 @@ rest is the benchmark's own client, on the same cores, and idle. That is what HT
 time two thirds are int8 products, at 83 to 88 % of what the cores' vector units can do, and a quarter is attention.
 
 Products are computed on packed rows and see no padding but up to 15 tokens a batch, which make whole vectors of 16: that is the share
-above. Attention still pads each row to whole vectors and to the longest of its batch, some 6 % of its positions; weighted with its quarter,
-padding takes about 2 % of the engine's time. Without whole vectors an int8 logit would move by up to 0.14 with its batch mates; with them
+above. Attention still pads each row to whole vectors and to the longest of its batch, some 8 % of its positions; weighted with its quarter,
+padding takes 2 to 3 % of the engine's time. Without whole vectors an int8 logit would move by up to 0.14 with its batch mates; with them
 it is the same to the last bit in any company.
 
 A single passage takes one core's time; beyond it go some 2.4 ms to the call through gRPC, Triton and its Python process, 0.6 ms to a thread
