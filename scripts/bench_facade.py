@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from scripts.benchmark.load import Load, closed_loop, for_seconds
+from scripts.benchmark.load import Load, RefusedError, closed_loop, for_seconds
 from scripts.benchmark.own_server import PORTS as _SERVER_PORTS
 from scripts.benchmark.own_server import own_server
 from scripts.benchmark.process import HOST, Program, Running, StartError, leash, running, stop
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         rounds = asyncio.run(_measure(Texts(options.data), options.seconds, options.rounds))
-    except (DataMissingError, StartError, RuntimeError) as error:
+    except (DataMissingError, StartError, RefusedError) as error:
         print(f"bench_facade: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -102,7 +102,7 @@ def _instant_triton() -> Iterator[str]:
 async def _load(server: Running, asks: Iterator[Ask], seconds: float) -> Load:
     load = await closed_loop(server.send, asks, _CLIENTS, for_seconds(seconds))
     if load.failures:
-        raise RuntimeError(f"requests failed: {dict(load.failures)}; see the logs in .bench/logs")
+        raise RefusedError(f"requests failed: {dict(load.failures)}; see the logs in .bench/logs")
     return load
 
 

@@ -9,6 +9,7 @@ from scheduler import Answer, Call, Scheduler
 from facade.errors import ScoringError
 from facade.tensors import Row
 from tests.unit.reranker.summing import Summing, row
+from tests.unit.waiting import wait_until
 
 WAIT_S = 5.0
 
@@ -22,6 +23,16 @@ def running(engine: Summing, token_budget: int = 1 << 20, counted: list[tuple[in
     finally:
         engine.free.set()
         scheduler.close()
+
+
+@contextmanager
+def held_up(engine: Summing, token_budget: int = 1 << 20) -> Iterator[Scheduler]:
+    """With a row of one token in the engine, which holds on to it until `engine.free`: what comes meanwhile waits."""
+    engine.free.clear()
+    with running(engine, token_budget) as scheduler:
+        submit(scheduler, [row(1)])
+        wait_until(lambda: engine.batches)
+        yield scheduler
 
 
 def submit(

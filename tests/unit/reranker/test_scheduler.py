@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scheduler import PATIENCE_S, Call, Scheduler
 
 from facade.errors import ScoringError
-from tests.unit.reranker.scheduling import WAIT_S, outcomes, rows_of, running, submit
+from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
 from tests.unit.reranker.summing import POISON, Summing, expected, row
 from tests.unit.waiting import wait_until
 
@@ -41,10 +41,7 @@ def test_a_row_that_fails_fails_its_own_call_alone() -> None:
 
 def test_rows_of_several_calls_share_a_batch() -> None:
     engine = Summing()
-    engine.free.clear()
-    with running(engine) as scheduler:
-        submit(scheduler, [row(1)])
-        wait_until(lambda: engine.batches)
+    with held_up(engine) as scheduler:
         waiting = [submit(scheduler, rows_of(20)) for _ in range(3)]
         engine.free.set()
         for answer in waiting:
@@ -66,10 +63,7 @@ def test_little_work_is_shared_by_all_idle_streams() -> None:
 
 def test_a_small_call_overtakes_a_large_one() -> None:
     engine = Summing(batch_cost=0)
-    engine.free.clear()
-    with running(engine, 100) as scheduler:
-        submit(scheduler, [row(1)])
-        wait_until(lambda: engine.batches)
+    with held_up(engine, 100) as scheduler:
         large = submit(scheduler, rows_of(*[50] * 40))  # 2,000 tokens: due in a fifth of a second
         small = submit(scheduler, rows_of(30, 31))
         engine.free.set()
@@ -80,10 +74,7 @@ def test_a_small_call_overtakes_a_large_one() -> None:
 
 def test_and_is_answered_by_one_batch_with_what_is_like_it() -> None:
     engine = Summing(batch_cost=20)
-    engine.free.clear()
-    with running(engine, 100) as scheduler:
-        submit(scheduler, [row(1)])
-        wait_until(lambda: engine.batches)
+    with held_up(engine, 100) as scheduler:
         large = submit(scheduler, rows_of(*[12] * 100))
         small = submit(scheduler, rows_of(10, 25))  # beside 12 tokens, 10 alone would find mates
         engine.free.set()
@@ -94,10 +85,7 @@ def test_and_is_answered_by_one_batch_with_what_is_like_it() -> None:
 
 def test_but_not_one_that_has_waited_for_its_share() -> None:
     engine = Summing(batch_cost=0)
-    engine.free.clear()
-    with running(engine, 100) as scheduler:
-        submit(scheduler, [row(1)])
-        wait_until(lambda: engine.batches)
+    with held_up(engine, 100) as scheduler:
         large = submit(scheduler, rows_of(50, 50))
         due = scheduler._pool[0].due
         wait_until(lambda: time.perf_counter() + 30 * PATIENCE_S > due)
@@ -110,10 +98,7 @@ def test_but_not_one_that_has_waited_for_its_share() -> None:
 
 def test_bulk_calls_wait_for_the_others_however_large_these_are() -> None:
     engine = Summing(batch_cost=0)
-    engine.free.clear()
-    with running(engine, 100) as scheduler:
-        submit(scheduler, [row(1)])
-        wait_until(lambda: engine.batches)
+    with held_up(engine, 100) as scheduler:
         bulk = submit(scheduler, rows_of(20), bulk=True)
         large = submit(scheduler, rows_of(*[50] * 10))
         engine.free.set()

@@ -7,8 +7,8 @@ from threading import Thread
 
 import pytest
 
-from tests.unit.reranker.scheduling import WAIT_S, outcomes, rows_of, running, submit
-from tests.unit.reranker.summing import Summing, row
+from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
+from tests.unit.reranker.summing import Summing
 from tests.unit.waiting import wait_until
 
 
@@ -31,10 +31,7 @@ def test_the_pool_takes_no_more_than_keeps_the_streams_busy(monkeypatch: pytest.
 
 def test_bulk_calls_that_the_pool_has_no_room_for_keep_nobody_waiting() -> None:
     engine = Summing(batch_cost=0)
-    engine.free.clear()
-    with running(engine, 10) as scheduler:
-        submit(scheduler, [row(1)])
-        wait_until(lambda: engine.batches)
+    with held_up(engine, 10) as scheduler:
         bulk = [submit(scheduler, rows_of(10), bulk=True) for _ in range(50)]
         assert scheduler.waiting_tokens() == 50 * 10
         scheduler.wait_for_room()
