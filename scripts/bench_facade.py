@@ -87,7 +87,8 @@ def _facade(name: str, port: int, triton: str) -> Program:
 def _instant_triton() -> Iterator[str]:
     """Where it listens."""
     command = [*leash(), sys.executable, "-m", "scripts.benchmark.instant_triton"]
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 (its words stand here)
+    # In a session of its own: Ctrl-C is this program's, which stops what it started.
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603 (its words stand here)
     try:
         target = child.stdout.readline().decode().strip() if child.stdout else ""
         if not target:

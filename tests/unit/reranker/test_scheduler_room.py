@@ -6,10 +6,21 @@ The pool takes in what keeps the streams busy, and bulk calls wait beside it.
 from threading import Thread
 
 import pytest
+from scheduler import Scheduler
 
 from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
 from tests.unit.reranker.summing import Summing
 from tests.unit.waiting import wait_until
+
+
+def assert_no_room_until_free(scheduler: Scheduler, engine: Summing) -> None:
+    waiting = Thread(target=scheduler.wait_for_room)
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    engine.free.set()
+    waiting.join(WAIT_S)
+    assert not waiting.is_alive()
 
 
 def test_the_pool_takes_no_more_than_keeps_the_streams_busy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,13 +30,7 @@ def test_the_pool_takes_no_more_than_keeps_the_streams_busy(monkeypatch: pytest.
     with running(engine, 10) as scheduler:
         answer = submit(scheduler, rows_of(10, 10, 10, 10))  # one in the engine, three in the pool: more than two
         wait_until(lambda: engine.batches)
-        waiting = Thread(target=scheduler.wait_for_room)
-        waiting.start()
-        waiting.join(0.05)
-        assert waiting.is_alive()
-        engine.free.set()
-        waiting.join(WAIT_S)
-        assert not waiting.is_alive()
+        assert_no_room_until_free(scheduler, engine)
         outcomes(answer)
 
 
@@ -50,12 +55,6 @@ def test_but_very_many_of_them_have_to_wait_in_tritons_queue(monkeypatch: pytest
     engine.free.clear()
     with running(engine, 10) as scheduler:
         bulk = [submit(scheduler, rows_of(10), bulk=True) for _ in range(13)]  # one in the engine, two in the pool
-        waiting = Thread(target=scheduler.wait_for_room)
-        waiting.start()
-        waiting.join(0.05)
-        assert waiting.is_alive()
-        engine.free.set()
-        waiting.join(WAIT_S)
-        assert not waiting.is_alive()
+        assert_no_room_until_free(scheduler, engine)
         for each in bulk:
             outcomes(each)
