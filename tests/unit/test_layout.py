@@ -33,6 +33,7 @@ MOST_LINES = 250
 # What these know, any side of Triton may know: no HTTP in them, nor in what they import.
 NO_HTTP = (
     "admission",
+    "background",
     "batching",
     "bundle",
     "collector",
