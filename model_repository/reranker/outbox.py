@@ -1,11 +1,10 @@
 """Answers leave from a thread of their own: Triton takes most of a millisecond for one, in which a stream can compute. No Triton import."""
 
-import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-LOG = logging.getLogger(__name__)
+from logged import logged
 
 Sending = Callable[[], None]
 
@@ -29,7 +28,5 @@ class Outbox:
 
     def _work(self) -> None:
         while sending := self._waiting.get():
-            try:
+            with logged("a call could not be answered"):
                 sending()
-            except Exception:
-                LOG.exception("a call could not be answered")

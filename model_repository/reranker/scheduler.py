@@ -4,22 +4,26 @@ So nobody waits for batch mates that take longer, padding is next to nothing, an
 large ones, but not for ever. No Triton import.
 """
 
+import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import takewhile
 from operator import attrgetter
 
+from calls import Answer, Call, Waiting
 from engines import Engine
+from logged import logged
 from outbox import Outbox
 from scoring import Outcome, score
 
 from facade.batching import pick
 from facade.errors import ScoringError
-from facade.tensors import Row, padded_length
+from facade.tensors import padded_length
+
+LOG = logging.getLogger(__name__)
 
 # Batches that wait for each stream: enough that a small call need not wait in Triton's queue, where nothing overtakes, while a few large
 # ones are here (with 2 instead of 16 it took a quarter longer beside calls of 4,096 tokens), and few enough that choosing among them takes
@@ -37,56 +41,27 @@ BULK_WAITING = 2 * 512 * 512
 KNOWN_S = 0.015
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A call's outcomes, one for each row and in their order; and the seconds from the start of its first batch to the end of its last."""
-
-    outcomes: list[Outcome]
-    seconds: float
-
-
-@dataclass(eq=False)
-class Call:
-    """Rows that are answered together. `gone` tells whether nobody waits any more; it is asked before work is spent, batch by batch."""
-
-    rows: Sequence[Row]
-    answered: Callable[[Answer | None], None]
-    gone: Callable[[], bool] = lambda: False
-    bulk: bool = False
-    outcomes: list[Outcome] = field(init=False)
-    left: int = field(init=False)
-    started: float | None = field(default=None, init=False)
-    asked: float = field(default_factory=time.perf_counter, init=False)
-
-    def __post_init__(self) -> None:
-        self.outcomes = [ScoringError("not scored")] * len(self.rows)
-        self.left = len(self.rows)
-
-
-@dataclass(frozen=True, eq=False)
-class Waiting:
-    """A row in the pool: its call, its place there, its tokens once it is padded, and when it is due."""
-
-    call: Call
-    place: int
-    length: int
-    due: float
-
-
 class Scheduler:
     """Has the engine's streams work from one pool. `token_budget`: tokens of a micro-batch; bounds the memory of a forward pass.
 
-    `computed` is told the rows of every batch, and its tokens, without padding and with it.
+    `computed` gets the rows of every batch, and its tokens, without padding and with it; `failed` is called after it for a batch of which
+    a row could not be scored. An unexpected exception, of theirs or of the engine, fails at most its batch.
     """
 
     def __init__(
-        self, engine: Engine, max_seq_len: int, token_budget: int, computed: Callable[[int, int, int], None] = lambda *_: None
+        self,
+        engine: Engine,
+        max_seq_len: int,
+        token_budget: int,
+        computed: Callable[[int, int, int], None] = lambda *_: None,
+        failed: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._max_seq_len = max_seq_len
         self._token_budget = token_budget
         self._room = BATCHES_WAITING * token_budget * engine.streams
         self._computed = computed
+        self._failed = failed
         self._changed = threading.Condition()  # guards what follows, and the calls' own counts
         self._pool: list[Waiting] = []  # what is due first comes first
         self._bulk: deque[list[Waiting]] = deque()  # calls that the pool had no room for
@@ -141,13 +116,31 @@ class Scheduler:
 
     def _work(self) -> None:
         while batch := self._take():
-            batch = self._without_gone(batch)
-            if batch:
-                rows = [row.call.rows[row.place] for row in batch]
-                outcomes = score(self._engine, rows)
-                lengths = [len(row.input_ids) for row in rows]
-                self._computed(len(rows), sum(lengths), self._engine.computed_tokens(lengths))
-                self._settle(batch, outcomes)
+            try:
+                self._compute(self._without_gone(batch))
+            except BaseException:  # whatever it is, the stream has other batches to compute
+                LOG.exception("a batch of %d rows failed", len(batch))
+                self._give_up(batch)
+
+    def _compute(self, batch: list[Waiting]) -> None:
+        if not batch:
+            return
+        rows = [row.call.rows[row.place] for row in batch]
+        outcomes = score(self._engine, rows)
+        with logged("a batch could not be counted"):
+            lengths = [len(row.input_ids) for row in rows]
+            self._computed(len(rows), sum(lengths), self._engine.computed_tokens(lengths))
+            if any(isinstance(outcome, ScoringError) for outcome in outcomes):
+                self._failed()
+        self._settle(batch, outcomes)
+
+    def _give_up(self, batch: list[Waiting]) -> None:
+        """Fail the calls of a batch as a whole: which of their rows were scored is not known."""
+        for call in dict.fromkeys(row.call for row in batch):
+            if self._withdraw(call):
+                self._outbox.put(partial(call.answered, Answer([ScoringError("its batch failed")] * len(call.rows), 0.0)))
+        with logged("a failed batch could not be counted"):
+            self._failed()
 
     def _take(self) -> list[Waiting]:
         """The next batch, out of the pool; none once all is closed and done."""
@@ -160,7 +153,9 @@ class Scheduler:
             # Little work is shared among the streams that wait for some.
             budget = min(self._token_budget, -(-len(lengths) * max(lengths) // self._idle))
             together = sum(1 for _ in takewhile(lambda row: row.call is self._pool[0].call, self._pool))
-            chosen = set(pick(lengths, budget, self._engine.batch_cost, together))
+            chosen = {0}  # if no batch can be chosen
+            with logged("no batch could be chosen"):
+                chosen = set(pick(lengths, budget, self._engine.batch_cost, together))
             batch = [row for index, row in enumerate(self._pool) if index in chosen]
             self._pool = [row for index, row in enumerate(self._pool) if index not in chosen]
             self._let_bulk_in()
@@ -185,27 +180,32 @@ class Scheduler:
         now = time.perf_counter()
         with self._changed:
             call.started = call.started or now
-            if call.left == 0:  # another stream found it gone
+            if call.left == 0:  # another stream found it gone, or gave it up
                 return False
             if now - call.asked < KNOWN_S:
                 return True
             call.asked = now
-        if not call.gone():
-            return True
+        gone = False  # if that can't be known
+        with logged("whether a caller left is not known"):
+            gone = call.gone()
+        if gone and self._withdraw(call):
+            self._outbox.put(partial(call.answered, None))
+        return not gone
+
+    def _withdraw(self, call: Call) -> bool:
+        """Take a call out of the pool, with all of its rows; whether it still needs its answer."""
         with self._changed:
             self._pool = [row for row in self._pool if row.call is not call]
             self._let_bulk_in()
-            found, call.left = call.left > 0, 0
+            unanswered, call.left = call.left > 0, 0
             self._changed.notify_all()
-        if found:
-            self._outbox.put(partial(call.answered, None))
-        return False
+            return unanswered
 
     def _settle(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
         done = []
         with self._changed:
             for row, outcome in zip(batch, outcomes, strict=True):
-                if row.call.left == 0:  # found gone meanwhile
+                if row.call.left == 0:  # found gone, or given up, meanwhile
                     continue
                 row.call.outcomes[row.place] = outcome
                 row.call.left -= 1

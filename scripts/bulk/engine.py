@@ -22,7 +22,7 @@ from scripts.bulk.run_state import Model
 from scripts.serving import in_process
 
 if TYPE_CHECKING:
-    from scheduler import Answer
+    from calls import Answer
 
 
 class EngineScorer:
@@ -84,7 +84,7 @@ class EngineScorer:
             yield call
 
     def _submit(self, rows: Sequence[Row]) -> Future[Answer | None]:
-        from scheduler import Call  # noqa: PLC0415 (found since in_process.load)
+        from calls import Call  # noqa: PLC0415 (found since in_process.load)
 
         if self._closed.is_set():
             raise BrokenOffError("stopped")

@@ -41,7 +41,7 @@ def rows_of(pairs: TokenPairs) -> list[Row]:
 
 def logits(scheduler: Scheduler, rows: Sequence[Row]) -> Logits:
     """Logits FP32 [rows]; the first row that has none raises its ScoringError."""
-    from scheduler import Answer, Call  # noqa: PLC0415 (found since load)
+    from calls import Answer, Call  # noqa: PLC0415 (found since load)
 
     answered: Future[Answer | None] = Future()
     scheduler.submit(Call(rows, answered.set_result))

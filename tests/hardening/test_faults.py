@@ -7,6 +7,7 @@ that are no numbers, memory that runs out, another bundle. A start that has no r
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,9 +41,32 @@ class OpenVinoEngine(_Real):
             raise MemoryError("planted: 8589934592 bytes at 0xdeadbeef")
         logits = super().infer(rows)
         logits[[{nan} in row.input_ids for row in rows]] = float("nan")
-        return logits
+        return logits[1:] if having({loses}) else logits
 """
-WORDS = {"raises": "volcano", "nan": "glacier", "exhausts": "flood", "crowds": "meadow"}
+# The model's own part, where it takes a request and where it hands over the logits: both fail for a row with a word of theirs.
+FAULTY_MODEL = """
+
+class TritonPythonModel(TritonPythonModel):
+    def _rows(self, request, digest):
+        rows = super()._rows(request, digest)
+        if any({refuses} in row.input_ids for row in rows):
+            raise KeyError("planted at /opt/model.py:7")
+        return rows
+
+    def _response(self, request, answer):
+        if any({drops} in row.input_ids for row in self._rows(request, None)):
+            raise OSError("planted: no room in /dev/shm")
+        return super()._response(request, answer)
+"""
+WORDS = {
+    "raises": "volcano",
+    "nan": "glacier",
+    "exhausts": "flood",
+    "crowds": "meadow",
+    "loses": "harvest",
+    "refuses": "castle",
+    "drops": "bridge",
+}
 QUIET = ["a river", "a hill", "a lake", "a road"]
 
 
@@ -54,7 +78,10 @@ def faulty(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator
     engines = repository / "reranker" / "engines"
     (engines / "openvino.py").rename(engines / "real_openvino.py")
     tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
-    (engines / "openvino.py").write_text(FAULTY_ENGINE.format(**{kind: tokenizer.token_to_id(word) for kind, word in WORDS.items()}))
+    ids = {kind: tokenizer.token_to_id(word) for kind, word in WORDS.items()}
+    (engines / "openvino.py").write_text(FAULTY_ENGINE.format(**ids))
+    with (repository / "reranker" / bundle.folder.name / "model.py").open("a") as model:
+        model.write(FAULTY_MODEL.format(**ids))
     running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
     try:
         wait_until_ready(running)
@@ -85,7 +112,7 @@ async def rank(client: Client, *passages: str) -> Answer:
     return await post(client, request("what is it?", passages))
 
 
-@pytest.mark.parametrize("kind", ["raises", "nan", "exhausts"])
+@pytest.mark.parametrize("kind", ["raises", "nan", "exhausts", "loses", "refuses", "drops"])
 async def test_a_fault_of_the_engine_is_a_500_that_is_counted_and_the_server_lives(session: aiohttp.ClientSession, kind: str) -> None:
     quiet = ranked(await rank(session, *QUIET))
     before = await rejects(session)
@@ -96,6 +123,23 @@ async def test_a_fault_of_the_engine_is_a_500_that_is_counted_and_the_server_liv
     assert {reason: count - before.get(reason, 0) for reason, count in after.items() if count != before.get(reason, 0)} == {"scoring": 1}
     assert (await get(session, READY)).status == 200
     assert ranked(await rank(session, *QUIET)) == quiet
+
+
+async def failed_batches(client: Client, server: Server) -> int:
+    """As Triton's metrics tell them; it is told the counts by the end of the next call, so after two calls those until now."""
+    for _ in range(2):
+        ranked(await rank(client, *QUIET))
+    text = await (await client.get(server.metrics)).text()
+    return int(float(re.findall(r"^reranker_engine_failed_batches_total\{.*\} (\S+)$", text, re.MULTILINE)[0]))
+
+
+@pytest.mark.parametrize(("kind", "count"), [("raises", 1), ("nan", 1), ("loses", 1), ("refuses", 0)])
+async def test_a_batch_with_a_row_that_can_not_be_scored_is_counted(
+    session: aiohttp.ClientSession, faulty: Server, kind: str, count: int
+) -> None:
+    before = await failed_batches(session, faulty)
+    clean(await rank(session, f"a {WORDS[kind]}"), 500)
+    assert await failed_batches(session, faulty) == before + count
 
 
 async def test_a_batch_that_is_too_much_for_the_memory_is_halved_until_it_fits(session: aiohttp.ClientSession) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from calls import Answer, Call
 from engines import load_engine
-from scheduler import Answer, Call, Scheduler
+from logged import logged
+from scheduler import Scheduler
 
 from facade import logs
 from facade.bundle import read_bundle
@@ -47,12 +49,16 @@ class TritonPythonModel:
         logs.configure(settings)
         engine, reason = load_engine(bundle, settings)
         self._bundle = bundle
-        self._scheduler = Scheduler(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget, self._count)
+        self._scheduler = Scheduler(
+            engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget, self._count, self._count_failed
+        )
         self._untold: deque[tuple[int, int, int]] = deque()
+        self._untold_failed: deque[int] = deque()
         version = args["model_version"]
         self._tokens = _Counter("reranker_engine_tokens_total", "Tokens of pairs that the engine computed", version)
         self._rows_computed = _Counter("reranker_engine_rows_total", "Pairs that the engine computed", version)
         self._batches = _Counter("reranker_engine_batches_total", "Batches in which it computed them", version)
+        self._failed = _Counter("reranker_engine_failed_batches_total", "Batches of which a row could not be scored", version)
         self._waiting = _Gauge(
             "reranker_engine_waiting_tokens", "Tokens in the pool, and of bulk calls beside it, that no batch has taken yet", version
         )
@@ -66,25 +72,37 @@ class TritonPythonModel:
         A faulty request fails alone.
         """
         for request in requests:
-            sender = request.get_response_sender()
-            try:
-                parameters = json.loads(request.parameters() or "{}")
-                rows = self._rows(request, parameters.get(BUNDLE_DIGEST))
-            except RerankerError as error:
-                sender.send(_refusal(error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-                continue
-            bulk = parameters.get(BULK) is True
-            self._scheduler.submit(Call(rows, partial(self._answer, request, sender), request.is_cancelled, bulk=bulk))
-        self._tell_counts()  # takes some milliseconds, in which the engine has work
+            with logged("a request could not be taken"):
+                self._take(request)
+        with logged("Triton did not take the counts"):
+            self._tell_counts()  # takes some milliseconds, in which the engine has work
         self._scheduler.wait_for_room()
 
     def finalize(self) -> None:
         """Triton has let the last request go."""
         self._scheduler.close()
 
+    def _take(self, request: Any) -> None:
+        """Puts its rows into the pool. Whatever is wrong with it, it gets an answer: Triton can't stop before all have theirs."""
+        sender = request.get_response_sender()
+        try:
+            parameters = json.loads(request.parameters() or "{}")
+            rows = self._rows(request, parameters.get(BUNDLE_DIGEST))
+            bulk = parameters.get(BULK) is True
+            self._scheduler.submit(Call(rows, partial(self._answer, request, sender), request.is_cancelled, bulk=bulk))
+        except RerankerError as error:
+            _send(sender, _refusal(error))
+        except Exception:
+            _send(sender, _unforeseen())
+            raise
+
     def _answer(self, request: Any, sender: Any, answer: Answer | None) -> None:
-        response = self._response(request, answer) if answer else _error("the caller went away", pb_utils.TritonError.CANCELLED)
-        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        try:
+            response = self._response(request, answer) if answer else _error("the caller went away", pb_utils.TritonError.CANCELLED)
+            _send(sender, response)
+        except Exception:  # the logits can't be handed over, as where the shared memory is full; an error needs less of it
+            _send(sender, _unforeseen())
+            raise
 
     def _rows(self, request: Any, digest: str | None) -> list[Row]:
         if digest not in {None, self._bundle.digest}:
@@ -109,6 +127,9 @@ class TritonPythonModel:
     def _count(self, rows: int, tokens: int, computed: int) -> None:
         self._untold.append((rows, tokens, computed - tokens))
 
+    def _count_failed(self) -> None:
+        self._untold_failed.append(1)
+
     def _tell_counts(self) -> None:
         """Hands the counts to Triton, from the thread that Triton calls in: metrics that two threads add to crash it (2.51)."""
         told = [self._untold.popleft() for _ in range(len(self._untold))]
@@ -117,6 +138,7 @@ class TritonPythonModel:
             self._batches.add(len(told))
             self._tokens.add(sum(tokens for _, tokens, _ in told))
             self._padding.add(sum(padding for _, _, padding in told))
+        self._failed.add(sum(self._untold_failed.popleft() for _ in range(len(self._untold_failed))))
         self._waiting.set(self._scheduler.waiting_tokens())
 
 
@@ -141,6 +163,14 @@ class _Gauge:
 
     def set(self, value: int) -> None:
         self._metric.set(value)
+
+
+def _send(sender: Any, response: Any) -> None:
+    sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def _unforeseen() -> Any:
+    return _error("an unforeseen error; the server's log says why", pb_utils.TritonError.INTERNAL)
 
 
 def _refusal(error: RerankerError) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from scheduler import Answer, Call, Scheduler
+from calls import Answer, Call
+from scheduler import Scheduler
 
 from facade.errors import ScoringError
 from facade.tensors import Row

@@ -7,9 +7,10 @@ import time
 from threading import Event
 
 import pytest
+from calls import Call
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduler import PATIENCE_S, Call, Scheduler
+from scheduler import PATIENCE_S, Scheduler
 
 from facade.errors import ScoringError
 from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
