@@ -1,7 +1,5 @@
 """Wiring: settings and a bundle become an aiohttp application. Routes, middleware, and what lives as long as the app does."""
 
-import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +10,7 @@ from aiohttp import web
 from facade import broken_http, handlers
 from facade.admission import Admission, Limits
 from facade.api_keys import Gate
+from facade.background import running
 from facade.browsers import Browsers
 from facade.channel import Access
 from facade.current import Current
@@ -146,11 +145,8 @@ def _open(model: Triton | Fleet) -> Callable[[web.Application], AsyncIterator[No
 
 def _beside(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[web.Application], AsyncIterator[None]]:
     async def context(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(work())
-        yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        async with running(work()):
+            yield
 
     return context
 
@@ -158,9 +154,6 @@ def _beside(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[web.Appl
 async def _background(app: web.Application) -> AsyncIterator[None]:
     """Readiness is watched, and tokenizer threads are there, from start to end."""
     service = app[SERVICE]
-    watch = asyncio.create_task(service.readiness.watch())
-    yield
-    watch.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await watch
+    async with running(service.readiness.watch()):
+        yield
     service.threads.shutdown(wait=False, cancel_futures=True)

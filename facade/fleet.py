@@ -5,15 +5,16 @@ goes over. Knows chunks and members, neither requests nor texts.
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from facade.background import repeat, running
 from facade.bundle import Bundle
 from facade.channel import Access
 from facade.current import Current
@@ -45,13 +46,13 @@ class Fleet:
 
     async def __aenter__(self) -> Self:
         await self._look()
-        self._watch = asyncio.create_task(self._follow())
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(running(repeat("looking for Tritons", self._follow, _LOOK_EVERY_S)))
+            self._watch = stack.pop_all()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._watch
+        await self._watch.aclose()
         for member in [*self._members.values(), *self._leaving]:
             await member.close()
 
@@ -110,12 +111,10 @@ class Fleet:
         return min(candidates[turn:] + candidates[:turn], key=lambda member: (member.away, member.tokens))
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            await self._look()
-            states = self.states()
-            if states["other_bundle"] > states["serving"]:
-                await self._current.renew(self._current.bundle)
+        await self._look()
+        states = self.states()
+        if states["other_bundle"] > states["serving"]:
+            await self._current.renew(self._current.bundle)
 
     async def _look(self) -> None:
         """Take in members whose addresses are new, and let those go whose addresses have gone, once their calls are answered."""
@@ -125,8 +124,9 @@ class Fleet:
                 LOG.info("Triton at %s joins", address)
                 # One that was found by a name has its certificate for that name.
                 access = replace(self._access, server_name=name) if name else self._access
-                self._members[address] = Member(address, access, self._current)
-                await self._members[address].start()
+                member = Member(address, access, self._current)
+                await member.start()
+                self._members[address] = member
         for address in set(self._members) - set(addresses):
             LOG.info("Triton at %s leaves", address)
             self._leaving.append(self._members.pop(address))

@@ -1,9 +1,9 @@
 """One Triton of several: whether it answers, for which bundle, and how much it has to do. Knows nothing of the others."""
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 
+from facade.background import running
 from facade.bundle import Bundle
 from facade.channel import Access
 from facade.current import Current
@@ -25,15 +25,14 @@ class Member:
 
     async def start(self) -> None:
         """Connect, and begin to watch."""
-        await self._triton.__aenter__()
-        self._watch = asyncio.create_task(self.readiness.watch())
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self._triton)
+            await stack.enter_async_context(running(self.readiness.watch()))
+            self._opened = stack.pop_all()
 
     async def close(self) -> None:
         """End what `start` began; calls under way are lost."""
-        self._watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._watch
-        await self._triton.__aexit__(None, None, None)
+        await self._opened.aclose()
 
     @property
     def away(self) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from facade.background import repeat
 from facade.errors import NotReadyError, OtherBundleError, RerankerError
 from facade.patience import Patience, Silence
 
@@ -84,12 +85,14 @@ class Readiness:
 
     async def watch(self) -> None:
         """Keep `reason` true until cancelled."""
-        while True:
-            quiet_until = self._last_success + _PROBE_EVERY_S
-            if self.reason is None and time.monotonic() < quiet_until:
-                await asyncio.sleep(quiet_until - time.monotonic())
-            else:
-                await self._ask()
+        await repeat(f"the watch of {self.name or 'Triton'}", self._step, _PROBE_EVERY_S, at_once=True)
+
+    async def _step(self) -> None:
+        quiet_until = self._last_success + _PROBE_EVERY_S
+        if self.reason is None and time.monotonic() < quiet_until:
+            await asyncio.sleep(quiet_until - time.monotonic())
+        else:
+            await self._ask()
 
     async def _ask(self) -> None:
         """One probe, and after one without success a pause."""

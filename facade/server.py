@@ -6,13 +6,13 @@ import os
 import signal
 import ssl
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 from yarl import URL
 
+from facade import background
 from facade.app import STOP, create_app, create_health_app
 from facade.certificates import Certificates
 from facade.listener import Listener, Protocol
@@ -61,7 +61,7 @@ async def running(app: web.Application, settings: Settings) -> AsyncIterator[Lis
             await stack.enter_async_context(health)
         api = await stack.enter_async_context(_door(app, settings.address, "NIM_HTTP_API_PORT", settings, context))
         if certificates and watched:
-            stack.enter_context(_beside(watched.follow(lambda: _renew(api, certificates))))
+            await stack.enter_async_context(background.running(watched.follow(lambda: _renew(api, certificates))))
         try:
             yield api
         finally:
@@ -108,12 +108,3 @@ async def _linger(runner: web.AppRunner) -> None:
     until = time.monotonic() + _LINGER_S
     while runner.server and runner.server.connections and time.monotonic() < until:  # noqa: ASYNC110 (aiohttp tells nobody when a connection ends)
         await asyncio.sleep(0.01)
-
-
-@contextmanager
-def _beside(work: Coroutine[Any, Any, None]) -> Iterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()

@@ -3,11 +3,11 @@
 Looks at what a name leads to, so a symbolic link that is turned elsewhere counts, as Kubernetes does it with secrets. Knows no format.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from facade.background import reason, repeat
 from facade.errors import SettingsError
 
 LOG = logging.getLogger(__name__)
@@ -23,29 +23,33 @@ class Watched:
 
     def __init__(self, *files: Path) -> None:
         self._files = files
-        self._taken = self._look()
+        self._taken = self._before = self._look()
 
     async def follow(self, take_over: Callable[[], Awaitable[None]], every_s: float = LOOK_EVERY_S) -> None:
         """Call `take_over` after each change, until cancelled. Where it raises SettingsError, that is told in the log once."""
-        before = self._taken
-        while True:
-            await asyncio.sleep(every_s)
+
+        async def step() -> None:
             now = self._look()
-            if now == before != self._taken:
+            if now == self._before != self._taken:
                 self._taken = now
                 await self._try(take_over)
-            before = now
+            self._before = now
+
+        await repeat(f"watching {self._names}", step, every_s)
 
     async def _try(self, take_over: Callable[[], Awaitable[None]]) -> None:
-        names = ", ".join(map(str, self._files))
         try:
             await take_over()
         except SettingsError as error:
             LOG.error("%s; until then the former content stays in use", error)  # noqa: TRY400 (the message is the whole story)
         except Exception as error:  # noqa: BLE001 (whatever one change brings about, the next one must be seen)
-            LOG.error("%s could not be taken over (%s); the former content stays in use", names, type(error).__name__)  # noqa: TRY400
+            LOG.error("%s could not be taken over (%s); the former content stays in use", self._names, reason(error))  # noqa: TRY400
         else:
-            LOG.info("taken over: %s", names)
+            LOG.info("taken over: %s", self._names)
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(map(str, self._files))
 
     def _look(self) -> _Seen:
         return tuple(_identity(file) for file in self._files)

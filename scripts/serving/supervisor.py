@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from facade.background import reason
 from facade.errors import RerankerError
 from scripts.serving.child import Child
 
@@ -22,6 +23,7 @@ _USUAL_TIMES = 5.0
 _RESTART_LEAST_S = 15.0
 # The first time at once: callers wait, and what was killed by accident works again.
 _BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+_WATCH_AGAIN_S = 1.0
 _STABLE_S = 60.0  # a child that lived this long has its back-off forgotten
 
 
@@ -67,10 +69,10 @@ class Supervised:
         failures = failed_starts = 0
         while True:
             began = time.monotonic()
-            reason = await self._until_broken()
+            fault = await self._until_broken()
             failures = 1 if time.monotonic() - began > _STABLE_S else failures + 1
             pause = _BACKOFF_S[min(failures, len(_BACKOFF_S)) - 1]
-            LOG.warning("%s %s; starting it again in %.1f s", self.name, reason, pause)
+            LOG.warning("%s %s; starting it again in %.1f s", self.name, fault, pause)
             await asyncio.sleep(pause)
             try:
                 await self.launch(min(max(_RESTART_LEAST_S, _USUAL_TIMES * self._took_s) * 2**failed_starts, _START_TIMEOUT_S))
@@ -79,6 +81,10 @@ class Supervised:
             except StartFailedError as error:
                 failed_starts += 1
                 LOG.error("%s", error)  # noqa: TRY400 (the message is the whole story)
+            except Exception as error:  # noqa: BLE001 (as no memory for a process: it may be there at the next try)
+                failed_starts += 1
+                LOG.error("%s could not be started (%s)", self.name, reason(error))  # noqa: TRY400 (the reason is in the line)
+                await self.kill()
 
     async def _until_broken(self) -> str:
         """The reason why the child has to be started again; whatever was left of it is gone by then."""
@@ -86,7 +92,7 @@ class Supervised:
             return "was never started"
         tasks = {asyncio.create_task(self._exit(self.child))}
         if self.watch:
-            tasks.add(asyncio.create_task(self.watch(self.child)))
+            tasks.add(asyncio.create_task(self._watched(self.watch, self.child)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -94,6 +100,15 @@ class Supervised:
                 task.cancel()
         await self.child.kill()
         return done.pop().result()
+
+    async def _watched(self, watch: Callable[[Child], Coroutine[Any, Any, str]], child: Child) -> str:
+        """The fault that `watch` finds; where it fails itself, the child is watched again."""
+        while True:
+            try:
+                return await watch(child)
+            except Exception as error:  # noqa: BLE001 (a watch that fails says nothing of the child)
+                LOG.error("the watch of %s failed (%s); watching again", self.name, reason(error))  # noqa: TRY400
+                await asyncio.sleep(_WATCH_AGAIN_S)
 
     async def _exit(self, child: Child) -> str:
         return f"exited with {await child.wait()}"

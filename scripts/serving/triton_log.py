@@ -36,7 +36,7 @@ def json_lines() -> Iterator[int]:
 def _relay(reading: int) -> None:
     with open(reading, encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            with suppress(OSError):  # a log that can't be written must not stop Triton, which waits for its reader
+            with suppress(Exception):  # whatever becomes of a line, Triton waits for its reader and must not be stopped
                 tell(line.rstrip("\n"))
 
 

@@ -58,6 +58,30 @@ async def test_the_text_of_a_foreign_error_is_not_logged(caplog: pytest.LogCaptu
     assert "a passage" not in caplog.text
 
 
+async def test_a_programming_error_is_logged_with_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        await _run(Steps(KeyError("a passage"), None))
+    assert "KeyError at " in caplog.text
+    assert "test_background.py:" in caplog.text
+
+
+async def test_a_step_with_pauses_of_its_own_waits_after_an_error_alone() -> None:
+    steps = Steps(None, None, RuntimeError())
+    async with running(repeat("the test", steps, every_s=3600, at_once=True)):
+        await asyncio.wait_for(steps.done.wait(), 5)
+        await asyncio.sleep(0.01)
+    assert steps.calls == 3
+
+
+async def test_a_task_that_ends_by_an_error_is_logged_at_once_and_spares_its_block(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails() -> None:
+        raise ZeroDivisionError
+
+    async with running(fails()):
+        await asyncio.sleep(0.01)
+        assert "fails ended by an error (ZeroDivisionError at " in caplog.text
+
+
 async def test_the_task_ends_with_its_block() -> None:
     steps = Steps(None)
     await _run(steps)

@@ -177,6 +177,27 @@ async def test_the_deadline_is_the_request_s_not_the_attempt_s() -> None:
             await scorer.score(PAIRS, 0.0)
 
 
+async def test_a_look_that_fails_is_followed_by_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    async with servers(2) as (first, second):
+        faults: list[Exception] = []
+
+        class Faulty(Endpoints):
+            async def addresses(self) -> dict[str, str | None]:
+                if faults:
+                    raise faults.pop()
+                return dict.fromkeys([first.target, second.target] if asked else [first.target])
+
+        asked: list[int] = []
+        async with fleet_of(Faulty("dns:///triton:1")) as (fleet, scorer):
+            await all_serve(fleet, 1)
+            faults += [OSError(24, "Too many open files"), KeyError("unforeseen")]
+            await until(lambda: not faults)
+            asked.append(1)
+            await all_serve(fleet, 2)
+            assert (await scorer.score(PAIRS, AMPLE_S)).logits.tolist() == LOGITS
+    assert "looking for Tritons failed (OSError: Too many open files)" in caplog.text
+
+
 # bundles
 
 

@@ -221,6 +221,25 @@ async def test_traffic_that_succeeds_is_asked_no_further(monkeypatch: pytest.Mon
     assert model.probes == 0
 
 
+async def test_a_watch_that_fails_itself_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults: list[Exception] = []
+
+    def clock() -> float:
+        if faults:
+            raise faults.pop()
+        return time.monotonic()
+
+    model = Model()
+    readiness = Readiness(model, silence=Silence(SOON, clock))
+    async with watching(readiness):
+        await until(lambda: readiness.ready)
+        monkeypatch.setattr(readiness, "_last_success", time.monotonic() + 0.05)  # no probe that would meet the fault
+        faults.append(RuntimeError("unforeseen"))
+        await until(lambda: not faults)
+        model.fault = AWAY
+        await until(lambda: not readiness.ready)
+
+
 async def test_a_probe_that_dies_of_something_unforeseen_does_not_end_the_watch() -> None:
     model = Model(TypeError("unforeseen"))  # type: ignore[arg-type]
     readiness = Readiness(model)

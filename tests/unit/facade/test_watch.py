@@ -156,3 +156,19 @@ async def test_a_change_between_the_first_look_and_the_following_is_seen(file: P
     task = asyncio.create_task(watched.follow(taken, OFTEN_S))
     await until(lambda: taken.texts)
     task.cancel()
+
+
+async def test_a_look_that_fails_is_followed_by_the_next(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = [RuntimeError("unforeseen")]
+    real = Path.stat
+
+    def stat(self: Path, **more: bool) -> os.stat_result:
+        if self == file and faults:
+            raise faults.pop()
+        return real(self, **more)
+
+    async with followed(file) as taken:
+        monkeypatch.setattr(Path, "stat", stat)
+        await until(lambda: not faults)
+        write(file, "second")
+        await until(lambda: taken.texts == ["second"])

@@ -188,6 +188,64 @@ async def test_a_program_that_hangs_when_started_again_is_given_up_soon_and_gets
     assert not is_running(made.children[1].pid)
 
 
+async def test_a_program_that_can_not_even_be_started_again_is_tried_on(program: MakeProgram, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    made = program("exit 3", "exec sleep 1000")
+    server = made.supervised()
+    await server.launch()
+    faults = [OSError(11, "Resource temporarily unavailable"), RuntimeError("unforeseen")]
+
+    async def start() -> Child:
+        if faults:
+            raise faults.pop(0)
+        return await made.start()
+
+    server.start = start
+    keep = asyncio.create_task(server.keep())
+    await until(lambda: len(made.children) == 2 and is_running(made.children[-1].pid))
+    await end(keep)
+    assert "program could not be started (BlockingIOError: Resource temporarily unavailable)" in caplog.messages
+
+
+async def test_a_program_whose_readiness_can_not_be_asked_is_started_again_and_leaves_nothing(program: MakeProgram) -> None:
+    tries = 0
+
+    async def ready() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            raise RuntimeError("unforeseen")
+
+    made = program("exit 3", "exec sleep 1000", ready=ready)
+    server = made.supervised()
+    await server.launch()
+    keep = asyncio.create_task(server.keep())
+    await until(lambda: len(made.children) == 3 and is_running(made.children[-1].pid))
+    await end(keep)
+    assert not is_running(made.children[1].pid)
+
+
+async def test_a_watch_that_fails_costs_the_program_nothing(program: MakeProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.serving.supervisor._WATCH_AGAIN_S", 0.01)
+    watched = 0
+
+    async def watch(child: Child) -> str:
+        nonlocal watched
+        watched += 1
+        if watched < 3:
+            raise RuntimeError("unforeseen")
+        return await never(child)
+
+    made = program("exec sleep 1000", watch=watch)
+    server = made.supervised()
+    await server.launch()
+    keep = asyncio.create_task(server.keep())
+    await until(lambda: watched == 3)
+    await end(keep)
+    assert len(made.children) == 1
+    assert is_running(made.children[0].pid)
+
+
 async def test_a_program_that_lives_but_is_broken_is_killed_and_started_again(program: MakeProgram, tmp_path: Path) -> None:
     broken = asyncio.Event()
 

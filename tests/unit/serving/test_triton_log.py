@@ -45,5 +45,11 @@ def test_bytes_that_are_no_text_stop_nothing() -> None:
     assert [line["message"] for line in relayed(b"\xff\xfe\nstill here\n")] == ["\ufffd\ufffd", "still here"]
 
 
+def test_a_line_that_can_not_be_read_stops_nothing() -> None:
+    """Nested deeper than the JSON reader goes."""
+    nested = b"I1123 11:16:27.818123 77 a.cc:1] " + b"[" * 200_000
+    assert [line["message"] for line in relayed(nested + b"\nstill here\n")][-1] == "still here"
+
+
 def test_a_line_without_its_end_is_told_once_triton_has_ended() -> None:
     assert [line["message"] for line in relayed(b"Segmentation fault")] == ["Segmentation fault"]
