@@ -37,6 +37,10 @@ _OPTIONS = [
     # After an outage, look again so often (gRPC's own default grows from a second to two minutes).
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # And wait so long for a connection (gRPC: 20 s), since a machine that was away answers none of the packets that it did not get.
+    ("grpc.min_reconnect_backoff_ms", 3000),
+    # Channels to the same address would share a connection, and so a dead one.
+    ("grpc.use_local_subchannel_pool", 1),
 ]
 # Triton wants the keys of its restricted protocols in headers of this beginning.
 HEADER = "triton-grpc-protocol-"

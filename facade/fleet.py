@@ -28,6 +28,8 @@ LOG = logging.getLogger(__name__)
 
 # New addresses and changed bundles are looked for so often: as Kubernetes' DNS keeps its answers for 5 s at least, sooner is no use.
 _LOOK_EVERY_S = 1.0
+# A call that a lost Triton has is taken from it once another one serves, be it so much later.
+_LOOK_ELSEWHERE_S = 0.1
 # Another try with another Triton may help against these; OverloadedError is Triton's own queue.
 _ELSEWHERE = (NotReadyError, OverloadedError)
 _NOBODY = "RERANKER_TRITON_URL has no address just now; retry in a few seconds"
@@ -141,8 +143,10 @@ async def _unless_lost(member: Member, call: asyncio.Future[Answer], elsewhere: 
     futures: set[asyncio.Future[Any]] = {call, lost}
     try:
         await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-        if not call.done() and elsewhere():
-            raise NotReadyError(f"not ready: {member.readiness.reason}; retry in a few seconds")
+        while not call.done():
+            if member.readiness.reason and elsewhere():
+                raise NotReadyError(f"not ready: {member.readiness.reason}; retry in a few seconds")
+            await asyncio.wait({call}, timeout=_LOOK_ELSEWHERE_S)
         return await call
     finally:
         call.cancel()

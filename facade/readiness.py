@@ -52,6 +52,9 @@ class Readiness:
     _told_ready: bool = False
     _last_success: float = field(default=0.0, repr=False)
 
+    def __post_init__(self) -> None:
+        self.lost.set()
+
     @property
     def reason(self) -> str | None:
         """Why rankings are not answered; None while they are."""

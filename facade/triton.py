@@ -4,6 +4,7 @@ Knows tensors as named arrays, nothing of texts, and nothing of other Tritons.
 """
 
 import logging
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -12,15 +13,19 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput
+from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from facade import correlation, tensors
 from facade.bundle import Bundle
-from facade.channel import Access, connect
+from facade.channel import Access
+from facade.connection import Ask, Connection
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.tensors import Chunk, Logits, Row
 
 LOG = logging.getLogger(__name__)
+
+Outputs = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -35,15 +40,14 @@ class Triton:
     """The Triton at `target` (host:port); an async context manager that owns the channel to it."""
 
     def __init__(self, target: str, access: Access | None = None) -> None:
-        self._target = target
-        self._access = access or Access()
+        self._connection = Connection(target, access or Access())
 
     async def __aenter__(self) -> Self:
-        self._client = connect(self._target, self._access)
+        await self._connection.__aenter__()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._client.close()
+        await self._connection.__aexit__(kind, error, trace)
 
     @property
     def serving(self) -> int:
@@ -52,22 +56,26 @@ class Triton:
 
     async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
         """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError."""
-        result = await self._call(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.INFER_US), bulk=bulk)
+        outputs = (tensors.LOGIT, tensors.INFER_US)
+        result = await self._connection.call(_asking(chunk, bundle, timeout_s, outputs, bulk=bulk))
         return Answer(result[tensors.LOGIT][:, 0], int(result[tensors.INFER_US][0, 0]) / 1e6)
 
     async def probe(self, bundle: Bundle, timeout_s: float) -> str:
         """The engine's name, after a pair of one token was scored: that proves Triton, the stub, the engine and the digest in one go."""
         row = Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))
         chunk = Chunk([0], tensors.pack([row], bundle))
-        result = await self._call(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE))
+        result = await self._connection.probe(_asking(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE)))
         engine: bytes = result[tensors.ENGINE][0, 0]
         return engine.decode()
 
-    async def _call(
-        self, chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False
-    ) -> dict[str, NDArray[Any]]:
-        """The named outputs, [rows, 1] each."""
-        if timeout_s <= 0:
+
+def _asking(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False) -> "Ask[Outputs]":
+    """A call for the named outputs, [rows, 1] each. However often it is made, it ends within `timeout_s` from now."""
+    deadline = time.monotonic() + timeout_s
+
+    async def ask(client: InferenceServerClient) -> Outputs:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
             raise DeadlineExceededError
         inputs = []
         for name, array in chunk.inputs.items():
@@ -75,18 +83,20 @@ class Triton:
             tensor.set_data_from_numpy(array)
             inputs.append(tensor)
         try:
-            result = await self._client.infer(
+            result = await client.infer(
                 tensors.MODEL,
                 inputs,
                 outputs=[InferRequestedOutput(name) for name in outputs],
                 request_id=correlation.request_id(),
-                client_timeout=timeout_s,
+                client_timeout=left_s,
                 headers=dict(correlation.headers()),
                 parameters={tensors.BUNDLE_DIGEST: bundle.digest, tensors.BULK: bulk},
             )
         except InferenceServerException as error:
             raise _meaning(error) from None
         return {name: result.as_numpy(name) for name in outputs}
+
+    return ask
 
 
 def _meaning(error: InferenceServerException) -> RerankerError:

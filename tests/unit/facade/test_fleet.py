@@ -23,7 +23,7 @@ from facade.pairs import TokenPairs
 from facade.patience import Patience
 from facade.scorer import TritonScorer
 from facade.tensors import INFER_US, chunks
-from tests.unit.facade.inference_server import AMPLE_S, BUNDLE, LOGITS, PAIRS, Bundles, Server, says, serving, works
+from tests.unit.facade.inference_server import AMPLE_S, BUNDLE, LOGITS, PAIRS, Bundles, Server, hangs, says, serving, works
 from tests.unit.waiting import until
 
 NEWER = replace(BUNDLE, digest="newer")
@@ -132,6 +132,22 @@ async def test_one_that_falls_silent_costs_nobody_an_answer() -> None:
         assert all(answer.logits.tolist() == LOGITS for answer in answers)
         assert fleet.states()["away"] == 1
         silent.set()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["served before", "never served"])
+async def test_a_call_leaves_one_that_is_silent_as_soon_as_another_one_is_back(known: bool) -> None:
+    away = says(grpc.StatusCode.UNAVAILABLE)
+    async with servers(2) as (other, silent):
+        other.behaviours = [away]
+        silent.behaviours = [works if known else hangs]
+        async with fleet_of([silent.target, other.target]) as (fleet, scorer):
+            await until(lambda: fleet.states()["serving"] == known)
+            silent.behaviours = [hangs]
+            call = asyncio.create_task(scorer.score(PAIRS, AMPLE_S))
+            await until(lambda: rankings(silent) and fleet.states()["away"] == 2)
+            other.behaviours = [works]
+            async with asyncio.timeout(AMPLE_S / 3):
+                assert (await call).logits.tolist() == LOGITS
 
 
 async def test_a_full_queue_sends_a_call_to_another_one() -> None:
