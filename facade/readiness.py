@@ -21,6 +21,8 @@ LOG = logging.getLogger(__name__)
 
 # With the silence that is believed, under the two seconds in which readiness has to follow the truth.
 _PROBE_EVERY_S = 0.3
+# A probe learns the engine, too, which a new version of the model may change while rankings succeed: it is asked so often at least.
+_LEARN_EVERY_S = 2.0
 # A probe waits behind the batch that runs, hence the learning; the least is what Triton needs to say that a stub is dead, and some.
 _PATIENCE = Patience(least_s=1.4, times=3.0, most_s=10.0)
 # A probe that is given up loses its place, so it is only once nothing more is hoped for.
@@ -37,7 +39,7 @@ class Probed(Protocol):
 
 @dataclass
 class Readiness:
-    """Learns from what becomes of a model's inferences; `watch` asks where nobody else does.
+    """Learns from what becomes of a model's inferences; `watch` asks where nobody else does, and now and then for the engine.
 
     `name` is what the log calls the model, where there are several. `lost` is set while it isn't ready.
     """
@@ -51,6 +53,7 @@ class Readiness:
     _refusal: str | None = "starting: no inference has succeeded yet"
     _told_ready: bool = False
     _last_success: float = field(default=0.0, repr=False)
+    _learnt: float = field(default=0.0, repr=False)
 
     def __post_init__(self) -> None:
         self.lost.set()
@@ -83,6 +86,7 @@ class Readiness:
         """The model's own."""
         engine = await self.model.probe(timeout_s)
         self.engine = engine
+        self._learnt = time.monotonic()
         self._succeeded()
         return engine
 
@@ -91,7 +95,7 @@ class Readiness:
         await repeat(f"the watch of {self.name or 'Triton'}", self._step, _PROBE_EVERY_S, at_once=True)
 
     async def _step(self) -> None:
-        quiet_until = self._last_success + _PROBE_EVERY_S
+        quiet_until = min(self._last_success + _PROBE_EVERY_S, self._learnt + _LEARN_EVERY_S)
         if self.reason is None and time.monotonic() < quiet_until:
             await asyncio.sleep(quiet_until - time.monotonic())
         else:

@@ -15,12 +15,14 @@ class Stages:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def time(self, stage: str, span: str | None = None) -> Iterator[None]:
-        """Time a block; in the request's trace it is called `span` (None: as the stage)."""
+    def time(self, stage: str) -> Iterator[None]:
+        """Time a block, failed or not; a stage that is repeated has the time of all attempts."""
         start = time.perf_counter()
-        with correlation.span(span or stage):
-            yield
-        self.seconds[stage] = time.perf_counter() - start
+        try:
+            with correlation.span(stage):
+                yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def split(self, stage: str, part: str, seconds: float) -> None:
         """Tell `part` of a stage apart from the rest of it."""

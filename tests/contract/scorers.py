@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from facade.admission import Work
-from facade.errors import DeadlineExceededError
+from facade.errors import DeadlineExceededError, OtherBundleError
 from facade.pairs import TokenPairs
 from facade.scorer import Scores
 from tests.contract.calls import GOOD, Answer, Client, post
@@ -24,6 +24,31 @@ class Fixed:
 
     async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
         return "fixed"
+
+
+class Swapped(Fixed):
+    """Computes with one engine after the other; each score takes a while, and the first one after a swap is refused."""
+
+    def __init__(self, *engines: str, seconds: float = 0.0) -> None:
+        super().__init__()
+        self._engines = list(engines)
+        self._seconds = seconds
+        self._refuses = False
+
+    def swap(self) -> None:
+        """Go over to the next engine."""
+        self._engines.pop(0)
+        self._refuses = True
+
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
+        await asyncio.sleep(self._seconds)
+        if self._refuses:
+            self._refuses = False
+            raise OtherBundleError
+        return await super().score(pairs, timeout_s, work)
+
+    async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
+        return self._engines[0]
 
 
 class Held(Fixed):

@@ -18,9 +18,9 @@ from facade.bundle import MANIFEST, Bundle
 from facade.errors import BundleError
 from facade.settings import Settings
 from tests.conftest import ROOT
-from tests.contract.calls import get
+from tests.contract.calls import GOOD, eventually, get, post, ranked, scrape
 from tests.contract.conftest import StartApp
-from tests.contract.scorers import Fixed
+from tests.contract.scorers import Fixed, Swapped
 
 # models
 
@@ -90,6 +90,29 @@ async def test_metadata_tells_the_limit_the_digest_and_what_computes(client: aio
     assert body["digest"] == bundle.digest
     assert body["modalities"] == ["text"]
     assert body["engine"] not in {"", "unknown"}
+
+
+async def test_metadata_and_metrics_follow_an_engine_that_changes_under_load(app: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facade.readiness._PROBE_EVERY_S", 3600.0)  # rankings succeed all the time: no pause is long enough for a probe
+    scorer = Swapped("openvino int8", "torch bf16")
+    client = await app(scorer)
+    ranked(await post(client, GOOD))
+
+    async def told() -> tuple[str, str, list[str]]:
+        body = (await get(client, "/v1/metadata")).body
+        samples = (await scrape(client)).samples
+        return body["engine"], body["precision"], [dict(labels)["engine"] for name, labels in samples if name == "reranker_engine_info"]
+
+    async def tells_the_first() -> bool:
+        return await told() == ("openvino int8", "int8", ["openvino int8"])
+
+    async def tells_the_second() -> bool:
+        return await told() == ("torch bf16", "bf16", ["torch bf16"])
+
+    await eventually(tells_the_first, "the first engine")
+    scorer.swap()
+    ranked(await post(client, GOOD))
+    await eventually(tells_the_second, "the engine after the swap")
 
 
 async def test_metadata_tells_the_lowered_limit(app: StartApp) -> None:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from tests.contract.calls import PASSAGES, QUERY, RANKING, call, get, post, ranked, refused, request
 from tests.contract.conftest import StartApp
-from tests.contract.scorers import Fixed
+from tests.contract.scorers import Fixed, Swapped
 
 
 async def test_every_passage_is_ranked_once_best_first(client: aiohttp.ClientSession) -> None:
@@ -135,6 +135,15 @@ async def test_server_timing_has_every_stage_in_milliseconds(client: aiohttp.Cli
     stages = dict(re.fullmatch(r"(\w+);dur=(\d+\.\d+)", entry).groups() for entry in timing.split(", "))  # type: ignore[union-attr]
     assert set(stages) == {"decode", "tokenise", "queue", "infer", "pack", "rank"}
     assert 0 < float(stages["infer"]) < 60_000
+
+
+async def test_server_timing_counts_an_attempt_that_a_swap_made_vain(app: StartApp) -> None:
+    scorer = Swapped("one", "two", seconds=0.2)
+    client = await app(scorer)
+    scorer.swap()
+    timing = (await post(client, request(QUERY, PASSAGES))).headers["Server-Timing"]
+    stages = {stage: float(ms) for stage, ms in re.findall(r"(\w+);dur=(\d+\.\d+)", timing)}
+    assert stages["queue"] >= 400, "both attempts, and the pause between them"
 
 
 @pytest.mark.parametrize("given", ["a", "7c1f3a52-5a55-4f0a-9e0e-6a9a2f4cbb11", "trace/span.1:2+3=4@host_5", "x" * 128])

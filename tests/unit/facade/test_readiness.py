@@ -29,6 +29,7 @@ class Model:
     hangs: bool = False
     free: asyncio.Event = field(default_factory=asyncio.Event)
     probes: int = 0
+    engine: str = "engine fp32"
 
     async def infer(self) -> float:
         if self.fault:
@@ -41,7 +42,7 @@ class Model:
             await self.free.wait()
         if self.fault:
             raise self.fault
-        return "engine fp32"
+        return self.engine
 
 
 @pytest.fixture(autouse=True)
@@ -210,15 +211,27 @@ async def test_readiness_follows_the_truth_within_two_seconds() -> None:
             assert 1.0 < time.monotonic() - silent < 2.0
 
 
-async def test_traffic_that_succeeds_is_asked_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_engine_is_learnt_while_traffic_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facade.readiness._LEARN_EVERY_S", 0.01)
     model = Model()
     readiness = Readiness(model)
     await score(readiness)
+    monkeypatch.setattr(readiness, "_last_success", time.monotonic() + 3600)  # as if rankings succeeded all the time
+    async with watching(readiness):
+        await until(lambda: readiness.engine == "engine fp32")
+        model.engine = "engine int8"
+        await until(lambda: readiness.engine == "engine int8")
+
+
+async def test_traffic_that_succeeds_is_asked_for_nothing_but_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model()
+    readiness = Readiness(model)
+    await probe(readiness)
     # As if rankings succeeded all the time from here on.
     monkeypatch.setattr(readiness, "_last_success", time.monotonic() + 3600)
     async with watching(readiness):
         await asyncio.sleep(0.02)
-    assert model.probes == 0
+    assert model.probes == 1
 
 
 async def test_a_watch_that_fails_itself_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
