@@ -4,6 +4,7 @@ A Triton that is started here has the certificate of RERANKER_TRITON_TLS_CERT_PA
 right one. One that RERANKER_TRITON_URL names has to have a certificate for that name.
 """
 
+import ipaddress
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ _RETRY = {
         }
     ]
 }
-_OPTIONS = [
+_OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.service_config", json.dumps(_RETRY)),
     ("grpc.lb_policy_name", "round_robin"),
     # After an outage, look again so often (gRPC's own default grows from a second to two minutes).
@@ -87,11 +88,23 @@ def _content(path: Path | None) -> bytes | None:
 
 def connect(target: str, access: Access) -> InferenceServerClient:
     """A client of the Triton at `target` (host:port, or a gRPC list of them); its closing is the caller's."""
-    named = [("grpc.ssl_target_name_override", access.server_name)] if access.server_name else []
-    client = InferenceServerClient(target, creds=access.credentials, channel_args=[*_OPTIONS, *named])
+    options: list[tuple[str, str | int]] = list(_OPTIONS)
+    if access.server_name:
+        options.append(("grpc.ssl_target_name_override", access.server_name))
+    if _is_loopback(target):
+        options.append(("grpc.enable_http_proxy", 0))  # that of http_proxy reaches another machine's loopback, if any
+    client = InferenceServerClient(target, creds=access.credentials, channel_args=options)
     if access.keys:
         client.register_plugin(_Keys(access.keys))
     return client
+
+
+def _is_loopback(target: str) -> bool:
+    host = target.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class _Keys(InferenceServerClientPlugin):  # type: ignore[misc]  # it has no types

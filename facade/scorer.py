@@ -5,7 +5,7 @@ Knows neither texts nor transport: `model` is one Triton or a fleet of them.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -124,10 +124,14 @@ def _covered(spans: list[tuple[float, float]]) -> float:
     return seconds
 
 
-async def wait_until_scoring(scorer: Scorer, poll_s: float = 0.1) -> str:
-    """Probe until an inference succeeds; returns the engine's name. Runs until it is cancelled where none ever does."""
+async def wait_until_scoring(scorer: Scorer, failed: Callable[[RerankerError], None] = lambda _: None, poll_s: float = 0.1) -> str:
+    """Probe until an inference succeeds; returns the engine's name. Runs until it is cancelled where none ever does.
+
+    `failed` gets the error of each probe before.
+    """
     while True:
         try:
             return await scorer.probe(timeout_s=10.0)
-        except RerankerError:
+        except RerankerError as error:
+            failed(error)
             await asyncio.sleep(poll_s)

@@ -113,6 +113,8 @@ def _meaning(error: InferenceServerException) -> RerankerError:
     if status == grpc.StatusCode.UNIMPLEMENTED.name:
         return OtherBundleError()
     if status in {"UNAVAILABLE", "NOT_FOUND"} or "is not healthy" in text:
-        return NotReadyError("the model can't be reached just now; retry in a few seconds")
+        away = NotReadyError("the model can't be reached just now; retry in a few seconds")
+        away.add_note(text)
+        return away
     LOG.error("the model failed: %s: %s", status, text)
     return ScoringError("the model failed on this request; the server's log says why")

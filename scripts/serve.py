@@ -12,28 +12,29 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
-import aiohttp
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from facade.channel import Access, connect
 from facade.current import Current
-from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
+from facade.errors import NotReadyError, RerankerError
 from facade.scorer import TritonScorer, wait_until_scoring
 from facade.settings import Settings
 from facade.start import settings_at_start, tell_refusal
 from facade.tensors import MODEL
 from facade.triton import Triton
 from scripts.serving import triton_access, triton_log
+from scripts.serving.attempts import Attempts
 from scripts.serving.broken import until_broken
 from scripts.serving.child import Child
 from scripts.serving.computing import computes
 from scripts.serving.facade_answers import facade_answers
+from scripts.serving.facade_ready import until_ready
 from scripts.serving.health import address
 from scripts.serving.preflight import check
 from scripts.serving.run_folder import RunFolder, run_folder
@@ -45,7 +46,7 @@ LOG = logging.getLogger("serve")
 _STOP_MARGIN_S = 5.0  # beyond the facade's own drain limit, before it is killed
 _TRITON_GRACE_S = 10.0
 _TELL_EVERY_S = 5.0
-_READY_TIMEOUT_S = 2.0
+_UNUSUAL_S = 29.0  # the seventh line; large models alone take longer
 
 _CURL = """curl -s{options} {url}/v1/ranking -H 'Content-Type: application/json' -d '{{
   "query": {{"text": "which way should i go?"}},
@@ -79,30 +80,34 @@ async def serve(settings: Settings) -> None:
         current = Current(model, settings.max_seq_len)
         async with Triton(settings.triton_target, access) as model_server, connect(settings.triton_target, access) as client:
             scorer = TritonScorer(model_server, current, settings.chunk_tokens, settings.chunks_in_flight)
-            triton = _triton(scorer, folder, command, output)
+            triton = _triton(scorer, settings.triton_target, folder, command, output)
             servers = Servers(triton, _facade(settings), lambda: follow(current, model, _loader(client)))
             await _run(stop, hurry, servers, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))
 
 
-def _triton(scorer: TritonScorer, folder: RunFolder, command: Command, output: int | None) -> Supervised:
+def _triton(scorer: TritonScorer, target: str, folder: RunFolder, command: Command, output: int | None) -> Supervised:
     async def start() -> Child:
         folder.clear_shared_memory()
         return await Child.start(command.arguments, command.environment, output)
 
+    attempts = Attempts(f"an inference over gRPC at {target}")
     return Supervised(
         "triton",
         start=start,
-        ready=lambda: wait_until_scoring(scorer),
+        ready=lambda: wait_until_scoring(scorer, attempts.failed),
+        attempts=attempts,
         watch=lambda child: until_broken(scorer.probe, lambda: computes(child.pid, f"/{MODEL}/")),
         grace_s=_TRITON_GRACE_S,
     )
 
 
 def _facade(settings: Settings) -> Supervised:
+    attempts = Attempts(f"a 200 from {address(settings)}")
     return Supervised(
         "facade",
         start=lambda: Child.start([sys.executable, "-m", "facade"], os.environ),
-        ready=lambda: _until_http_ready(settings),
+        ready=lambda: until_ready(settings, attempts),
+        attempts=attempts,
         watch=lambda _: until_broken(lambda limit_s: facade_answers(_live_url(settings), limit_s)),
         grace_s=settings.drain_s + _STOP_MARGIN_S,
     )
@@ -125,7 +130,7 @@ async def _run(stop: asyncio.Event, hurry: asyncio.Event, servers: Servers, anno
     try:
         for server in (triton, facade):
             launch = asyncio.create_task(server.launch())
-            await _tell_while(launch, stopping, server.name)
+            await _tell_while(launch, stopping, server)
             if stop.is_set():
                 tasks.append(launch)
                 return
@@ -158,12 +163,14 @@ async def _stop(servers: Sequence[Supervised], hurry: asyncio.Event) -> None:
     hurrying.cancel()
 
 
-async def _tell_while(launch: asyncio.Task[None], stopping: asyncio.Task[Any], name: str) -> None:
-    """Wait for a launch or the order to stop, and say every few seconds that it is still going on."""
-    LOG.info("starting %s ...", name)
+async def _tell_while(launch: asyncio.Task[None], stopping: asyncio.Task[Any], server: Supervised) -> None:
+    """Wait for a launch or the order to stop, and log every few seconds that it goes on; after half a minute, what it waits for, too."""
+    LOG.info("starting %s ...", server.name)
     began = time.monotonic()
     while not (await asyncio.wait({launch, stopping}, timeout=_TELL_EVERY_S, return_when=asyncio.FIRST_COMPLETED))[0]:
-        LOG.info("still starting %s, %.0f s so far", name, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        waiting = f" ({server.attempts})" if seconds > _UNUSUAL_S else ""
+        LOG.info("still starting %s, %.0f s so far%s", server.name, seconds, waiting)
 
 
 def _loader(client: InferenceServerClient) -> Callable[[], Awaitable[None]]:
@@ -174,34 +181,6 @@ def _loader(client: InferenceServerClient) -> Callable[[], Awaitable[None]]:
             raise NotReadyError(f"Triton can't load it: {error.message()}") from None
 
     return load
-
-
-async def _until_http_ready(settings: Settings) -> None:
-    url = address(settings)
-    # Who has no certificate can't ask whether it is ready, but hears that somebody is there; and Triton ranks already.
-    closed = settings.tls == "MTLS" and not settings.health_bind
-    ask = _answers if closed else _ready
-    while True:
-        if await ask(url):
-            return
-        await asyncio.sleep(0.1)
-
-
-async def _answers(url: str) -> bool:
-    with suppress(NotReadyError, DeadlineExceededError):
-        await facade_answers(url, _READY_TIMEOUT_S)
-        return True
-    return False
-
-
-async def _ready(url: str) -> bool:
-    """Whether it says so; where health is not exempt from keys, that it asks for one."""
-    connector = aiohttp.TCPConnector(ssl=False)  # on loopback, whose certificate it is proves nothing
-    with suppress(aiohttp.ClientError, TimeoutError):
-        limit = aiohttp.ClientTimeout(_READY_TIMEOUT_S)
-        async with aiohttp.ClientSession(connector=connector, timeout=limit) as session, session.get(url) as answer:
-            return answer.status in {200, 401}
-    return False
 
 
 def _live_url(settings: Settings) -> str:

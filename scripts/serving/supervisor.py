@@ -12,6 +12,7 @@ from typing import Any
 
 from facade.background import reason
 from facade.errors import RerankerError
+from scripts.serving.attempts import Attempts
 from scripts.serving.child import Child
 
 LOG = logging.getLogger(__name__)
@@ -33,13 +34,17 @@ class StartFailedError(RerankerError):
 
 @dataclass
 class Supervised:
-    """One server: how to start it, how to know that it works, and the seconds of grace that it gets to stop."""
+    """One server: how to start it, how to know that it works, and the seconds of grace that it gets to stop.
+
+    `attempts`: what `ready` waits for, and what it has seen.
+    """
 
     name: str
     start: Callable[[], Awaitable[Child]]
     ready: Callable[[], Awaitable[object]]
     watch: Callable[[Child], Coroutine[Any, Any, str]] | None
     grace_s: float
+    attempts: Attempts
     child: Child | None = None
     _took_s: float = field(default=0.0, init=False, repr=False)  # the last start that worked
 
@@ -61,8 +66,9 @@ class Supervised:
                 task.cancel()
         code = self.child.exit_code
         await self.child.kill()
-        fate = f"exited with {code}" if code is not None else f"was not ready within {limit_s:.0f} s"
-        raise StartFailedError(f"{self.name} {fate}; its messages above say why")
+        if code is None:
+            raise StartFailedError(f"{self.name} was not ready within {limit_s:.0f} s ({self.attempts}); see its messages above")
+        raise StartFailedError(f"{self.name} exited with {code}; its messages above say why")
 
     async def keep(self) -> None:
         """Start it again whenever it ends or breaks; runs until cancelled."""

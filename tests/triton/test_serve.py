@@ -113,6 +113,16 @@ def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callab
     assert "killing facade: what it has under way is lost" in running.output()
 
 
+def test_a_proxy_of_the_environment_keeps_the_server_from_nothing(fresh: Callable[..., Server]) -> None:
+    with socket.socket() as proxy:  # takes connections, and never says a word
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        running = fresh(http_proxy=url, https_proxy=url, HTTP_PROXY=url, HTTPS_PROXY=url, no_proxy="", NO_PROXY="")
+        wait_until_ready(running)
+        assert rank(running) == 200
+
+
 def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable[..., Server]) -> None:
     running = fresh()
     wait_until_ready(running)

@@ -4,6 +4,7 @@ What a channel to Triton shows: the keys in each call's headers, and TLS as the 
 with the real server.
 """
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,20 @@ async def test_a_call_carries_the_keys_in_its_headers(triton: Server, bundle: Bu
         await one.probe(bundle, AMPLE_S)
     assert seen["triton-grpc-protocol-key"] == "one"
     assert seen["triton-grpc-protocol-admin"] == "two"
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_triton_on_this_machine_is_not_asked_through_a_proxy(
+    triton: Server, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, variable: str, host: str
+) -> None:
+    with socket.socket() as proxy:  # takes connections, and never says a word
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        async with Triton(f"{host}:{triton.target.rpartition(':')[2]}") as one:
+            assert await one.probe(bundle, AMPLE_S) == "engine fp32"
 
 
 async def test_headers_of_a_call_stay_beside_the_keys(triton: Server) -> None:

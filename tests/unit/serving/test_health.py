@@ -12,6 +12,7 @@ import pytest
 
 from facade.settings import Settings
 from scripts.serving.health import address, fault, main
+from tests.conftest import free_ports
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -78,3 +79,11 @@ def test_the_command_tells_by_its_exit_code(port: int, monkeypatch: pytest.Monke
     monkeypatch.setenv("NIM_HTTP_API_PORT", "many")
     assert main() == 1
     assert "NIM_HTTP_API_PORT" in capsys.readouterr().err
+
+
+def test_a_proxy_of_the_environment_is_not_asked(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    (closed,) = free_ports(1)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert fault(f"http://127.0.0.1:{port}/v1/health/ready") is None

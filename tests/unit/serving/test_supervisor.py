@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from scripts.serving.attempts import Attempts
 from scripts.serving.child import Child
 from scripts.serving.supervisor import StartFailedError, Supervised
 from tests.unit.serving.processes import environment, is_running, written_pid
@@ -41,7 +42,7 @@ class Program:
         return child
 
     def supervised(self) -> Supervised:
-        return Supervised("program", self.start, self.ready, self.watch, grace_s=PATIENCE_S)
+        return Supervised("program", self.start, self.ready, self.watch, PATIENCE_S, Attempts("the program"))
 
 
 async def at_once() -> None:
