@@ -39,7 +39,7 @@ _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # And wait so long for a connection (gRPC: 20 s), since a machine that was away answers none of the packets that it did not get.
-    ("grpc.min_reconnect_backoff_ms", 3000),
+    ("grpc.min_reconnect_backoff_ms", 2000),
     # Channels to the same address would share a connection, and so a dead one.
     ("grpc.use_local_subchannel_pool", 1),
 ]

@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 Ask = Callable[[InferenceServerClient], Awaitable[Result]]
 
 # A probe is repeated after so long. That costs a busy Triton one more token, and is below the silence that makes a Triton not ready.
-_SILENT_S = 1.0
+_SILENT_S = 0.7
 # Between two new connections, where the first comes to nothing.
 _AGAIN_S = 0.2
 # How much later than over the new connection, at least, an answer may come over the old one, which was asked before.
