@@ -18,7 +18,9 @@ from tests.conftest import Server
 from tests.contract.calls import Client, post, ranked, request
 from tests.hardening.own_facade import start_facade, wait_until_ready
 
-RECOVERED_S = 5.0
+pytestmark = pytest.mark.alone
+
+RECOVERED_S = 5.0  # the promise
 PASSAGES = [f"number {number} " * 40 for number in range(16)]
 
 
