@@ -47,13 +47,15 @@ class Child:
         """Its exit code, once it has ended."""
         return await self._process.wait()
 
-    async def stop(self, grace_s: float) -> None:
-        """SIGTERM to the program, and after `grace_s` seconds SIGKILL to all that is left of its group."""
+    async def stop(self, grace_s: float) -> bool:
+        """SIGTERM to the program, and after `grace_s` seconds SIGKILL to all that is left of its group. Whether it ended by itself."""
         with suppress(ProcessLookupError):
             self._process.terminate()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), grace_s)
+        in_time = self.exit_code is not None
         await self.kill()
+        return in_time
 
     async def kill(self) -> None:
         """SIGKILL to the whole group, orphans of a dead leader included."""

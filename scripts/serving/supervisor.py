@@ -121,8 +121,8 @@ class Supervised:
 
     async def stop(self) -> None:
         """Stop it for good."""
-        if self.child:
-            await self.child.stop(self.grace_s)
+        if self.child and not await self.child.stop(self.grace_s):
+            LOG.warning("%s did not end within %g s and was killed: see its messages above", self.name, self.grace_s)
 
     async def kill(self) -> None:
         """End it at once."""

@@ -140,6 +140,21 @@ def metrics(server: Server) -> str:
         return str(answer.read().decode())
 
 
+def test_a_stream_that_a_client_holds_open_delays_the_end_and_the_log_says_so(fresh: Callable[..., Server]) -> None:
+    running = fresh()
+    wait_until_ready(running)
+    processes = descendants(running.process.pid)
+    answered = threading.Event()
+    with InferenceServerClient(running.grpc) as client:
+        client.start_stream(lambda *_: answered.set())
+        client.async_stream_infer("rerank_text", text_inputs(["which?"], ["this"]))
+        assert answered.wait(30)
+        assert stop_server(running) == 0
+    assert alive(processes) == []
+    assert "Exit timeout expired" in running.output()
+    assert "triton did not end within 10 s and was killed" in running.output()
+
+
 def test_a_killed_supervisor_takes_its_servers_with_it(fresh: Callable[..., Server]) -> None:
     if not shutil.which("setpriv"):
         pytest.fail("setpriv (util-linux) is missing: without it the servers outlive a supervisor that is killed outright")

@@ -114,6 +114,20 @@ async def test_a_launch_that_is_cancelled_leaves_a_program_that_stop_ends(progra
     assert not is_running(made.children[0].pid)
 
 
+@pytest.mark.parametrize(("trap", "told"), [("", False), ('trap "" TERM; ', True)])
+async def test_a_program_that_has_to_be_killed_at_its_stop_is_told(
+    program: MakeProgram, caplog: pytest.LogCaptureFixture, trap: str, told: bool, tmp_path: Path
+) -> None:
+    made = program(f'{trap}touch "$HERE/up"; while true; do sleep 0.01; done')
+    server = made.supervised()
+    await server.launch()
+    await until((tmp_path / "up").exists)
+    server.grace_s = 0.2 if told else PATIENCE_S
+    await server.stop()
+    assert not is_running(made.children[0].pid)
+    assert ("program did not end within 0.2 s and was killed: see its messages above" in caplog.messages) == told
+
+
 async def test_stopping_what_was_never_started_is_no_fault(program: MakeProgram) -> None:
     await program("exit 0").supervised().stop()
 
