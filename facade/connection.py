@@ -1,7 +1,8 @@
 """The connection to one Triton, and a new one where it is dead: nothing comes over it, though Triton answers. Knows no tensors.
 
 A machine or a network that vanishes without a reset leaves such a connection, and a call on it would wait until its deadline. gRPC's own
-keepalive is off: a Triton without flags for it takes the third ping within a long batch for an attack and drops all calls. Instead,
+keepalive is off: by gRPC's documentation, a server that is not set up for it drops a connection with all calls at the third ping that it
+gets between two answers, so within a long batch. Instead,
 a probe that stays unanswered is repeated over a connection of its own. After 15 s of lost packets (two network namespaces), calls were
 answered 2.5 s after the network's return, and 12.2 s without this.
 """

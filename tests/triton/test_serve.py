@@ -146,7 +146,7 @@ def test_a_stream_that_a_client_holds_open_delays_the_end_and_the_log_says_so(fr
     processes = descendants(running.process.pid)
     answered = threading.Event()
     with InferenceServerClient(running.grpc) as client:
-        client.start_stream(lambda *_: answered.set())
+        client.start_stream(lambda **_: answered.set())
         client.async_stream_infer("rerank_text", text_inputs(["which?"], ["this"]))
         assert answered.wait(30)
         assert stop_server(running) == 0
