@@ -2,9 +2,8 @@
 
 A machine or a network that vanishes without a reset leaves such a connection, and a call on it would wait until its deadline. gRPC's own
 keepalive is off: by gRPC's documentation, a server that is not set up for it drops a connection with all calls at the third ping that it
-gets between two answers, so within a long batch. Instead,
-a probe that stays unanswered is repeated over a connection of its own. After 15 s of lost packets (two network namespaces), calls were
-answered 2.5 s after the network's return, and 12.2 s without this.
+gets between two answers, so within a long batch. Instead, a probe that stays unanswered is repeated over a connection of its own. After
+15 s of lost packets (two network namespaces), calls were answered 2.5 s after the network's return, and 12.2 s without this.
 """
 
 import asyncio
