@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from facade.errors import SettingsError
-from facade.knobs import file, flag, host_port, integer, knob, names, one_of, read, seconds, some_of
+from facade.knobs import file, flag, host_port, integer, knob, names, one_of, path, read, seconds, some_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
 
@@ -50,7 +50,7 @@ class Settings:
         "the Triton to call, host:port; several: with commas, or dns:///name:port; default: the one that is started beside the facade",
     )
     model_repository: Path = knob(
-        "RERANKER_MODEL_REPOSITORY", REPOSITORY, Path, "folder of Triton models; its reranker/<version> holds the bundle"
+        "RERANKER_MODEL_REPOSITORY", REPOSITORY, path, "folder of Triton models; its reranker/<version> holds the bundle"
     )
     served_names: tuple[str, ...] = knob(
         "NIM_SERVER_SERVED_MODEL_NAME NIM_SERVED_MODEL_NAME", (), names, "further model names to answer to, comma-separated"
@@ -91,6 +91,9 @@ class Settings:
         integer(1, 1 << 40),
         "bytes of a request body; beyond: 413",
     )
+    head_limit_bytes: int = knob(
+        "RERANKER_HTTP_HEAD_LIMIT_BYTES", 64 << 10, integer(1024, 1 << 20), "bytes of a request's head; beyond: 431, for the path alone 414"
+    )
     body_timeout_s: float = knob(
         # a body of the largest size over a line of 10 Mbit/s
         "RERANKER_BODY_TIMEOUT_S",
@@ -123,7 +126,7 @@ class Settings:
     tensorrt_cache: Path = knob(
         "RERANKER_TENSORRT_CACHE",
         Path("~/.cache/triton-reranker/tensorrt"),
-        Path,
+        path,
         "folder that keeps what TensorRT builds, which takes minutes the first time",
     )
     precision: str = knob(

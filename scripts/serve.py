@@ -24,6 +24,7 @@ from tritonclient.utils import InferenceServerException
 from facade.channel import Access, connect
 from facade.current import Current
 from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
+from facade.nim_names import without_ignored_names
 from facade.scorer import TritonScorer, wait_until_scoring
 from facade.settings import Settings
 from facade.start import settings_at_start, tell_refusal
@@ -101,7 +102,7 @@ def _triton(scorer: TritonScorer, folder: RunFolder, command: Command, output: i
 def _facade(settings: Settings) -> Supervised:
     return Supervised(
         "facade",
-        start=lambda: Child.start([sys.executable, "-m", "facade"], os.environ),
+        start=lambda: Child.start([sys.executable, "-m", "facade"], without_ignored_names(os.environ)),
         ready=lambda: _until_http_ready(settings),
         watch=lambda _: until_broken(lambda limit_s: facade_answers(_live_url(settings), limit_s)),
         grace_s=settings.drain_s + _STOP_MARGIN_S,

@@ -77,6 +77,13 @@ def test_one_line_tells_the_address_and_the_model(server: Server) -> None:
     assert "triton-reranker/minilm-l6-en-v1" in line
 
 
+def test_a_variable_that_sets_nothing_is_warned_of_once(fresh: Callable[..., Server]) -> None:
+    server = fresh(NIM_MAX_SEQ_LENGHT="64", NIM_CACHE_PATH="/cache", NIM_SERVER_PORT="tcp://10.96.7.1:8000")
+    wait_until_ready(server)
+    for name in ("NIM_MAX_SEQ_LENGHT", "NIM_CACHE_PATH", "NIM_SERVER_PORT"):
+        assert len(re.findall(rf"\b{name}\b", server.output())) == 1, server.output()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[..., Server], number: signal.Signals) -> None:
     running = fresh()
