@@ -24,6 +24,7 @@ from facade.readiness import Readiness
 from facade.scorer import Scorer, TritonScorer
 from facade.service import SERVICE, Service
 from facade.settings import Settings
+from facade.spellings import every_spelling, final_slash
 from facade.stop import Stop
 from facade.tensors import MODEL
 from facade.triton import Triton
@@ -106,24 +107,17 @@ def _tracing(settings: Settings) -> "Tracing":
 
 
 def _add_routes(router: web.UrlDispatcher) -> None:
-    router.add_post(_spellings("ranking"), handlers.ranking, name="ranking")
-    router.add_post(_spellings("retrieval/{model:.+}/reranking"), handlers.hosted_ranking, name="hosted_ranking")
+    router.add_post(every_spelling("ranking"), handlers.ranking, name="ranking")
+    router.add_post(every_spelling("retrieval/{model:.+}/reranking"), handlers.hosted_ranking, name="hosted_ranking")
     for path in _GET:
         _add_get(router, path)
-    router.add_get("/openapi.json", handlers.openapi_document, name="openapi")
-    router.add_get("/docs", handlers.docs, name="docs")
+    router.add_get(final_slash("/openapi.json"), handlers.openapi_document, name="openapi")
+    router.add_get(final_slash("/docs"), handlers.docs, name="docs")
     router.add_get("/docs/{file}", handlers.docs_file, name="docs_file")
 
 
 def _add_get(router: web.UrlDispatcher, path: str) -> None:
-    router.add_get(_spellings(path), _GET[path], name=path.replace("/", "_"))
-
-
-def _spellings(path: str) -> str:
-    """A route for `path` with or without /v1 and with slashes doubled anywhere, as clients that join base URLs send it."""
-    first, *rest = path.split("/")
-    joined = "".join(f"{{slashes{index}:/+}}{part}" for index, part in enumerate(rest))
-    return r"/{prefix:/*(?:v1/+)?}" + first + joined
+    router.add_get(every_spelling(path), _GET[path], name=path.replace("/", "_"))
 
 
 def _model(settings: Settings, current: Current) -> tuple[Triton | Fleet, Fleet | None]:

@@ -38,6 +38,12 @@ class TokenPairs:
         """Tokens of the rows that are scored."""
         return sum(len(self.rows[first]) for first in set(self.firsts))
 
+    @property
+    def query_truncated(self) -> bool:
+        """Whether the query alone fills the limit: the pairs that were cut have no token of their passages, so their logits are equal."""
+        alone = self.query_length + len(self.bundle.pair_encoding.after_passage)
+        return any(len(self.rows[index]) == alone for index in self.truncated[:1])
+
     @cached_property
     def firsts(self) -> list[int]:
         """For each row, the first one of the same tokens: only that one is scored."""

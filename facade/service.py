@@ -13,7 +13,7 @@ from facade.fleet import Fleet
 from facade.metrics import Metrics
 from facade.pairs import PairTokenizer, TokenPairs
 from facade.readiness import Readiness
-from facade.schema import RankingRequest
+from facade.schema import RankingRequest, quoted
 from facade.scorer import Scorer
 from facade.settings import Settings
 
@@ -42,7 +42,7 @@ class Service:
         if name is not None and name not in self.names:
             served = ", ".join(self.names)
             remedy = "send one of these or no model, or list the name in NIM_SERVED_MODEL_NAME"
-            raise UnknownModelError(f"model {name!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
+            raise UnknownModelError(f"model {quoted(name)!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
 
     async def tokenise(self, asked: RankingRequest, tokenizer: PairTokenizer) -> TokenPairs:
         """Token pairs of the request, made in a thread of the tokenizer's own."""

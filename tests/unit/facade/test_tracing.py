@@ -22,6 +22,7 @@ from facade.app import create_app
 from facade.bundle import Bundle
 from facade.errors import ScoringError
 from facade.settings import Settings
+from facade.spellings import template
 from tests.collector import Collector, Span, collecting
 from tests.conftest import free_ports
 from tests.contract.calls import GOOD, get, post, ranked, refused, request
@@ -151,8 +152,8 @@ async def test_a_callers_path_is_no_part_of_a_span(traced: StartTraced, collecto
 async def test_every_route_has_a_path_that_reads_like_the_documentation(traced: StartTraced) -> None:
     client = await traced()
     for resource in client.server.app.router.resources():
-        template = tracing.template(resource.canonical)
-        assert re.fullmatch(r"(/[a-z0-9.]+|/\{(model|file)\})+", template), template
+        path = template(resource.canonical)
+        assert re.fullmatch(r"(/[a-z0-9.]+|/\{(model|file)\})+", path), path
 
 
 async def test_an_error_of_the_servers_own_is_marked_and_a_callers_is_not(traced: StartTraced, collector: Collector) -> None:
@@ -248,6 +249,7 @@ sys.modules["opentelemetry"] = None
 from facade.app import create_app
 from facade.errors import SettingsError
 from facade.settings import Settings
+from facade.spellings import template
 try:
     create_app(Settings(otel=True))
 except SettingsError as error:
