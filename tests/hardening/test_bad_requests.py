@@ -1,7 +1,7 @@
 """python -m pytest tests/hardening/test_bad_requests.py [--full]
 
 Thousands of requests that nobody should send, to the real server: each is refused in the envelope or answered, nothing fails, nothing
-crashes, no memory is lost, and a good request afterwards has the answer that it had before.
+crashes, no memory is lost, a good request afterwards has the answer that it had before, and the log has no traceback and no error.
 """
 
 import http.client
@@ -148,6 +148,7 @@ KINDS = {send_bodies: 0.5, send_raw: 0.25, send_described: 0.25}
 def tally(server: Server, full: bool, record_testsuite_property: Callable[[str, object], None]) -> Iterator[Tally]:
     """What all tests here share: the count; and what the server is held to when they are over."""
     before = ranking(server)
+    logged = len(server.output())
     for send, share in KINDS.items():
         send(Tally(server), round(share * (FULL if full else QUICK) * WARM_UP))
     processes = memory(server)
@@ -161,11 +162,21 @@ def tally(server: Server, full: bool, record_testsuite_property: Callable[[str, 
     share, extra = GROWTH_FULL if full else GROWTH_QUICK
     assert not {pid: grown[pid] for pid in processes if after[pid] > processes[pid] * share + extra}
     assert ranking(server) == before
+    told = server.output()[logged:]
+    assert "Traceback" not in told
+    assert re.findall(r"^.* (?:ERROR|CRITICAL) .*$", told, re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("send", KINDS, ids=lambda send: send.__name__)
 def test_what_is_bad_is_refused_in_the_envelope(tally: Tally, full: bool, send: Callable[[Tally, int], None]) -> None:
     send(tally, round(KINDS[send] * (FULL if full else QUICK)))
+
+
+@pytest.mark.parametrize("kind", NOISE)
+def test_connections_that_end_badly_are_survived(tally: Tally, kind: str) -> None:
+    for parts in NOISE[kind]:
+        for hang_up in (tally.reset, tally.leave):
+            hang_up(parts)
 
 
 def test_most_of_it_was_bad_indeed_and_told_so(tally: Tally, full: bool) -> None:
