@@ -6,23 +6,17 @@ tests/contract.
 """
 
 import asyncio
-import gzip
 import logging
 import time
 
 import orjson
 import pytest
 
-from tests.contract.calls import GOOD
 from tests.contract.scorers import Held
+from tests.hardening.broken_bytes import BODY, CHUNKED, GET, LIVE, NOISE, POST
 from tests.unit.facade.raw_connection import TIMEOUT_S, connection
 
-BODY = orjson.dumps(GOOD)
-POST = b"POST /v1/ranking HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
 HEAD = POST + b"Content-Length: %d\r\n\r\n" % len(BODY)
-CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
-GET = b"GET /v1/health/live HTTP/1.1\r\nHost: here\r\n"
-LIVE = GET + b"\r\n"
 LIMIT = 4096
 
 
@@ -226,28 +220,6 @@ async def test_a_good_request_behind_a_broken_body_is_not_taken_for_one() -> Non
 
 
 # the log
-
-
-NOISE = {
-    "another encoding": POST + b"Content-Encoding: gzip\r\nContent-Length: 16\r\n\r\nno such encoding",
-    "another encoding, chunked": CHUNKED[:-2] + b"Content-Encoding: gzip\r\n\r\n10\r\nno such encoding\r\n0\r\n\r\n",
-    "another encoding, refused before": GET.replace(b"live", b"x") + b"Content-Encoding: gzip\r\nContent-Length: 99\r\n\r\nno gzip",
-    "another encoding, never read": GET + b"Content-Encoding: deflate\r\nContent-Length: 99\r\n\r\nno deflate",
-    "cut off": POST + b"Content-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + gzip.compress(BODY)[:20],
-    "brotli": POST + b"Content-Encoding: br\r\nContent-Length: 9\r\n\r\nno brotli",
-    "zstandard": POST + b"Content-Encoding: zstd\r\nContent-Length: 9\r\n\r\nno zstd!!",
-    "chunks": CHUNKED + b"zz\r\n{}",
-    "Latin-1 in a head": GET + b"X-Request-Id: \xff\xfe\r\nAuthorization: Bearer \xe4\r\n\r\n",
-    "an expectation": GET + b"Expect: miracles\r\n\r\n",
-    "a TLS handshake": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 50,
-    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "an address without an end": b"GET http://[::1 HTTP/1.1\r\nHost: here\r\n\r\n",
-    "an upgrade": GET + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n\0\0garbage",
-    "a tunnel": b"CONNECT here:80 HTTP/1.1\r\nHost: here\r\n\r\ngarbage",
-    "garbage behind a request": LIVE + b"\0\0garbage\r\n\r\n",
-    "forty requests and garbage": LIVE * 40 + b"garbage\r\n\r\n",
-    "no end": POST + b"Content-Length: 99\r\n\r\n{",
-}
 
 
 @pytest.mark.parametrize("case", NOISE)
