@@ -70,7 +70,11 @@ def test_a_body_that_is_cut_off_anywhere_is_refused(case: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-@pytest.mark.parametrize("body", [TEXT, b"", b"\0" * 100, gzip.compress(TEXT) + b"zanzibar", zlib.compress(TEXT) + b"zanzibar"])
+@pytest.mark.parametrize(
+    "body",
+    [TEXT, b"", b"\0" * 100, gzip.compress(TEXT) + b"zanzibar", zlib.compress(TEXT) + b"zanzibar"],
+    ids=["plain", "empty", "zeros", "text behind gzip", "text behind deflate"],
+)
 def test_other_bytes_are_refused_and_none_of_them_told(encoding: str, body: bytes) -> None:
     with pytest.raises(InvalidRequestError, match=encoding) as refused:
         unpacked(body, encoding, 1 << 20)
