@@ -1,7 +1,7 @@
 """`make serve`: Triton and the facade on this machine, supervised, in the foreground.
 
-Starts the real tritonserver, waits until a real inference answers, starts the facade, and says so in one line. Ctrl-C or SIGTERM stop
-the facade first, which finishes its requests, and then Triton.
+Starts the real tritonserver, waits until a real inference answers, starts the facade, and says so in one line. Ctrl-C, SIGTERM or the end
+of the terminal stop the facade first, which finishes its requests, and then Triton.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ _CURL = """curl -s{options} {url}/v1/ranking -H 'Content-Type: application/json'
 
 
 async def serve(settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM; a second one ends it at once. Raises a RerankerError where a start fails."""
+    """Run until SIGINT, SIGTERM or SIGHUP; SIGINT or SIGTERM again ends it at once. Raises a RerankerError where a start fails."""
     began = time.monotonic()
     bundle = check(settings)
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -68,6 +68,9 @@ async def serve(settings: Settings) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ask_to_stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        # A terminal that closes sends it twice: once through its shell.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stop.set)
     admin_key = secrets.token_hex(16)
     access = Access.of(settings, admin=admin_key)
     for warning in triton_access.warnings(settings):
@@ -87,7 +90,7 @@ async def serve(settings: Settings) -> None:
 def _triton(scorer: TritonScorer, folder: RunFolder, command: Command, output: int | None) -> Supervised:
     async def start() -> Child:
         folder.clear_shared_memory()
-        return await Child.start(command.arguments, command.environment, output)
+        return await Child.start(command.arguments, command.environment, output, inherits=[folder.lock])
 
     return Supervised(
         "triton",

@@ -1,6 +1,7 @@
 """What all tests share: the default bundle, and one real server for the whole run: tritonserver and facade as `make serve` starts them."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -62,6 +63,11 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
+def leash() -> list[str]:
+    """The beginning of a command whose process gets SIGTERM when the tests' process ends, even where that is killed."""
+    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+
+
 def start_server(folder: Path, **environment: str) -> Server:
     """Start `python -m scripts.serve` on free ports with further settings; returns at once."""
     http, grpc, metrics, triton_http = free_ports(4)
@@ -75,7 +81,7 @@ def start_server(folder: Path, **environment: str) -> Server:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.serve"],
+            [*leash(), sys.executable, "-m", "scripts.serve"],
             cwd=ROOT,
             env={**inherited, **ports, **environment},
             stdout=output,

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -22,7 +23,8 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from facade.settings import REPOSITORY
-from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from scripts.serving.run_folder import run_folder
+from tests.conftest import ROOT, START_LIMIT_S, Server, start_server, stop_server, wait_until_ready
 from tests.process_tree import alive, descendants
 from tests.triton.grpc_client import text_inputs
 
@@ -77,9 +79,17 @@ def test_one_line_tells_the_address_and_the_model(server: Server) -> None:
     assert "triton-reranker/minilm-l6-en-v1" in line
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[..., Server], number: signal.Signals) -> None:
-    running = fresh()
+@pytest.fixture
+def places(tmp_path: Path) -> Path:
+    """The folder for a run's temporary files."""
+    folder = tmp_path / "places"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[..., Server], places: Path, number: signal.Signals) -> None:
+    running = fresh(TMPDIR=str(places))
     wait_until_ready(running)
     processes = descendants(running.process.pid)
     assert len(processes) >= 4
@@ -88,12 +98,13 @@ def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[...
     assert running.process.wait(30) == 0
     assert alive(processes) == []
     assert list(Path("/dev/shm").glob(f"{folder}*")) == []
+    assert list(places.iterdir()) == []
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(running.http.rpartition(":")[2]))) != 0
 
 
-def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callable[..., Server]) -> None:
-    running = fresh()
+def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callable[..., Server], places: Path) -> None:
+    running = fresh(TMPDIR=str(places))
     wait_until_ready(running)
     processes = descendants(running.process.pid)
 
@@ -111,6 +122,31 @@ def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callab
     client.join()
     assert alive(processes) == []
     assert "killing facade: what it has under way is lost" in running.output()
+    assert list(places.iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGHUP], [signal.SIGINT, signal.SIGINT]], ids=["the terminal closes", "Ctrl-C twice"])
+def test_a_start_that_is_aborted_leaves_nothing_behind(fresh: Callable[..., Server], places: Path, numbers: list[signal.Signals]) -> None:
+    running = fresh(TMPDIR=str(places))
+    assert until(lambda: any(places.glob("*/models/*")), START_LIMIT_S)
+    processes = descendants(running.process.pid)
+    for number in numbers:
+        running.process.send_signal(number)
+    assert running.process.wait(START_LIMIT_S) == 0
+    assert list(places.iterdir()) == []
+    assert alive(processes) == []
+
+
+def test_a_server_under_nohup_outlives_its_terminal(fresh: Callable[..., Server]) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        running = fresh()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_until_ready(running)
+    running.process.send_signal(signal.SIGHUP)
+    assert rank(running) == 200
+    assert "stopping" not in running.output()
 
 
 def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable[..., Server]) -> None:
@@ -130,15 +166,40 @@ def metrics(server: Server) -> str:
         return str(answer.read().decode())
 
 
-def test_a_killed_supervisor_takes_its_servers_with_it(fresh: Callable[..., Server]) -> None:
+def test_a_killed_supervisor_takes_its_servers_with_it_and_the_next_start_removes_its_files(
+    fresh: Callable[..., Server], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not shutil.which("setpriv"):
         pytest.fail("setpriv (util-linux) is missing: without it the servers outlive a supervisor that is killed outright")
-    running = fresh()
+    running = fresh(TMPDIR=str(places))
     wait_until_ready(running)
     processes = descendants(running.process.pid)
+    (left,) = places.iterdir()
     running.process.kill()
     running.process.wait()
     assert until(lambda: alive(processes) == [], 30), alive(processes)
+    monkeypatch.setenv("TMPDIR", str(places))
+    with run_folder():
+        assert not left.exists()
+        assert list(Path("/dev/shm").glob(f"{left.name}*")) == []
+
+
+def test_servers_end_with_a_test_run_that_is_killed_outright(places: Path) -> None:
+    program = (
+        "import pathlib, sys, time\n"
+        "from tests.conftest import start_server, wait_until_ready\n"
+        "server = start_server(pathlib.Path(sys.argv[1]), TMPDIR=sys.argv[1])\n"
+        "wait_until_ready(server)\n"
+        "print(server.process.pid, flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(places)], cwd=ROOT, stdout=subprocess.PIPE) as tests:
+        assert tests.stdout
+        pid = int(tests.stdout.readline())
+        processes = {pid: "the supervisor", **descendants(pid)}
+        tests.kill()
+    assert until(lambda: alive(processes) == [], START_LIMIT_S), alive(processes)
+    assert list(places.glob("triton-reranker-*")) == []
 
 
 def test_further_names_are_served_over_http_and_grpc(fresh: Callable[..., Server]) -> None:
