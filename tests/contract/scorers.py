@@ -83,5 +83,5 @@ class Failing(Fixed):
 async def held(client: Client, scorer: Held, body: object = GOOD) -> asyncio.Task[Answer]:
     """A request that has reached the scorer and stays there."""
     task = asyncio.create_task(post(client, body))
-    await asyncio.wait_for(scorer.started.acquire(), 20)
+    await asyncio.wait_for(scorer.started.acquire(), 60)
     return task

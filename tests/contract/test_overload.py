@@ -104,7 +104,7 @@ async def _head(client: TestClient[Any, Any], length: int) -> int:
     """The status that answers a head which announces a body of `length` bytes, of which none ever comes."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(f"POST {RANKING} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode())
-    status = await asyncio.wait_for(reader.readline(), 10)
+    status = await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     return int(status.split()[1])
 
@@ -178,7 +178,7 @@ async def test_one_connection_serves_refusals_and_rankings_in_turn(app: StartApp
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> int:
     head = f"POST {RANKING} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
-    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     status, *fields = answer.decode().split("\r\n")
     lengths: list[Any] = [field.partition(":")[2] for field in fields if field.lower().startswith("content-length:")]
     await reader.readexactly(int(lengths[0]))

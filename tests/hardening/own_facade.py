@@ -30,7 +30,7 @@ class Facade:
     def output(self) -> str:
         return self.log.read_text()
 
-    def stop(self, limit_s: float = 60.0) -> int:
+    def stop(self, limit_s: float = 120.0) -> int:
         """SIGTERM, and its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

@@ -37,7 +37,7 @@ WARM_UP = 0.25
 GROWTH_FULL = 1.05, 8 << 20
 GROWTH_QUICK = 1.25, 32 << 20
 DELIBERATE = {503, 504}
-RAW_LIMIT_S = 10.0
+RAW_LIMIT_S = 60.0
 # After so long an answer to raw bytes is no longer expected: the server waits for the rest of them. It refuses in a millisecond or two.
 SILENCE_S = 0.05
 

@@ -44,7 +44,7 @@ def client_hello() -> bytes:
 def s_client(port: int, *options: object) -> str:
     """All that `openssl s_client` says about asking whether the server lives; the machine's own minimum of TLS is put aside."""
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-ign_eof", "-cipher", "ALL:@SECLEVEL=0", *map(str, options)]
-    done = subprocess.run(command, input=LIVE, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=LIVE, capture_output=True, text=True, timeout=300, check=False)
     return done.stdout + done.stderr
 
 
@@ -241,8 +241,8 @@ def test_a_start_with_files_that_can_t_be_used_ends_with_one_line_that_names_the
     if fault == "mismatch":
         shutil.copy(setting.stranger.key, key)
     elif fault == "password":
-        subprocess.run(["openssl", "pkey", "-in", one.key, "-aes256", "-passout", "pass:secret", "-out", key], check=True, timeout=60)
+        subprocess.run(["openssl", "pkey", "-in", one.key, "-aes256", "-passout", "pass:secret", "-out", key], check=True, timeout=300)
     facade = start_facade(server, tmp_path, NIM_TLS_CERT_PATH=str(one.certificate), NIM_TLS_KEY_PATH=str(key))
-    assert facade.process.wait(60) == 2
+    assert facade.process.wait(300) == 2
     (line,) = facade.output().splitlines()
     assert line.startswith("facade: NIM_TLS_KEY_PATH=")

@@ -73,7 +73,7 @@ def connect(target: str, name: str, trusted: Certificate, shown: Certificate | N
 
 
 def scored(client: InferenceServerClient, headers: dict[str, str] | None = None) -> bool:
-    answer = client.infer("reranker", token_inputs(*TOKENS), headers=headers, client_timeout=10)
+    answer = client.infer("reranker", token_inputs(*TOKENS), headers=headers, client_timeout=60)
     return bool(np.isfinite(answer.as_numpy("logit")).all())
 
 
@@ -107,7 +107,7 @@ def test_without_the_key_nothing_is_scored(guarded: Guarded, headers: dict[str, 
         connect(guarded.mutual.grpc, f"served.{NAME}", guarded.authority, guarded.client) as client,
         pytest.raises(InferenceServerException, match="restricted") as caught,
     ):
-        client.infer(model, inputs, headers=headers, client_timeout=10)
+        client.infer(model, inputs, headers=headers, client_timeout=60)
     assert KEY["triton-grpc-protocol-key"] not in str(caught.value)
 
 
@@ -167,6 +167,6 @@ def test_what_changes_the_server_is_closed_over_grpc(server: Server) -> None:
 def test_what_changes_the_server_is_closed_over_http(server: Server, path: str) -> None:
     asked = urllib.request.Request(f"http://{server.triton_http}/v2/{path}", b"{}", method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(asked, timeout=10)
+        urllib.request.urlopen(asked, timeout=60)
     with caught.value as answer:
         assert answer.code == 403

@@ -34,7 +34,7 @@ PASSAGES = [
 
 
 NAME = "tests/family"
-TAKEOVER_LIMIT_S = 30.0
+TAKEOVER_LIMIT_S = 120.0
 
 
 def export(checkpoint: Path, out: Path) -> str:

@@ -26,6 +26,7 @@ from facade.settings import REPOSITORY
 from scripts.serving.run_folder import run_folder
 from tests.conftest import ROOT, START_LIMIT_S, Server, start_server, stop_server, wait_until_ready
 from tests.process_tree import alive, descendants
+from tests.slowness import slowness
 from tests.triton.grpc_client import text_inputs
 
 
@@ -95,7 +96,7 @@ def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[...
     assert len(processes) >= 4
     (folder,) = {match.group(1) for command in processes.values() if (match := re.search(r"(triton-reranker-\w+)/backends", command))}
     running.process.send_signal(number)
-    assert running.process.wait(30) == 0
+    assert running.process.wait(START_LIMIT_S) == 0
     assert alive(processes) == []
     assert list(Path("/dev/shm").glob(f"{folder}*")) == []
     assert list(places.iterdir()) == []
@@ -107,6 +108,7 @@ def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callab
     running = fresh(TMPDIR=str(places))
     wait_until_ready(running)
     processes = descendants(running.process.pid)
+    slow = slowness()
 
     def ask_in_vain() -> None:
         with suppress(OSError, http.client.HTTPException):
@@ -114,11 +116,11 @@ def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callab
 
     client = threading.Thread(target=ask_in_vain)
     client.start()
-    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), 5)
+    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), START_LIMIT_S)
     running.process.send_signal(signal.SIGINT)
-    assert until(lambda: "stopping: the facade finishes" in running.output(), 5)
+    assert until(lambda: "stopping: the facade finishes" in running.output(), START_LIMIT_S)
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(5) == 0
+    assert running.process.wait(5 * slow) == 0
     client.join()
     assert alive(processes) == []
     assert "killing facade: what it has under way is lost" in running.output()
@@ -155,14 +157,14 @@ def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable
     statuses: list[int] = []
     client = threading.Thread(target=lambda: statuses.append(rank(running, passages=64, words=100)))
     client.start()
-    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), 5)
+    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), START_LIMIT_S)
     assert stop_server(running) == 0
     client.join()
     assert statuses == [200]
 
 
 def metrics(server: Server) -> str:
-    with urllib.request.urlopen(f"{server.http}/v1/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{server.http}/v1/metrics", timeout=60) as answer:
         return str(answer.read().decode())
 
 
@@ -177,7 +179,7 @@ def test_a_killed_supervisor_takes_its_servers_with_it_and_the_next_start_remove
     (left,) = places.iterdir()
     running.process.kill()
     running.process.wait()
-    assert until(lambda: alive(processes) == [], 30), alive(processes)
+    assert until(lambda: alive(processes) == [], START_LIMIT_S), alive(processes)
     monkeypatch.setenv("TMPDIR", str(places))
     with run_folder():
         assert not left.exists()
@@ -207,7 +209,7 @@ def test_further_names_are_served_over_http_and_grpc(fresh: Callable[..., Server
     wait_until_ready(running)
     body = {"model": "nvidia/llama-nemotron-rerank-1b-v2", "query": {"text": "which?"}, "passages": [{"text": "this"}]}
     request = urllib.request.Request(f"{running.http}/v1/ranking", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         over_http = json.load(answer)["rankings"][0]["logit"]
     with InferenceServerClient(running.grpc) as client:
         over_grpc = client.infer("nvidia_llama_nemotron_rerank_1b_v2", text_inputs(["which?"], ["this"])).as_numpy("logit")
@@ -216,7 +218,7 @@ def test_further_names_are_served_over_http_and_grpc(fresh: Callable[..., Server
 
 def start_fails(server: Server) -> str:
     """The one line that a start which can't succeed prints."""
-    assert server.process.wait(60) == 2
+    assert server.process.wait(START_LIMIT_S) == 2
     (line,) = (line for line in server.output().splitlines() if line.startswith("serve:"))
     return line
 

@@ -39,13 +39,13 @@ class Raw:
 
     async def answer(self) -> tuple[int, bytes]:
         """Status and body of the next answer."""
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 20)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 60)
         length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
         return int(head.split()[1]), await self.reader.readexactly(length)
 
     async def rest(self) -> bytes:
         """All until the server closes the connection."""
-        return await asyncio.wait_for(self.reader.read(), 20)
+        return await asyncio.wait_for(self.reader.read(), 60)
 
 
 @asynccontextmanager
@@ -95,7 +95,7 @@ async def test_a_head_that_comes_byte_by_byte_gains_no_time() -> None:
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)
     assert status == 408
-    assert time.monotonic() - began < 20 * TIMEOUT_S
+    assert time.monotonic() - began < 100 * TIMEOUT_S  # of the 500 that its bytes take
 
 
 async def test_the_next_head_on_a_connection_has_its_time_from_its_first_byte() -> None:
@@ -114,7 +114,7 @@ async def test_the_work_on_a_request_is_not_timed_here() -> None:
     scorer = Held()
     async with connection(scorer) as raw:
         await raw.send(HEAD + BODY)
-        await asyncio.wait_for(scorer.started.acquire(), 20)
+        await asyncio.wait_for(scorer.started.acquire(), 60)
         await asyncio.sleep(2 * TIMEOUT_S)
         scorer.release.set()
         assert (await raw.answer())[0] == 200

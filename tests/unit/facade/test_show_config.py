@@ -41,6 +41,6 @@ def test_a_secret_is_masked() -> None:
 def test_the_command_prints_them_and_ends() -> None:
     for arguments, environment in ((["--show-config"], {}), ([], {"SHOW_CONFIG": "1"})):
         ended = subprocess.run(
-            [sys.executable, "-m", "facade", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-m", "facade", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=300
         )
         assert "NIM_HTTP_API_PORT=8000  (default)" in ended.stdout

@@ -9,7 +9,7 @@ import numpy as np
 from facade.tensors import Logits, Row
 
 POISON, NAN, INFINITE = 30_000, 30_001, 30_002
-STARTED_S = 5.0
+STARTED_S = 60.0
 
 
 def row(*ids: int) -> Row:

@@ -89,7 +89,7 @@ def export(model: str, folder: Path, endpoint: str, **environment: str) -> subpr
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
 

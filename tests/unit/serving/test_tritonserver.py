@@ -64,7 +64,7 @@ def test_a_repository_without_the_text_model_is_refused(tmp_path: Path) -> None:
 
 def test_the_real_server_knows_every_flag(command: Command) -> None:
     told = subprocess.run(
-        [command.arguments[0], "--help"], env=command.environment, capture_output=True, text=True, timeout=60, check=False
+        [command.arguments[0], "--help"], env=command.environment, capture_output=True, text=True, timeout=300, check=False
     )
     known = (told.stdout + told.stderr).split()
     assert "--model-repository" in known
