@@ -17,6 +17,7 @@ from facade.bundle import triton_name
 from facade.collector import triton_traces_url
 from facade.errors import SettingsError
 from facade.settings import Settings
+from scripts.serving.hidden_arguments import hidden
 
 TEXT_MODEL = "rerank_text"
 NVIDIA_IMAGE = Path("/opt/tritonserver")
@@ -48,14 +49,15 @@ def triton_command(
     """The command for tritonserver. Puts its Python backend and its model repository together in `run_folder`, out of links.
 
     The NIM's gRPC contract is served under each of `model_names`, too. `shared_memory_prefix` begins the names of the backend's files in
-    /dev/shm, so that those of a killed server can be removed; `access`: flags that say who may call. Raises SettingsError where a part is
-    missing.
+    /dev/shm, so that those of a killed server can be removed; `access`: flags that say who may call, which stay hidden from other users.
+    Raises SettingsError where a part is missing.
     """
     triton = installation()
     _link_backend(triton, run_folder / "backends" / "python")
     _link_models(settings.model_repository.resolve(), model_names, run_folder / "models")
     flags = _flags(settings, run_folder, shared_memory_prefix)
-    return Command([str(triton.server), *flags, *access], _environment(triton, os.environ))
+    arguments, environment = [str(triton.server), *flags], _environment(triton, os.environ)
+    return Command(*hidden(arguments, access, environment)) if access else Command(arguments, environment)
 
 
 def installation(image: Path = NVIDIA_IMAGE) -> Installation:
@@ -88,7 +90,7 @@ def _link_backend(triton: Installation, backend: Path) -> None:
     backend.mkdir(parents=True)
     for source in (triton.backend / "libtriton_python.so", triton.backend / "triton_python_backend_utils.py", triton.stub):
         if not source.is_file():
-            raise SettingsError(f"{triton.name} has no {source.name} for Python {_VERSION}; use Python 3.11, or NVIDIA's image")
+            raise SettingsError(f"{triton.name} has no {source.name} for Python {_VERSION}; use Python 3.11 or 3.12, or NVIDIA's image")
         (backend / source.name).symlink_to(source)
 
 

@@ -20,6 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.hardening.certificates import Certificate, self_signed, signed
+from tests.process_tree import descendants
 from tests.triton.grpc_client import text_inputs, token_inputs
 
 KEY = {"triton-grpc-protocol-key": "correct+horse/battery=staple"}
@@ -109,6 +110,12 @@ def test_without_the_key_nothing_is_scored(guarded: Guarded, headers: dict[str, 
     ):
         client.infer(model, inputs, headers=headers, client_timeout=60)
     assert KEY["triton-grpc-protocol-key"] not in str(caught.value)
+
+
+def test_no_command_line_on_the_machine_has_the_key(guarded: Guarded) -> None:
+    commands = descendants(guarded.mutual.process.pid).values()
+    assert any("bin/tritonserver --model-repository=" in command for command in commands)
+    assert [command for command in commands if KEY["triton-grpc-protocol-key"] in command] == []
 
 
 def test_without_a_certificate_of_the_authority_there_is_no_connection(guarded: Guarded) -> None:

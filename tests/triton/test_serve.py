@@ -80,6 +80,12 @@ def test_one_line_tells_the_address_and_the_model(server: Server) -> None:
     assert "triton-reranker/minilm-l6-en-v1" in line
 
 
+def test_no_command_line_shows_a_key(server: Server) -> None:
+    commands = descendants(server.process.pid).values()
+    assert any("bin/tritonserver --model-repository=" in command for command in commands)
+    assert [command for command in commands if "admin=" in command or "restricted" in command] == []
+
+
 @pytest.fixture
 def places(tmp_path: Path) -> Path:
     """The folder for a run's temporary files."""
