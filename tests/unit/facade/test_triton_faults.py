@@ -15,6 +15,7 @@ from facade.bundle import Bundle
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.scorer import TritonScorer, wait_until_scoring
 from tests.conftest import free_ports
+from tests.slowness import slowness
 from tests.unit.facade.inference_server import AMPLE_S, LOGITS, PAIRS, Server, client, hangs, says, serving, works
 
 
@@ -96,10 +97,12 @@ async def test_one_failed_chunk_fails_the_request_and_stops_the_others(triton: S
 
 
 async def test_a_server_that_never_answers_runs_into_the_requests_own_deadline(triton: Server, bundle: Bundle) -> None:
-    triton.behaviours = [hangs]
-    async with client(triton.target, bundle) as scorer:
+    triton.behaviours = [works, hangs]
+    limit_s = 0.2 * slowness()
+    async with client(triton.target, bundle, chunk_tokens=1 << 20) as scorer:
+        await scorer.score(PAIRS, AMPLE_S)  # connects, which is not the deadline's to wait for
         with pytest.raises(DeadlineExceededError, match="time was up"):
-            await scorer.score(PAIRS, 0.2)
+            await scorer.score(PAIRS, limit_s)
         await asyncio.wait_for(triton.cancelled.wait(), AMPLE_S)
 
 

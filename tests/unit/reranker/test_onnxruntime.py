@@ -14,6 +14,9 @@ from engines.onnxruntime import CPU, CUDA, TENSORRT, OnnxRuntimeEngine, TensorRT
 from facade.bundle import Bundle
 from facade.errors import SettingsError
 from facade.tensors import pack
+
+pytest.importorskip("torch")
+
 from tests.unit.reranker.packed_rows import random_rows
 
 LENGTHS = (5, 40, 17, 40, 2)
