@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from facade.bundle import TOKENIZER, Bundle
 from facade.errors import BundleError, InputTooLongError, InvalidRequestError
+from facade.token_ids import Ids, count, first, packed
 from facade.words import Words, stops_at_spaces, text_ids
 
 
@@ -24,25 +25,25 @@ class TokenPairs:
     `truncated`: indexes of the pairs that were cut to the limit. `bundle`: whose tokens they are; no other model may see them.
     """
 
-    rows: tuple[list[int], ...]
+    rows: tuple[Ids, ...]
     query_length: int
     truncated: tuple[int, ...]
     bundle: Bundle
 
     def lengths(self) -> list[int]:
         """Tokens of each row."""
-        return [len(row) for row in self.rows]
+        return [count(row) for row in self.rows]
 
     @property
     def scored_tokens(self) -> int:
         """Tokens of the rows that are scored."""
-        return sum(len(self.rows[first]) for first in set(self.firsts))
+        return sum(count(self.rows[first]) for first in set(self.firsts))
 
     @cached_property
     def firsts(self) -> list[int]:
         """For each row, the first one of the same tokens: only that one is scored."""
-        known: dict[tuple[int, ...], int] = {}
-        return [known.setdefault(tuple(row), index) for index, row in enumerate(self.rows)]
+        known: dict[Ids, int] = {}
+        return [known.setdefault(row, index) for index, row in enumerate(self.rows)]
 
 
 class PairTokenizer:
@@ -71,17 +72,18 @@ class PairTokenizer:
         query_ids = self._ids([query], "query", encoding.query_prefix, encoding.query_suffix)[0]
         passage_ids = self._ids(passages, "passages", encoding.passage_prefix)
         room = self.max_seq_len - encoding.special_tokens
-        too_long = tuple(index for index, ids in enumerate(passage_ids) if len(query_ids) + len(ids) > room)
+        query_length = count(query_ids)
+        too_long = tuple(index for index, ids in enumerate(passage_ids) if query_length + count(ids) > room)
         if too_long and not truncate:
-            lengths = {index: encoding.special_tokens + len(query_ids) + len(passage_ids[index]) for index in too_long}
+            lengths = {index: encoding.special_tokens + query_length + count(passage_ids[index]) for index in too_long}
             raise self._too_long(lengths)
-        head = [*encoding.before_query, *query_ids[:room], *encoding.between]
-        passage_room = max(room - len(query_ids), 0)
-        tail = encoding.after_passage
-        rows = tuple([*head, *ids[:passage_room], *tail] for ids in passage_ids)
-        return TokenPairs(rows, len(head), too_long, self.bundle)
+        head = packed(encoding.before_query) + first(query_ids, room) + packed(encoding.between)
+        passage_room = max(room - query_length, 0)
+        tail = packed(encoding.after_passage)
+        rows = tuple(head + first(ids, passage_room) + tail for ids in passage_ids)
+        return TokenPairs(rows, count(head), too_long, self.bundle)
 
-    def _ids(self, texts: Sequence[str], field: str, prefix: str = "", suffix: str = "") -> list[list[int]]:
+    def _ids(self, texts: Sequence[str], field: str, prefix: str = "", suffix: str = "") -> list[Ids]:
         """Token ids of each text; one that comes twice is tokenised once."""
         distinct = list(dict.fromkeys(texts))
         whole = [f"{prefix}{text}{suffix}" for text in distinct] if prefix or suffix else distinct

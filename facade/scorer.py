@@ -17,6 +17,7 @@ from facade.dispatch import gather_logits
 from facade.errors import OtherBundleError, RerankerError
 from facade.pairs import TokenPairs
 from facade.tensors import Chunk, Logits
+from facade.token_ids import count
 from facade.triton import Answer
 
 
@@ -78,7 +79,7 @@ class TritonScorer:
             end = time.monotonic()
             spans.append((end - answer.infer_s, end))
             if work:
-                work.computed(sum(len(pairs.rows[index]) for index in chunk.indexes), answer.infer_s)
+                work.computed(sum(count(pairs.rows[index]) for index in chunk.indexes), answer.infer_s)
             return answer.logits
 
         chunks = _Timed(tensors.chunks(pairs, self._chunk_tokens))

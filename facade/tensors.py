@@ -22,6 +22,7 @@ from facade.batching import plan
 from facade.bundle import Bundle
 from facade.errors import InvalidRequestError
 from facade.pairs import TokenPairs
+from facade.token_ids import Ids, count, unpacked
 
 MODEL = "reranker"
 INPUT_IDS = "input_ids"
@@ -66,16 +67,16 @@ class Chunk:
 def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
     """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
     firsts = sorted(set(pairs.firsts))
-    for batch in plan([len(pairs.rows[index]) for index in firsts], token_budget):
+    for batch in plan([count(pairs.rows[index]) for index in firsts], token_budget):
         indexes = [firsts[place] for place in batch]
         yield Chunk(indexes, pack([pair_row(pairs.rows[index], pairs.query_length) for index in indexes], pairs.bundle))
 
 
-def pair_row(ids: Sequence[int], query_length: int) -> Row:
+def pair_row(ids: Ids, query_length: int) -> Row:
     """The row of a pair's tokens, of which the first `query_length` belong to the query's segment."""
-    token_type_ids = np.ones(len(ids), np.int64)
+    token_type_ids = np.ones(count(ids), np.int64)
     token_type_ids[:query_length] = 0
-    return Row(np.array(ids, np.int64), token_type_ids)
+    return Row(unpacked(ids).astype(np.int64), token_type_ids)
 
 
 def padded_length(length: int, step: int, max_seq_len: int) -> int:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facade.bundle import Bundle
 from facade.pairs import PairTokenizer
 from facade.tensors import Row, pack
+from facade.token_ids import unpacked
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 from scripts.export.trial import SEED, Trial
 
@@ -99,7 +100,8 @@ def compare(bundle: Bundle, checkpoint: Checkpoint, trials: Sequence[Trial], pre
     mistokenised: list[str] = []
     for number, (query, passages) in enumerate(trials):
         pairs = tokenizer.encode(query, passages, truncate=True)
-        for place, (passage, ids) in enumerate(zip(passages, pairs.rows, strict=True)):
+        for place, (passage, row) in enumerate(zip(passages, pairs.rows, strict=True)):
+            ids = unpacked(row).tolist()
             own = checkpoint.encode(query, passage)
             label = f"query {number}, passage {place} ({len(own.ids)} tokens)"
             if own.ids != ids:

@@ -23,11 +23,12 @@ from facade.pairs import TokenPairs
 from facade.patience import Patience
 from facade.scorer import TritonScorer
 from facade.tensors import INFER_US, chunks
+from facade.token_ids import packed
 from tests.unit.facade.inference_server import AMPLE_S, BUNDLE, LOGITS, PAIRS, Bundles, Server, says, serving, works
 from tests.unit.waiting import until
 
 NEWER = replace(BUNDLE, digest="newer")
-BIG = TokenPairs(tuple([*row, number] for number in range(1, 21) for row in PAIRS.rows), PAIRS.query_length, (), BUNDLE)
+BIG = TokenPairs(tuple(row + packed([number]) for number in range(1, 21) for row in PAIRS.rows), PAIRS.query_length, (), BUNDLE)
 
 
 @pytest.fixture(autouse=True)

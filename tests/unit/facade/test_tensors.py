@@ -15,6 +15,7 @@ from facade.bundle import Bundle
 from facade.errors import InvalidRequestError
 from facade.pairs import TokenPairs
 from facade.tensors import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Row, Tokens, chunks, pack, unpack
+from facade.token_ids import packed, unpacked
 
 MAX_LEN = 12
 PADDING_SIDES = ("right", "left", "both")
@@ -100,21 +101,21 @@ def test_packing_pads_on_the_right_to_the_longest_row(small: Bundle, drawn: list
 def test_chunks_carry_every_pair_once_with_its_segments_within_the_budget(
     small: Bundle, lengths: list[int], query_length: int, budget: int
 ) -> None:
-    pairs = TokenPairs(tuple([index, *range(1, length)] for index, length in enumerate(lengths)), query_length, (), small)
+    pairs = TokenPairs(tuple(packed([index, *range(1, length)]) for index, length in enumerate(lengths)), query_length, (), small)
     seen = []
     for chunk in chunks(pairs, budget):
         rows, tokens = chunk.inputs[INPUT_IDS].shape
         assert rows == len(chunk.indexes)
         assert rows == 1 or rows * tokens <= budget
         for index, row in zip(chunk.indexes, unpack(chunk.inputs, small), strict=True):
-            assert row.input_ids.tolist() == pairs.rows[index]
+            assert row.input_ids.tolist() == unpacked(pairs.rows[index]).tolist()
             assert row.token_type_ids.tolist() == [0] * query_length + [1] * (lengths[index] - query_length)
         seen += chunk.indexes
     assert sorted(seen) == list(range(len(lengths)))
 
 
 def test_equal_pairs_travel_once(small: Bundle) -> None:
-    pairs = TokenPairs(([1, 2], [1, 2, 3], [1, 2], [1, 2, 3], [1, 2]), 1, (), small)
+    pairs = TokenPairs(tuple(map(packed, ([1, 2], [1, 2, 3], [1, 2], [1, 2, 3], [1, 2]))), 1, (), small)
     sent = [(chunk.indexes, chunk.inputs[INPUT_IDS].shape) for chunk in chunks(pairs, 3)]
     assert sent == [([0], (1, 2)), ([1], (1, 3))]
 

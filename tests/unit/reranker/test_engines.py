@@ -22,7 +22,7 @@ from facade.bundle import WEIGHTS, Bundle, read_bundle
 from facade.errors import BundleError, SettingsError
 from facade.pairs import PairTokenizer
 from facade.settings import Settings
-from facade.tensors import Logits, Row
+from facade.tensors import Logits, Row, pair_row
 from tests.unit.conftest import MakeBundle
 
 TOLERANCE = 1e-4
@@ -54,8 +54,7 @@ def engine(engines: dict[str, Engine], request: pytest.FixtureRequest) -> Engine
 def rows(bundle: Bundle) -> list[Row]:
     """One row per passage."""
     pairs = PairTokenizer(bundle, 256).encode(QUERY, PASSAGES, truncate=True)
-    segments = [[0] * pairs.query_length + [1] * (length - pairs.query_length) for length in pairs.lengths()]
-    return [Row(np.array(ids, np.int64), np.array(kinds, np.int64)) for ids, kinds in zip(pairs.rows, segments, strict=True)]
+    return [pair_row(ids, pairs.query_length) for ids in pairs.rows]
 
 
 def test_an_engine_gives_one_finite_logit_per_row(engine: Engine, rows: list[Row], bundle: Bundle) -> None:
