@@ -19,6 +19,7 @@ from facade.envelope import METRICS, envelope
 from facade.errors import SettingsError
 from facade.fleet import Fleet
 from facade.metrics import Metrics
+from facade.ranking import MAX_PASSAGES
 from facade.readiness import Readiness
 from facade.scorer import Scorer, TritonScorer
 from facade.service import SERVICE, Service
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from facade.tracing import Tracing
 
 STOP = web.AppKey("stop", Stop)
+# Of the largest size that fit in at a time: nine clients that wait for each other, as many bulk ones, which get half of all, and some more.
+# 512 passages of 512 tokens are 4 MB here: body, texts and ids have some 15 bytes a token.
+LARGEST_REQUESTS = 20
 _GET = {
     "models": handlers.models,
     "health/live": handlers.live,
@@ -55,7 +59,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         threads=ThreadPoolExecutor(settings.tokenizers, thread_name_prefix="tokenise"),
         scorer=scorer,
         fleet=fleet,
-        admission=Admission(_limits(settings)),
+        admission=Admission(_limits(settings, current)),
         readiness=Readiness(scorer),
         metrics=metrics,
         created=int(time.time()),
@@ -79,9 +83,10 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     return app
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, current: Current) -> Limits:
     under_way = settings.chunk_tokens * settings.chunks_in_flight
-    return Limits(settings.max_queue_size, settings.max_tokens_in_flight, settings.max_wait_s, under_way)
+    most_tokens = settings.max_tokens_in_flight or LARGEST_REQUESTS * MAX_PASSAGES * current.tokenizer.max_seq_len
+    return Limits(settings.max_queue_size, most_tokens, settings.max_wait_s, under_way, settings.request_timeout_s)
 
 
 def create_health_app(app: web.Application) -> web.Application:

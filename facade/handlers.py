@@ -46,12 +46,13 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
         async with asyncio.timeout(timeout_s):
             bulk = _bulk(request)
             # A large body is not even read where its announced size says that there is no room for it.
-            service.admission.require_room(request.content_length or 0, bulk=bulk)
+            service.admission.require_room(request.content_length or 0, service.most_tokens(), bulk=bulk)
             body = await _read(request, service.settings)
-            with service.admission.request(len(body), bulk=bulk) as work:
+            with service.admission.request(len(body), service.most_tokens(), bulk=bulk) as work:
                 with stages.time("decode"):
                     asked = parse_ranking(body, hosted=hosted)
                     service.require_model(asked.model)
+                service.admission.bound(work, service.most_tokens(len(asked.passages)))
                 request[FIELDS]["passages"] = len(asked.passages)
                 pairs, scores = await _score(service, asked, work, stages, deadline)
                 with stages.time("rank"):

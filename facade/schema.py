@@ -8,9 +8,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facade.errors import InvalidRequestError
-from facade.ranking import Ranking
+from facade.ranking import MAX_PASSAGES, Ranking
 
-MAX_PASSAGES = 512
 MAX_MODEL_NAME = 128  # characters, as in NVIDIA's published schema
 # A body can have a fault in each of 512 passages; the message names this many and counts the rest, the detail lists all.
 _FAULTS_IN_MESSAGE = 5

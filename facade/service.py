@@ -12,6 +12,7 @@ from facade.errors import UnknownModelError
 from facade.fleet import Fleet
 from facade.metrics import Metrics
 from facade.pairs import PairTokenizer, TokenPairs
+from facade.ranking import MAX_PASSAGES
 from facade.readiness import Readiness
 from facade.schema import RankingRequest
 from facade.scorer import Scorer
@@ -36,6 +37,10 @@ class Service:
     def names(self) -> tuple[str, ...]:
         """The served model's names, its own first."""
         return tuple(dict.fromkeys((self.current.bundle.model_id, *self.settings.served_names)))
+
+    def most_tokens(self, passages: int = MAX_PASSAGES) -> int:
+        """The most tokens that truncation leaves of a request with this number of passages."""
+        return passages * self.current.tokenizer.max_seq_len
 
     def require_model(self, name: str | None) -> None:
         """Raises UnknownModelError for a name that isn't served; None means the default."""

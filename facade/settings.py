@@ -70,19 +70,19 @@ class Settings:
         integer(1, 1_000_000),
         "ranking requests in flight; beyond: 503 at once",
     )
-    max_tokens_in_flight: int = knob(
-        # four requests of 512 pairs at 512 tokens: on two cores already more than the timeout's worth of work
+    max_tokens_in_flight: int | None = knob(
         "RERANKER_MAX_TOKENS_IN_FLIGHT",
-        4 * 512 * 512,
+        None,
         integer(1, 1 << 40),
-        "tokens of all requests in flight, whatever the speed; beyond: 503 at once",
+        "tokens of all requests in flight, some 15 bytes each; beyond: 503 at once; default: 20 requests of the largest size",
     )
     max_wait_s: float = knob(
         # after a burst, the next caller waits no longer than this
         "RERANKER_MAX_WAIT_S",
         4.0,
         seconds,
-        "seconds of others' work that a request may have ahead, at the speed measured, or as many as its own takes; beyond: 503 at once",
+        "seconds of others' work that a request may have ahead, at the speed measured, or eight times what its own takes; beyond: 503 at "
+        "once, but never while at most 8 others are in flight",
     )
     body_limit_bytes: int = knob(
         # 512 passages of 64 KiB: far beyond what any limit in tokens leaves of them

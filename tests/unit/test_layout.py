@@ -20,7 +20,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from facade import tensors
 from facade.bundle import Bundle
-from facade.schema import MAX_PASSAGES
+from facade.ranking import MAX_PASSAGES
 from facade.settings import REPOSITORY
 from facade.tensors import Row, pack
 
