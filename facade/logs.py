@@ -6,6 +6,7 @@ Knows no HTTP.
 
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -38,6 +39,12 @@ def configure(settings: Settings) -> None:
 def for_programs() -> bool:
     """Whether this process logs JSON lines."""
     return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
+
+
+def origin(error: BaseException) -> str:
+    """The error's type and the source lines that it came through, innermost first; not its text, which may quote a request."""
+    frames = [f"{frame.filename}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__))]
+    return f"{type(error).__name__} at {' < '.join(frames)}"
 
 
 class JsonLines(OrjsonFormatter):

@@ -101,6 +101,9 @@ def pack(rows: Sequence[Row], bundle: Bundle, step: int = 1) -> dict[str, Tokens
 
 def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:
     """The rows of one call without their padding. Raises InvalidRequestError for tensors that the model can't score rightly."""
+    for name in (INPUT_IDS, ATTENTION_MASK):
+        if name not in inputs:
+            raise InvalidRequestError(f"{name} is missing: send {INPUT_IDS} and {ATTENTION_MASK}, INT64 [rows, tokens] each")
     ids, mask = inputs[INPUT_IDS], inputs[ATTENTION_MASK]
     types = inputs.get(TOKEN_TYPE_IDS)
     if types is None:
@@ -114,6 +117,8 @@ def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:
     _refuse_rows((mask != 0) & ~kept, f"{ATTENTION_MASK} is neither 0 nor 1")
     _refuse_rows((lengths == 0)[:, None], "no token")
     _refuse_rows((lengths > bundle.max_seq_len)[:, None], f"more than {bundle.max_seq_len} tokens")
+    edges = np.diff(kept, axis=1, prepend=False, append=False).sum(axis=1)
+    _refuse_rows((edges > 2)[:, None], f"{ATTENTION_MASK} has padding between tokens")
     _refuse_rows(kept & ((ids < 0) | (ids >= bundle.vocabulary_size)), f"{INPUT_IDS} outside of 0..{bundle.vocabulary_size - 1}")
     _refuse_rows(kept & (types != 0) & (types != 1), f"{TOKEN_TYPE_IDS} is neither 0 nor 1")
     return [Row(ids[row, kept[row]], types[row, kept[row]]) for row in range(len(ids))]

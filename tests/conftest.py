@@ -31,8 +31,8 @@ def full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--full"))
 
 
-# The model's own modules, which Triton finds because it puts the model's folder on the path.
-sys.path.insert(0, str(REPOSITORY / "reranker"))
+# The models' own modules, which Triton finds because it puts a model's folder on the path.
+sys.path[:0] = [str(REPOSITORY / model) for model in ("reranker", "rerank_text")]
 
 
 @dataclass(frozen=True)

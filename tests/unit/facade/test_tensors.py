@@ -146,8 +146,11 @@ def flatten(inputs: dict[str, Tokens]) -> None:
         inputs[name] = inputs[name].reshape(-1)
 
 
-def drop_segments(inputs: dict[str, Tokens]) -> None:
-    del inputs[TOKEN_TYPE_IDS]
+def drop(name: str) -> Callable[[dict[str, Tokens]], None]:
+    def change(inputs: dict[str, Tokens]) -> None:
+        del inputs[name]
+
+    return change
 
 
 def lengthen(inputs: dict[str, Tokens]) -> None:
@@ -166,7 +169,10 @@ def lengthen(inputs: dict[str, Tokens]) -> None:
         (clear_rows(1), "row 1: no token"),
         (clear_rows(0, 2), "row 0: no token, and so in 1 more"),
         (lengthen, "row 0: more than 12 tokens, and so in 2 more"),
-        (drop_segments, "token_type_ids is missing"),
+        (set_in(ATTENTION_MASK, 0, 1, 0), "row 0: attention_mask has padding between tokens"),
+        (drop(TOKEN_TYPE_IDS), "token_type_ids is missing"),
+        (drop(ATTENTION_MASK), "attention_mask is missing"),
+        (drop(INPUT_IDS), "input_ids is missing"),
         (widen(ATTENTION_MASK), r"expected tensors of one shape \[rows, tokens\], got \(3, 4\), \(3, 5\) and \(3, 4\)"),
         (widen(TOKEN_TYPE_IDS), r"expected tensors of one shape \[rows, tokens\]"),
         (flatten, r"expected tensors of one shape \[rows, tokens\], got \(12,\), \(12,\) and \(12,\)"),
