@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from engines.choice import AUTO, choose, machine
+from engines.place import ALONE, Place
 from engines.processors import usable_cores
 from engines.torch_packed.refusal import refusal
 from facade.bundle import INT8, Bundle
@@ -21,6 +22,7 @@ class Engine(Protocol):
 
     `step`: rows are padded to a multiple of so many tokens. `streams`: how many calls of `infer` it computes at a time, each in a thread of
     the caller's. `batch_cost`: what a micro-batch costs beside its tokens, in tokens; `token_budget`: where larger ones gain no more.
+    `patience_s`: seconds that a call may be overtaken, for each of its tokens; some ten times what the device takes for a token.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Engine(Protocol):
     streams: int
     batch_cost: int
     token_budget: int
+    patience_s: float
 
     def infer(self, rows: Sequence[Row]) -> Logits:
         """Raw logits FP32 [rows], in the rows' order."""
@@ -39,26 +42,26 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(bundle: Bundle, settings: Settings) -> tuple[Engine, str]:
-    """The engine for the bundle, and the reason why it was chosen.
+def load_engine(bundle: Bundle, settings: Settings, place: Place = ALONE) -> tuple[Engine, str]:
+    """The engine for the bundle on the GPU of `place`, or on its part of the processor; and the reason why it was chosen.
 
     Raises SettingsError or BundleError where the chosen engine or the bundle can't do the wanted precision.
     """
-    threads = settings.threads or usable_cores()
+    threads = settings.threads or place.share(usable_cores())
     here = machine()
     wanted = None if settings.precision == AUTO else settings.precision
     name, reason = choose(settings.engine, here, refusal(bundle, wanted or GPU_PRECISION))
     if name == "torch":
         from engines.torch_packed.engine import load  # noqa: PLC0415 (an engine that isn't chosen need not be installed)
 
-        return load(bundle, wanted or (GPU_PRECISION if here.gpu else "fp32"), threads), reason
+        return load(bundle, wanted or (GPU_PRECISION if here.gpu else "fp32"), threads, place.device), reason
     if name in {"onnxruntime", "tensorrt"}:
         from engines.onnxruntime import GPU_TOKEN_BUDGET, OnnxRuntimeEngine, TensorRT  # noqa: PLC0415
 
         tensorrt = TensorRT(settings.tensorrt_cache.expanduser(), settings.batch_tokens or GPU_TOKEN_BUDGET)
         built = tensorrt if name == "tensorrt" else None
-        on_gpu = here.onnxruntime or built is not None
-        return OnnxRuntimeEngine(bundle, wanted or bundle.manifest["precision"], threads, built, gpu=on_gpu), reason
+        gpu = place.device if here.onnxruntime or built else None
+        return OnnxRuntimeEngine(bundle, wanted or bundle.manifest["precision"], threads, built, gpu=gpu), reason
     from engines.openvino import OpenVinoEngine  # noqa: PLC0415
 
     return OpenVinoEngine(bundle, wanted or (INT8 if INT8 in bundle.precisions else bundle.manifest["precision"]), threads), reason

@@ -35,6 +35,7 @@ class Summing:
     streams: int = 1
     batch_cost: int = 10
     token_budget: int = 1 << 20
+    patience_s: float = 0.0001
     memory: int = 1 << 30
     batches: list[list[Row]] = field(default_factory=list)
     free: Event = field(default_factory=Event)

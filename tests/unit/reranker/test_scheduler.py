@@ -10,7 +10,7 @@ import pytest
 from calls import Call
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduler import PATIENCE_S, Scheduler
+from scheduler import Scheduler
 
 from facade.errors import ScoringError
 from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
@@ -89,7 +89,7 @@ def test_but_not_one_that_has_waited_for_its_share() -> None:
     with held_up(engine, 100) as scheduler:
         large = submit(scheduler, rows_of(50, 50))
         due = scheduler._pool[0].due
-        wait_until(lambda: time.perf_counter() + 30 * PATIENCE_S > due)
+        wait_until(lambda: time.perf_counter() + 30 * engine.patience_s > due)
         small = submit(scheduler, rows_of(30))
         engine.free.set()
         outcomes(small)
