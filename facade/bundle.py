@@ -11,12 +11,14 @@ This module knows no HTTP, no Triton and no tensors.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facade.errors import BundleError
+from facade.manifest_entries import SEGMENTS, fault_of
 
 FORMAT = 1
 MANIFEST = "reranker.json"
@@ -24,8 +26,8 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.onnx"
 INT8 = "int8"
 INT8_GRAPH = "model.int8.onnx"
-# Entries that are only passed on when somebody asks; a bundle that lacks one fails at start, not then.
-_TOLD = ("files", "licence", "modalities", "parity", "precision")
+# As Triton names a version.
+_VERSION = re.compile(r"[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ class Bundle:
             path = self.folder / name
             if not path.is_file():
                 raise BundleError(f"{path} is missing: restore it from the repository or run `make export-model`")
-            if file_digest(path) != self.manifest["files"].get(name):
+            try:
+                digest = file_digest(path)
+            except OSError as error:
+                raise BundleError(f"{path} can't be read ({error.strerror}): let this user read it, or restore it") from None
+            if digest != self.manifest["files"].get(name):
                 raise BundleError(f"{path} is not the file that {MANIFEST} describes: restore it or run `make export-model`")
 
 
@@ -107,15 +113,29 @@ def triton_name(model_id: str) -> str:
     return "".join(character if character.isascii() and character.isalnum() else "_" for character in model_id)
 
 
-def newest_version(model: Path) -> Path:
-    """The highest numbered version folder of a Triton model that holds a bundle: what Triton serves by default.
+def versions(model: Path) -> list[Path]:
+    """The numbered version folders of a Triton model that hold a bundle, the highest first; a link to a folder is one, too.
 
-    A bundle's manifest is written last, so a half-written one is none. Raises BundleError if there is no version.
+    A bundle's manifest is written last, so a half-written one is none.
     """
-    versions = [path for path in model.glob("[0-9]*") if path.name.isdigit() and (path / MANIFEST).is_file()]
-    if not versions:
-        raise BundleError(f"no bundle in {model}: check RERANKER_MODEL_REPOSITORY or run `make export-model`")
-    return max(versions, key=lambda path: int(path.name))
+    try:
+        names = [entry.name for entry in model.iterdir() if _VERSION.fullmatch(entry.name)]
+    except OSError:
+        return []
+    return [folder for name in sorted(names, key=int, reverse=True) if _exists((folder := model / name) / MANIFEST)]
+
+
+def newest_version(model: Path) -> Path:
+    """The highest of the version folders: what Triton serves by default. Raises BundleError where there is none."""
+    found = versions(model)
+    if not found:
+        raise no_bundle(model)
+    return found[0]
+
+
+def no_bundle(model: Path) -> BundleError:
+    """The error of a Triton model's folder without any version."""
+    return BundleError(f"no bundle in {model}: check RERANKER_MODEL_REPOSITORY or run `make export-model`")
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -125,31 +145,36 @@ def read_bundle(folder: Path) -> Bundle:
         manifest = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise BundleError(f"{path} is missing: there is no model bundle; run `make export-model`") from None
-    except ValueError as error:
+    except OSError as error:
+        raise BundleError(f"{path} can't be read ({error.strerror}): let this user read it, or restore it") from None
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is no valid JSON ({error}): run `make export-model`") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError(f"{path}: expected a bundle of format {FORMAT}; run `make export-model` of this release")
     if manifest.get("digest") != manifest_digest(manifest):
         raise BundleError(f"{path} was changed after its export (the digest differs): run `make export-model`")
+    if fault := fault_of(manifest):
+        raise BundleError(f"{path} lacks an entry ({fault}): run `make export-model` of this release")
+    pair = manifest["pair_encoding"]
+    return Bundle(
+        folder=folder,
+        model_id=manifest["model_id"],
+        version=manifest["version"],
+        max_seq_len=manifest["max_seq_len"],
+        vocabulary_size=manifest["vocabulary_size"],
+        pad_id=manifest["pad_id"],
+        pair_encoding=PairEncoding(**{**pair, **{ids: tuple(pair[ids]) for ids in SEGMENTS}}),
+        digest=manifest["digest"],
+        manifest=manifest,
+    )
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file is there, be it one that can't be read."""
     try:
-        for entry in _TOLD:
-            manifest[entry]
-        pair = manifest["pair_encoding"]
-        return Bundle(
-            folder=folder,
-            model_id=manifest["model_id"],
-            version=manifest["version"],
-            max_seq_len=manifest["max_seq_len"],
-            vocabulary_size=manifest["vocabulary_size"],
-            pad_id=manifest["pad_id"],
-            pair_encoding=PairEncoding(
-                **{**pair, **{ids: tuple(pair[ids]) for ids in ("before_query", "between", "after_passage")}},
-            ),
-            digest=manifest["digest"],
-            manifest=manifest,
-        )
-    except (KeyError, TypeError) as error:
-        raise BundleError(f"{path} lacks an entry ({error!r}): run `make export-model` of this release") from None
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def file_digest(path: Path) -> str:

@@ -20,6 +20,8 @@ Each error's text says what to do about it and carries no user text. This module
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+_OTHER_BUNDLE = "Triton serves another model bundle than this facade; deploy the same bundle on both"
+
 
 class RerankerError(Exception):
     """Base of the family: a message for people and a detail for programs.
@@ -89,10 +91,13 @@ class NotReadyError(RerankerError):
 
 
 class OtherBundleError(NotReadyError):
-    """The tokens belong to another bundle than Triton's; reading the newest one again helps in the middle of a swap."""
+    """The tokens belong to another bundle than Triton's, whose digest is `served` where it is known. In the middle of a swap, reading that
+    bundle helps.
+    """
 
-    def __init__(self, message: str = "Triton serves another model bundle than this facade; deploy the same bundle on both") -> None:
+    def __init__(self, message: str = _OTHER_BUNDLE, served: str | None = None) -> None:
         super().__init__(message)
+        self.served = served
 
 
 class DeadlineExceededError(RerankerError):

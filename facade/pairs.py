@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from tokenizers import Tokenizer
-
 from facade.bundle import TOKENIZER, Bundle
 from facade.errors import BundleError, InputTooLongError, InvalidRequestError
+from facade.tokenizer_file import read_tokenizer
 from facade.words import Words, stops_at_spaces, text_ids
 
 
@@ -53,10 +52,7 @@ class PairTokenizer:
         if max_seq_len <= encoding.special_tokens:
             raise BundleError(f"a limit of {max_seq_len} tokens leaves no room for text: raise NIM_MAX_SEQ_LEN")
         bundle.verify(TOKENIZER)
-        self._tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
-        # A tokenizer.json may carry both; they would cut and pad behind our back.
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = read_tokenizer(bundle.folder / TOKENIZER)
         self._text_ids = Words(self._tokenizer).ids if stops_at_spaces(self._tokenizer) else partial(text_ids, self._tokenizer)
         self.bundle = bundle
         self.max_seq_len = max_seq_len

@@ -87,12 +87,12 @@ class TritonScorer:
         return Scores(logits, _covered(spans), chunks.seconds)
 
     async def probe(self, timeout_s: float) -> str:
-        """The engine's name. Where the model has gone over to a newer bundle, so does this side."""
+        """The engine's name. Where the model serves another bundle, this side goes over to that one."""
         bundle = self._current.bundle
         try:
             return await self._model.probe(bundle, timeout_s)
-        except OtherBundleError:
-            if not await self._current.renew(bundle):
+        except OtherBundleError as error:
+            if not await self._current.renew(bundle, error.served):
                 raise
             return await self._model.probe(self._current.bundle, timeout_s)
 

@@ -12,6 +12,7 @@
 Knows arrays, not transport. `pack` and `unpack` are each other's inverse; the facade packs, the model unpacks.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,7 @@ INFER_US = "infer_us"
 # How the model begins to refuse a call that is meant for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to
 # models that call through BLS: Triton 24.10 hands them a text and no code.
 OTHER_BUNDLE = "this server has bundle"
+_SERVED_DIGEST = re.compile(rf"{OTHER_BUNDLE} ([0-9a-f]{{64}})")
 
 
 Tokens = NDArray[np.int64]
@@ -61,6 +63,12 @@ class Chunk:
     def computed_tokens(self) -> int:
         """Tokens, padding included."""
         return self.inputs[INPUT_IDS].size
+
+
+def served_digest(refusal: str) -> str | None:
+    """The digest of the bundle that Triton serves, out of the text with which it refused another bundle's call; None where it has none."""
+    found = _SERVED_DIGEST.search(refusal)
+    return found.group(1) if found else None
 
 
 def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:

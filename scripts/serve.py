@@ -11,15 +11,13 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
 import aiohttp
-from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
 
 from facade.channel import Access, connect
 from facade.current import Current
@@ -30,6 +28,7 @@ from facade.start import settings_at_start, tell_refusal
 from facade.tensors import MODEL
 from facade.triton import Triton
 from scripts.serving import triton_access, triton_log
+from scripts.serving.announcement import announce
 from scripts.serving.broken import until_broken
 from scripts.serving.child import Child
 from scripts.serving.computing import computes
@@ -37,9 +36,11 @@ from scripts.serving.facade_answers import facade_answers
 from scripts.serving.health import address
 from scripts.serving.preflight import check
 from scripts.serving.run_folder import RunFolder, run_folder
-from scripts.serving.supervisor import Supervised
-from scripts.serving.swap import follow
-from scripts.serving.tritonserver import Command, triton_command
+from scripts.serving.supervisor import StartFailedError, Supervised
+from scripts.serving.swap import Swap
+from scripts.serving.triton_models import TritonModels
+from scripts.serving.tritonserver import Command, shown_model, triton_command
+from scripts.serving.versions import Versions
 
 LOG = logging.getLogger("serve")
 _STOP_MARGIN_S = 5.0  # beyond the facade's own drain limit, before it is killed
@@ -47,20 +48,12 @@ _TRITON_GRACE_S = 10.0
 _TELL_EVERY_S = 5.0
 _READY_TIMEOUT_S = 2.0
 
-_CURL = """curl -s{options} {url}/v1/ranking -H 'Content-Type: application/json' -d '{{
-  "query": {{"text": "which way should i go?"}},
-  "passages": [
-    {{"text": "two roads diverged in a yellow wood, and sorry i could not travel both"}},
-    {{"text": "i shall be telling this with a sigh somewhere ages and ages hence"}}
-  ],
-  "truncate": "END"
-}}'"""
-
 
 async def serve(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; a second one ends it at once. Raises a RerankerError where a start fails."""
     began = time.monotonic()
-    bundle = check(settings)
+    versions = check(settings)
+    first = versions.first()
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def ask_to_stop() -> None:
@@ -73,26 +66,32 @@ async def serve(settings: Settings) -> None:
     for warning in triton_access.warnings(settings):
         LOG.warning(warning)
     with run_folder() as folder, triton_log.json_lines() if settings.json_logs else nullcontext() as output:
-        names, flags = (bundle.model_id, *settings.served_names), triton_access.access_flags(settings, admin_key)
+        names, flags = (first.bundle.model_id, *settings.served_names), triton_access.access_flags(settings, admin_key)
         command = folder.fill(lambda: triton_command(settings, names, folder.path, folder.prefix, flags))
-        model = settings.model_repository / MODEL
-        current = Current(model, settings.max_seq_len)
+        current = Current(settings.model_repository / MODEL, settings.max_seq_len, first.tokenizer)
         async with Triton(settings.triton_target, access) as model_server, connect(settings.triton_target, access) as client:
             scorer = TritonScorer(model_server, current, settings.chunk_tokens, settings.chunks_in_flight)
-            triton = _triton(scorer, folder, command, output)
-            servers = Servers(triton, _facade(settings), lambda: follow(current, model, _loader(client)))
-            await _run(stop, hurry, servers, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))
+            swap = Swap(versions, current, shown_model(folder.path), TritonModels(client), scorer.probe)
+            triton = _triton(scorer, swap, folder, command, output)
+            servers = Servers(triton, _facade(settings), versions, swap.follow)
+            await _run(stop, hurry, servers, lambda: announce(settings, current.bundle.model_id, time.monotonic() - began))
 
 
-def _triton(scorer: TritonScorer, folder: RunFolder, command: Command, output: int | None) -> Supervised:
+def _triton(scorer: TritonScorer, swap: Swap, folder: RunFolder, command: Command, output: int | None) -> Supervised:
     async def start() -> Child:
+        await swap.prepare_start()
         folder.clear_shared_memory()
         return await Child.start(command.arguments, command.environment, output)
+
+    async def ready() -> None:
+        await swap.until_loaded()
+        await wait_until_scoring(scorer)
+        swap.versions.works()
 
     return Supervised(
         "triton",
         start=start,
-        ready=lambda: wait_until_scoring(scorer),
+        ready=ready,
         watch=lambda child: until_broken(scorer.probe, lambda: computes(child.pid, f"/{MODEL}/")),
         grace_s=_TRITON_GRACE_S,
     )
@@ -110,11 +109,21 @@ def _facade(settings: Settings) -> Supervised:
 
 @dataclass(frozen=True)
 class Servers:
-    """The two children, and what goes on beside them while both run."""
+    """The two children, the versions that Triton can be started with, and what goes on beside them while both run."""
 
     triton: Supervised
     facade: Supervised
+    versions: Versions
     beside: Callable[[], Coroutine[Any, Any, None]]
+
+    async def launch_triton(self) -> None:
+        """Start Triton with the newest version that it can load. Raises StartFailedError where there is none."""
+        while True:
+            try:
+                return await self.triton.launch()
+            except StartFailedError:
+                if not await asyncio.to_thread(self.versions.another):
+                    raise
 
 
 async def _run(stop: asyncio.Event, hurry: asyncio.Event, servers: Servers, announce: Callable[[], None]) -> None:
@@ -123,8 +132,8 @@ async def _run(stop: asyncio.Event, hurry: asyncio.Event, servers: Servers, anno
     stopping = asyncio.create_task(stop.wait())
     tasks: list[asyncio.Task[Any]] = [stopping]
     try:
-        for server in (triton, facade):
-            launch = asyncio.create_task(server.launch())
+        for server, launching in ((triton, servers.launch_triton), (facade, facade.launch)):
+            launch = asyncio.create_task(launching())
             await _tell_while(launch, stopping, server.name)
             if stop.is_set():
                 tasks.append(launch)
@@ -166,16 +175,6 @@ async def _tell_while(launch: asyncio.Task[None], stopping: asyncio.Task[Any], n
         LOG.info("still starting %s, %.0f s so far", name, time.monotonic() - began)
 
 
-def _loader(client: InferenceServerClient) -> Callable[[], Awaitable[None]]:
-    async def load() -> None:
-        try:
-            await client.load_model(MODEL)
-        except InferenceServerException as error:
-            raise NotReadyError(f"Triton can't load it: {error.message()}") from None
-
-    return load
-
-
 async def _until_http_ready(settings: Settings) -> None:
     url = address(settings)
     # Who has no certificate can't ask whether it is ready, but hears that somebody is there; and Triton ranks already.
@@ -206,32 +205,6 @@ async def _ready(url: str) -> bool:
 
 def _live_url(settings: Settings) -> str:
     return urljoin(address(settings), "live")
-
-
-def _shown_url(settings: Settings) -> str:
-    """The API's address as somebody on this machine writes it."""
-    host, port = settings.address
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
-        host = "localhost"
-    return f"http{'' if settings.tls == 'DISABLED' else 's'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _curl_options(settings: Settings) -> str:
-    """What curl has to be told of certificates and keys."""
-    tls = "" if settings.tls == "DISABLED" else f" --cacert {settings.tls_cert}"
-    own = " --cert client.pem --key client.key" if settings.tls == "MTLS" else ""
-    key = " -H 'Authorization: Bearer <key>'" if settings.api_keys_file else ""
-    return tls + own + key
-
-
-def _announce(settings: Settings, model: str, seconds: float) -> None:
-    url = _shown_url(settings)
-    ready = f"Ready after {seconds:.1f} s: {url} ranks with {model}; docs at /docs, stop with Ctrl-C."
-    if settings.json_logs:
-        LOG.info(ready)
-        return
-    print(f"\n{ready} Try:\n", flush=True)
-    print(_CURL.format(url=url, options=_curl_options(settings)), flush=True)
 
 
 def main() -> int:

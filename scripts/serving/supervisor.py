@@ -42,7 +42,7 @@ class Supervised:
     _took_s: float = field(default=0.0, init=False, repr=False)  # the last start that worked
 
     async def launch(self, limit_s: float | None = None) -> None:
-        """Start it and wait until it works. Raises StartFailedError where it ends before, or does not work in time."""
+        """Start it and wait until it works. Raises StartFailedError where it ends before, can't work, or does not work in time."""
         limit_s = limit_s or _START_TIMEOUT_S
         began = time.monotonic()
         self.child = await self.start()
@@ -51,7 +51,7 @@ class Supervised:
         try:
             await asyncio.wait({ready, ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
-                ready.result()
+                await self._result(ready)
                 self._took_s = time.monotonic() - began
                 return
         finally:
@@ -61,6 +61,12 @@ class Supervised:
         await self.child.kill()
         fate = f"exited with {code}" if code is not None else f"was not ready within {limit_s:.0f} s"
         raise StartFailedError(f"{self.name} {fate}; its messages above say why")
+
+    async def _result(self, ready: asyncio.Future[object]) -> None:
+        """Nothing of it stays where it can't work."""
+        if ready.exception() and self.child:
+            await self.child.kill()
+        ready.result()
 
     async def keep(self) -> None:
         """Start it again whenever it ends or breaks; runs until cancelled."""
@@ -76,7 +82,7 @@ class Supervised:
                 await self.launch(min(max(_RESTART_LEAST_S, _USUAL_TIMES * self._took_s) * 2**failed_starts, _START_TIMEOUT_S))
                 failed_starts = 0
                 LOG.info("%s works again", self.name)
-            except StartFailedError as error:
+            except (RerankerError, OSError) as error:  # no child, no memory, no version: it may be there the next time
                 failed_starts += 1
                 LOG.error("%s", error)  # noqa: TRY400 (the message is the whole story)
 

@@ -42,6 +42,7 @@ NO_HTTP = (
     "dispatch",
     "errors",
     "logs",
+    "manifest_entries",
     "pairs",
     "patience",
     "ranking",
@@ -49,6 +50,7 @@ NO_HTTP = (
     "settings",
     "speed",
     "tensors",
+    "tokenizer_file",
 )
 GRAB_BAGS = {"utils", "util", "common", "helpers", "helper", "misc", "tools", "lib", "base", "core"}
 

@@ -21,14 +21,14 @@ from facade.errors import InvalidRequestError, OtherBundleError, RerankerError, 
 from facade.pairs import PairTokenizer, TokenPairs
 from facade.ranking import rank
 from facade.settings import Settings
-from facade.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Chunk, Logits, chunks
+from facade.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Chunk, Logits, chunks, served_digest
 
 
 class TritonPythonModel:
     """What Triton's Python backend drives."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read tokenizer and limits from the reranker's newest bundle, in the same repository."""
+        """Read tokenizer and limits of a bundle of the reranker in the same repository; the first refusal says which one Triton serves."""
         self._settings = Settings.from_environment()
         repository = Path(args["model_repository"]).resolve().parent
         self._current = Current(repository / MODEL, self._settings.max_seq_len)
@@ -83,7 +83,7 @@ async def _infer(chunk: Chunk, digest: str) -> Logits:
     response = await call.async_exec()
     if response.has_error():
         fault = response.error().message()
-        raise OtherBundleError if OTHER_BUNDLE in fault else ScoringError(fault)
+        raise OtherBundleError(served=served_digest(fault)) if OTHER_BUNDLE in fault else ScoringError(fault)
     logits: Logits = pb_utils.get_output_tensor_by_name(response, LOGIT).as_numpy()[:, 0]
     return logits
 

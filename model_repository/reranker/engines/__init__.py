@@ -10,6 +10,7 @@ from engines.choice import AUTO, choose, machine
 from engines.processors import usable_cores
 from engines.torch_packed.refusal import refusal
 from facade.bundle import INT8, Bundle
+from facade.errors import BundleError, RerankerError
 from facade.settings import Settings
 from facade.tensors import Logits, Row
 
@@ -42,8 +43,19 @@ class Engine(Protocol):
 def load_engine(bundle: Bundle, settings: Settings) -> tuple[Engine, str]:
     """The engine for the bundle, and the reason why it was chosen.
 
-    Raises SettingsError or BundleError where the chosen engine or the bundle can't do the wanted precision.
+    Raises SettingsError or BundleError where the chosen engine or the bundle can't do the wanted precision, and BundleError where the
+    engine can't load the graph.
     """
+    try:
+        return _load(bundle, settings)
+    except RerankerError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise BundleError(f"the graph in {bundle.folder} can't be loaded ({reason}): run `make export-model` of this release") from error
+
+
+def _load(bundle: Bundle, settings: Settings) -> tuple[Engine, str]:
     threads = settings.threads or usable_cores()
     here = machine()
     wanted = None if settings.precision == AUTO else settings.precision

@@ -115,7 +115,7 @@ class Bundles:
     bundle: Bundle
     newer: list[Bundle] = field(default_factory=list)
 
-    async def renew(self, refused: Bundle) -> bool:
+    async def renew(self, refused: Bundle, served: str | None = None) -> bool:  # noqa: ARG002 (the next one is the served one)
         assert refused is self.bundle
         if not self.newer:
             return False

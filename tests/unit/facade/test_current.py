@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facade.bundle import MANIFEST
-from facade.current import Current
+from facade.current import Current, read_version
 from facade.errors import BundleError, OtherBundleError
 from facade.pairs import PairTokenizer
 from tests.unit.conftest import MakeBundle
@@ -43,14 +43,13 @@ async def test_many_who_are_refused_at_once_read_it_once(make_bundle: MakeBundle
     old = current.bundle
     add_version(make_bundle, "2", version="2.0.0")
     reads = 0
-    newest = current._newest
 
-    def counted() -> object:
+    def counted(folder: Path, max_seq_len: int | None) -> PairTokenizer:
         nonlocal reads
         reads += 1
-        return newest()
+        return read_version(folder, max_seq_len)
 
-    monkeypatch.setattr(current, "_newest", counted)
+    monkeypatch.setattr("facade.current.read_version", counted)
     assert await asyncio.gather(*(current.renew(old) for _ in range(20))) == [True] * 20
     assert reads == 1
 
