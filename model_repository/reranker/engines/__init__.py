@@ -6,6 +6,8 @@ Which engine runs, and in which precision, is chosen once, at load (choice.py).
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from engines.choice import AUTO, choose, machine
 from engines.processors import usable_cores
 from engines.torch_packed.refusal import refusal
@@ -44,15 +46,23 @@ def load_engine(bundle: Bundle, settings: Settings) -> tuple[Engine, str]:
     """The engine for the bundle, and the reason why it was chosen.
 
     Raises SettingsError or BundleError where the chosen engine or the bundle can't do the wanted precision, and BundleError where the
-    engine can't load the graph.
+    engine can't compute with the graph.
     """
     try:
-        return _load(bundle, settings)
+        engine, reason = _load(bundle, settings)
+        engine.infer([_trial(bundle)])  # some graphs are read without an error and fail at their first rows
     except RerankerError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise BundleError(f"the graph in {bundle.folder} can't be loaded ({reason}): run `make export-model` of this release") from error
+        raise BundleError(f"the graph in {bundle.folder} can't be used ({reason}): run `make export-model` of this release") from error
+    return engine, reason
+
+
+def _trial(bundle: Bundle) -> Row:
+    """A row of the padding token and the last one of the vocabulary, in a segment each where the model has segments."""
+    ids = [bundle.pad_id, bundle.vocabulary_size - 1]
+    return Row(np.array(ids, np.int64), np.array([0, int(bundle.pair_encoding.segment_ids)], np.int64))
 
 
 def _load(bundle: Bundle, settings: Settings) -> tuple[Engine, str]:

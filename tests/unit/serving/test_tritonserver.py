@@ -55,7 +55,7 @@ def test_a_served_name_takes_no_models_place(tmp_path: Path) -> None:
     assert (shown / "config.pbtxt").samefile(REPOSITORY / "reranker" / "config.pbtxt")
 
 
-def test_triton_sees_all_of_the_reranker_but_its_versions(command: Command, tmp_path: Path) -> None:  # noqa: ARG001 (it makes the folder)
+def test_triton_sees_all_of_the_reranker_but_its_versions(command: Command, tmp_path: Path) -> None:
     shown = shown_model(tmp_path)
     assert {path.name for path in shown.iterdir()} == {path.name for path in (REPOSITORY / "reranker").iterdir()} - {"1"}
     assert all(path.exists() for path in shown.iterdir())
