@@ -13,7 +13,7 @@ Knows arrays, not transport. `pack` and `unpack` are each other's inverse; the f
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from facade.batching import plan
 from facade.bundle import Bundle
-from facade.errors import InvalidRequestError
+from facade.errors import BundleError, InvalidRequestError
 from facade.pairs import TokenPairs
 
 MODEL = "reranker"
@@ -104,6 +104,14 @@ def pack(rows: Sequence[Row], bundle: Bundle, step: int = 1) -> dict[str, Tokens
         if TOKEN_TYPE_IDS in inputs:
             inputs[TOKEN_TYPE_IDS][index, :length] = row.token_type_ids
     return inputs
+
+
+def check_inputs(names: Collection[str], bundle: Bundle) -> None:
+    """Raises BundleError for a graph with the inputs `names` that is another family's: segment ids would be missing, or have no effect."""
+    taken = TOKEN_TYPE_IDS in names
+    if taken != bundle.pair_encoding.segment_ids:
+        graph, manifest = ("takes", "has none") if taken else ("does not take", "has them")
+        raise BundleError(f"the graph in {bundle.folder} {graph} {TOKEN_TYPE_IDS} and its manifest {manifest}: run `make export-model`")
 
 
 def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:

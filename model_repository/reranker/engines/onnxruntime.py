@@ -14,7 +14,7 @@ import onnxruntime
 from engines.tensorrt_profile import profile
 from facade.bundle import INT8, Bundle
 from facade.errors import SettingsError
-from facade.tensors import Logits, Row, Tokens, pack
+from facade.tensors import Logits, Row, Tokens, check_inputs, pack
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 # Tokens whose time a batch takes beside its own, for starting kernels: on a GPU some hundred of them, of some microseconds each. Estimates.
@@ -62,6 +62,7 @@ class OnnxRuntimeEngine:
                 "libnvinfer on the library path (pip install 'onnxruntime-gpu[cuda,cudnn]' tensorrt), or set RERANKER_ENGINE=openvino"
             )
         self._inputs = frozenset(node.name for node in self._session.get_inputs())
+        check_inputs(self._inputs, bundle)
         self._output = self._session.get_outputs()[0].name
 
     def infer(self, rows: Sequence[Row]) -> Logits:

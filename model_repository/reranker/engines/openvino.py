@@ -11,7 +11,7 @@ import openvino
 from engines.openvino_head import keep_exact
 from engines.openvino_packed import filled_up, pack_products, places
 from facade.bundle import INT8, Bundle
-from facade.tensors import ATTENTION_MASK, Logits, Row, pack, padded_length
+from facade.tensors import ATTENTION_MASK, Logits, Row, check_inputs, pack, padded_length
 
 # Lanes of a vector of FP32. Softmax sums a row's last tokens apart where they fill no vector; rounding to int8 then turns a difference in
 # the last bit into one of up to 0.14 of a logit. With whole vectors a logit is the same, bit for bit, in every company (measured). Whole
@@ -49,6 +49,7 @@ class OpenVinoEngine:
         self.streams = threads if bundle.weight_bytes() <= SMALL_MODEL else 1
         lowered = precision == "bf16" or (precision == INT8 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         model = core.read_model(str(graph))
+        check_inputs([name for port in model.inputs for name in port.names], bundle)  # it would compute with what is not there
         if lowered:
             keep_exact(model)
         self._packed = pack_products(model)

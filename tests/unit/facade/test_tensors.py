@@ -12,9 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.bundle import Bundle
-from facade.errors import InvalidRequestError
+from facade.errors import BundleError, InvalidRequestError
 from facade.pairs import TokenPairs
-from facade.tensors import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Row, Tokens, chunks, pack, unpack
+from facade.tensors import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    OTHER_BUNDLE,
+    TOKEN_TYPE_IDS,
+    Row,
+    Tokens,
+    check_inputs,
+    chunks,
+    pack,
+    served_digest,
+    unpack,
+)
 
 MAX_LEN = 12
 PADDING_SIDES = ("right", "left", "both")
@@ -195,3 +207,21 @@ def test_segment_ids_are_not_required_by_bundles_without_them(plain: Bundle) -> 
 def test_a_row_of_exactly_the_limit_passes(small: Bundle) -> None:
     rows = rows_of([[(1, 0)] * MAX_LEN])
     assert as_lists(unpack(pack(rows, small), small)) == as_lists(rows)
+
+
+def test_a_graphs_inputs_have_to_be_those_that_its_bundle_gives(small: Bundle, plain: Bundle) -> None:
+    names = (INPUT_IDS, ATTENTION_MASK)
+    check_inputs((*names, TOKEN_TYPE_IDS), small)
+    check_inputs(names, plain)
+    with pytest.raises(BundleError, match="takes token_type_ids and its manifest has none"):
+        check_inputs((*names, TOKEN_TYPE_IDS), plain)
+    with pytest.raises(BundleError, match="does not take token_type_ids and its manifest has them"):
+        check_inputs(names, small)
+
+
+@pytest.mark.parametrize(
+    ("text", "digest"),
+    [(f"{OTHER_BUNDLE} {'0a' * 32}, the call is for x", "0a" * 32), (f"{OTHER_BUNDLE} x", None), ("", None)],
+)
+def test_a_refusal_names_the_served_bundle(text: str, digest: str | None) -> None:
+    assert served_digest(text) == digest

@@ -14,6 +14,7 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 from facade.bundle import Bundle
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.scorer import TritonScorer, wait_until_scoring
+from facade.tensors import OTHER_BUNDLE
 from tests.conftest import free_ports
 from tests.unit.facade.inference_server import AMPLE_S, LOGITS, PAIRS, Server, client, hangs, says, serving, works
 
@@ -52,6 +53,17 @@ async def test_another_bundle_is_told_as_such(triton: Server, bundle: Bundle) ->
     async with client(triton.target, bundle) as scorer:
         with pytest.raises(NotReadyError, match="another model bundle"):
             await scorer.probe(AMPLE_S)
+
+
+@pytest.mark.parametrize(("text", "served"), [(f"{OTHER_BUNDLE} {'4f' * 32}, the call is for x", "4f" * 32), (OTHER_BUNDLE, None)])
+async def test_a_refusal_says_which_bundle_is_served_where_the_server_names_it(
+    triton: Server, bundle: Bundle, text: str, served: str | None
+) -> None:
+    triton.behaviours = [says(grpc.StatusCode.UNIMPLEMENTED, text)]
+    async with client(triton.target, bundle) as scorer:
+        with pytest.raises(OtherBundleError) as refused:
+            await scorer.score(PAIRS, AMPLE_S)
+    assert refused.value.served == served
 
 
 @pytest.mark.parametrize("status", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND])
