@@ -19,6 +19,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
+from facade.background import running
 from facade.channel import Access, connect
 from facade.current import Current
 from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
@@ -141,8 +142,8 @@ async def _run(stop: asyncio.Event, hurry: asyncio.Event, servers: Servers, anno
             launch.result()
         announce()
         tasks += [asyncio.create_task(server.keep()) for server in (triton, facade)]
-        tasks.append(asyncio.create_task(servers.beside()))
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        async with running(servers.beside()):  # whatever becomes of it, the servers go on
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # a supervisor that died of a fault of its own must not look like a clean stop
     finally:
