@@ -10,6 +10,7 @@ from facade.errors import BundleError, NotReadyError
 from facade.tensors import MODEL
 
 _TIMEOUT_S = 10.0
+_LOAD_TIMEOUT_S = 300.0  # weights of gigabytes from a slow disk
 # Triton's own words before the cause, and the place in the code that its Python backend puts behind it.
 _BEFORE = re.compile(r".*is at UNAVAILABLE state: |Internal: |\w*(?:Error|Exception): ", re.DOTALL)
 _BEHIND = re.compile(r"\s+At:\n.*", re.DOTALL)
@@ -25,7 +26,7 @@ class TritonModels:
     async def load(self) -> None:
         """Have Triton read the reranker's folder and serve what it finds. Raises BundleError where it can't; it goes on as before then."""
         try:
-            await self.client.load_model(MODEL)
+            await self.client.load_model(MODEL, client_timeout=_LOAD_TIMEOUT_S)
         except InferenceServerException as error:
             raise BundleError(f"Triton can't load it ({_reason(str(error.message()))})") from None
 

@@ -151,12 +151,6 @@ def test_an_entry_of_another_form_is_refused_when_it_is_read(make_bundle: MakeBu
         read_bundle(folder)
 
 
-def test_a_manifest_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
-    (tmp_path / MANIFEST).write_text("[" * 100_000)
-    with pytest.raises(BundleError, match="is no valid JSON"):
-        read_bundle(tmp_path)
-
-
 def test_a_file_that_can_not_be_read_is_refused_with_the_reason(make_bundle: MakeBundle) -> None:
     bundle = read_bundle(make_bundle())
     for name in (WEIGHTS, MANIFEST):

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from facade.pairs import PairTokenizer
 from tests.unit.conftest import MakeBundle
 
 
-def add_version(make_bundle: MakeBundle, number: str, **entries: object) -> Path:
+def add_version(make_bundle: MakeBundle, number: str, **entries: Any) -> Path:
     """A further version, in a folder of its own beside the first, which gets the same entries."""
     first = make_bundle(**entries)
     folder = first.parent / number
@@ -81,6 +82,16 @@ async def test_a_damaged_version_is_told_of_and_the_old_one_stays(make_bundle: M
         assert not await current.renew(current.bundle)
     assert "is not the file that" in caplog.text
     assert current.bundle.version == "1.0.0"
+
+
+async def test_a_tokenizer_of_a_newer_library_is_told_of_and_the_old_one_stays(
+    make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_version(make_bundle, "2", version="2.0.0", tokenizer='{"model": {"type": "Kestrel"}}')
+    current = Current(make_bundle(version="1.0.0").parent, None)
+    assert current.bundle.version == "1.0.0"
+    assert not await current.renew(current.bundle)
+    assert "tokenizer.json can't be used" in caplog.text
 
 
 async def test_the_bundle_that_triton_serves_is_found_among_newer_ones_and_bad_ones(
