@@ -131,7 +131,8 @@ def decoder(folder: Path, family: str, tokenizer: Any, make_config: Callable[...
     make_model(config).save_pretrained(folder)
     path = folder / "config.json"
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "model_type": family, "pooling": "avg", "temperature": 0.5}))
+    name = content["architectures"][0].replace("For", "BidirectionalFor")
+    path.write_text(json.dumps({**content, "model_type": family, "architectures": [name], "pooling": "avg", "temperature": 0.5}))
 
 
 def _bert(folder: Path) -> None:

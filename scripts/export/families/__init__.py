@@ -15,7 +15,7 @@ from scripts.export.families import bidirectional, encoder, gemma, qwen3
 
 Load = Callable[[Path, dict[str, Any], str], Checkpoint]
 FAMILIES: dict[str, Load] = {
-    **dict.fromkeys(encoder.MODEL_TYPES, encoder.load),
+    **dict.fromkeys(encoder.CLASSES, encoder.load),
     **dict.fromkeys(bidirectional.MODEL_TYPES, bidirectional.load),
     "qwen3": qwen3.load,
     "gemma": gemma.load,
