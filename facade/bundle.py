@@ -11,12 +11,14 @@ This module knows no HTTP, no Triton and no tensors.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facade.errors import BundleError
+from facade.real_files import real_files
 
 FORMAT = 1
 MANIFEST = "reranker.json"
@@ -82,6 +84,17 @@ class Bundle:
         if INT8 not in self.precisions:
             raise BundleError(f"{self.folder} has no int8 graph: export it with PRECISION=int8")
         return self.folder / INT8_GRAPH
+
+    @contextmanager
+    def loadable(self, precision: str) -> Iterator[Path]:
+        """The file `graph` names, to load while the block runs: the weights that it refers to are beside it, also where both are links.
+
+        Raises BundleError as `graph` does, and where the files can't be brought together.
+        """
+        graph = self.graph(precision).name
+        weights = (name for name in self.manifest["files"] if name.startswith(WEIGHTS) and name != graph)
+        with real_files(self.folder, [graph, *weights]) as folder:
+            yield folder / graph
 
     def parity(self, precision: str) -> Mapping[str, Any]:
         """How far the graph for `precision` is from the reference: the report of the export."""

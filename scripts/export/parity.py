@@ -131,7 +131,8 @@ def _in_company(score: Scorer, rows: Sequence[Row]) -> NDArray[np.float32]:
 
 def _graph(bundle: Bundle, precision: str) -> Scorer:
     """The graph in a runtime that computes what it says: OpenVINO for bf16, for which ONNX Runtime has no kernels on a CPU."""
-    run, wanted = (_openvino if precision == "bf16" else _onnxruntime)(bundle.graph(precision))
+    with bundle.loadable(precision) as graph:
+        run, wanted = (_openvino if precision == "bf16" else _onnxruntime)(graph)
     given = set(pack([Row(np.zeros(1, np.int64), np.zeros(1, np.int64))], bundle))
     if wanted != given:
         raise ExportError(f"the graph wants {sorted(wanted)}, the pair encoding gives {sorted(given)}: its family disagrees with itself")

@@ -45,6 +45,7 @@ NO_HTTP = (
     "pairs",
     "patience",
     "ranking",
+    "real_files",
     "schema",
     "settings",
     "speed",

@@ -55,7 +55,8 @@ class OnnxRuntimeEngine:
         self._device = "cpu" if wanted == CPU else "cuda"
         self._profile = profile(bundle.max_seq_len, tensorrt.batch_tokens) if tensorrt else None
         providers = self._providers(wanted, tensorrt)
-        self._session = _session(bundle.graph(self.precision), threads, providers)
+        with bundle.loadable(self.precision) as graph:
+            self._session = _session(graph, threads, providers)
         if self._session.get_providers()[0] != wanted:
             raise SettingsError(
                 f"ONNX Runtime could not start {wanted}: see its message above; it wants CUDA, cuDNN and for TensorRT also "

@@ -45,26 +45,23 @@ class OpenVinoEngine:
         # OpenVINO has no property for it; oneDNN reads it once, before its first kernel.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(CACHED_KERNELS))
         core = openvino.Core()
-        graph = bundle.graph(precision)
         self.streams = threads if bundle.weight_bytes() <= SMALL_MODEL else 1
         lowered = precision == "bf16" or (precision == INT8 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-        model = core.read_model(str(graph))
-        if lowered:
-            keep_exact(model)
-        self._packed = pack_products(model)
+        options = {
+            "INFERENCE_PRECISION_HINT": openvino.Type.bf16 if lowered else openvino.Type.f32,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": self.streams,
+            # Pinned threads of two processes on one machine choose the same cores.
+            "ENABLE_CPU_PINNING": False,
+            "CPU_RUNTIME_CACHE_CAPACITY": CACHED_KERNELS,
+        }
+        with bundle.loadable(precision) as graph:
+            model = core.read_model(str(graph))
+            if lowered:
+                keep_exact(model)
+            self._packed = pack_products(model)
+            compiled = core.compile_model(model, "CPU", options)
         self.batch_cost = PACKED_BATCH_COST if self._packed else BATCH_COST
-        compiled = core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": openvino.Type.bf16 if lowered else openvino.Type.f32,
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": self.streams,
-                # Pinned threads of two processes on one machine choose the same cores.
-                "ENABLE_CPU_PINNING": False,
-                "CPU_RUNTIME_CACHE_CAPACITY": CACHED_KERNELS,
-            },
-        )
         self._inputs = frozenset(port.any_name for port in compiled.inputs)
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.streams):
