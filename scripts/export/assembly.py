@@ -23,6 +23,7 @@ from scripts.export.origin import Origin
 from scripts.export.precision import lowered
 from scripts.export.shared_weights import share
 from scripts.export.smoothing import Factors
+from scripts.export.tokenizer import check_ids
 from scripts.export.trial import Trial, trials
 
 EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
@@ -52,6 +53,7 @@ class Texts:
 
 def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, texts: Texts = Texts()) -> Manifest:
     """Writes the bundle of a checkpoint to `out`; ExportError leaves `out` as it was."""
+    check_ids(checkpoint)
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = lowered(checkpoint, names.precision)
     _check_space(checkpoint, out.parent)

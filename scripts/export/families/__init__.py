@@ -31,6 +31,8 @@ def load(folder: Path) -> Checkpoint:
         raise ExportError(f"{path} is missing: MODEL is to be the folder of a Hugging Face checkpoint, or a model id of the hub") from None
     except ValueError as error:
         raise ExportError(f"{path} is no valid JSON ({error}): download the checkpoint again") from None
+    if not isinstance(config, dict):
+        raise ExportError(f"{path} is no JSON object: download the checkpoint again")
     family = str(config.get("model_type"))
     if family not in FAMILIES:
         raise ExportError(f"the family of {folder} is {family!r}; known are {', '.join(sorted(FAMILIES))}")

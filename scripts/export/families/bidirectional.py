@@ -16,6 +16,8 @@ from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, P
 from scripts.export.architecture import architecture
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 from scripts.export.prompt import Prompt, as_pair_encoding
+from scripts.export.tokenizer import load as load_tokenizer
+from scripts.export.tokenizer import pad_id
 from scripts.export.weights import read_tensor
 
 MODEL_TYPES: dict[str, tuple[Any, Any]] = {"llama_bidirec": (LlamaConfig, LlamaModel), "mistral_bidirec": (MistralConfig, MistralModel)}
@@ -61,8 +63,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     for layer in model.layers:
         layer.self_attn.is_causal = False
     module = Bidirectional(model, read_tensor(folder, "score.weight"), pooling, float(config.get("temperature", 1.0))).eval()
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # AutoTokenizer would want to know the family
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    tokenizer = load_tokenizer(folder, PreTrainedTokenizerFast)  # AutoTokenizer would want to know the family
     limit = min(int(config["max_position_embeddings"]), int(tokenizer.model_max_length))
 
     def encode(query: str, passage: str) -> Encoded:
@@ -82,7 +83,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
         pair_encoding=as_pair_encoding(tokenizer, PROMPT),
         max_seq_len=limit,
         vocabulary_size=int(own.vocab_size),
-        pad_id=int(pad_id),
+        pad_id=pad_id(tokenizer, own.pad_token_id),
         encode=encode,
         reference=reference,
         architecture=architecture(family, own, config, limit),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from facade.bundle import PairEncoding
 from scripts.export.checkpoint import Checkpoint, Encoded
+from scripts.export.tokenizer import pad_id
 
 
 class LastToken(nn.Module):
@@ -67,7 +68,7 @@ def checkpoint(parts: Parts, tokenizer: Any, encoding: PairEncoding, config: dic
         pair_encoding=encoding,
         max_seq_len=limit,
         vocabulary_size=int(config["vocab_size"]),
-        pad_id=int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id),
+        pad_id=pad_id(tokenizer, config.get("pad_token_id")),
         encode=encode,
         reference=lambda pair: parts.reference(torch.tensor([pair.ids])),
     )

@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from facade.bundle import PairEncoding
 from scripts.bert.forward import logits
 from scripts.export.architecture import architecture
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
+from scripts.export.tokenizer import load as load_tokenizer
+from scripts.export.tokenizer import pad_id
 
 MODEL_TYPES = ("bert", "xlm-roberta", "roberta", "distilbert", "electra", "modernbert", "deberta-v2")
 # RoBERTa's positions are counted from the padding id on, so as many fewer tokens fit.
@@ -54,7 +56,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     model: Any = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
     if model.config.num_labels != 1:
         raise ExportError(f"{folder} has {model.config.num_labels} labels; a reranker has one. Train it with num_labels=1.")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
     limit = _limit(config, tokenizer, family)
     segments = int(config.get("type_vocab_size") or 0) > 1
     inputs = ("input_ids", "attention_mask", *(("token_type_ids",) if segments else ()))
@@ -81,7 +83,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
         pair_encoding=read_pair_encoding(tokenizer, segments=segments),
         max_seq_len=limit,
         vocabulary_size=int(model.config.vocab_size),
-        pad_id=int(tokenizer.pad_token_id),
+        pad_id=pad_id(tokenizer, model.config.pad_token_id),
         encode=encode,
         reference=reference,
         architecture=architecture(family, model.config, config, limit),

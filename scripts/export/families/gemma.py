@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, GemmaForCausalLM
+from transformers import GemmaForCausalLM
 
 from facade.bundle import PairEncoding
 from scripts.export.checkpoint import Checkpoint
 from scripts.export.families.causal import LastToken, Parts, checkpoint
+from scripts.export.tokenizer import load as load_tokenizer
 
 QUESTION = (
     "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing a prediction of either "
@@ -24,7 +25,7 @@ QUESTION = (
 def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     """The reranker in `folder`."""
     model: Any = GemmaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
 
     def ids(text: str) -> list[int]:
         found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, Qwen3ForCausalLM
+from transformers import Qwen3ForCausalLM
 
 from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.families.causal import LastToken, Parts, checkpoint
 from scripts.export.prompt import Prompt, as_pair_encoding
+from scripts.export.tokenizer import load as load_tokenizer
 
 INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 PROMPT = Prompt(
@@ -30,7 +31,7 @@ PROMPT = Prompt(
 def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     """The reranker in `folder`. Raises ExportError for a tokenizer that has no token for yes or for no."""
     model: Any = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(folder)
     vocabulary = tokenizer.get_vocab()
     yes, no = (vocabulary.get(answer) for answer in ("yes", "no"))
     if yes is None or no is None:
