@@ -13,6 +13,7 @@ from facade.schema import MAX_PASSAGES
 
 SHORTEST = 64  # tokens; below it a pair costs next to nothing on a GPU, whatever kernel it gets
 ENGINE = "model.plan"
+SCRIPT = "build_plan.sh"  # what builds it
 
 Shape = tuple[int, int]
 
