@@ -4,6 +4,7 @@
     model.int8.onnx  the same with int8 products, where the bundle was exported with it; takes its weights from model.onnx
     tokenizer.json   padding and truncation switched off
     reranker.json    names, limits, pair encoding, licence, parity report, and a digest over all of it
+    README.md        the model's card, for people alone: not sealed by the digest
 
 The digest travels with every call, and a model that serves another bundle refuses: so the tokens of one model never reach another.
 This module knows no HTTP, no Triton and no tensors.

@@ -19,6 +19,7 @@ from scripts.export.checkpoint import ExportError
 from scripts.export.log import warn
 from scripts.export.prompt import TRIED
 
+ANY_CLASS = "tokenizer.model"  # the name that transformers looks for beside that of the class
 TABLE = "Precompiled"  # what the tokenizers library calls the table
 # What the table changes (spaces that are none of ASCII's, a ligature, wide letters), accents and capitals, which some tokenizers take off.
 CHANGED = ("a\u00a0b", "a\u200bb", "a\u3000b", "\ufb01ne", "\uff37\uff49\uff44\uff45", "e\u0301t\u00e9", "two  spaces", "Two Roads")
@@ -26,49 +27,55 @@ CHANGED = ("a\u00a0b", "a\u200bb", "a\u3000b", "\ufb01ne", "\uff37\uff49\uff44\u
 Cut = Callable[[str], list[Any]]  # a text -> its tokens, or their ids
 
 
-def complete(folder: Path, tokenizer: Any) -> None:
-    """Give `tokenizer`, loaded from `folder`, the table of characters where it was left out.
-
-    Raises ExportError where it is built from a SentencePiece model and cuts texts otherwise.
-    """
-    file = folder / TOKENIZER
-    if file.is_file():
-        _hold_to_file(tokenizer, file)
+def add_table(folder: Path, tokenizer: Any) -> None:
+    """Give `tokenizer`, loaded from `folder`, the table of characters where it was left out."""
+    backend, file, model = tokenizer.backend_tokenizer, folder / TOKENIZER, _model(folder, tokenizer)
+    if _has_table(backend):
         return
-    model = folder / str(type(tokenizer).vocab_files_names.get("vocab_file", ""))
-    if model.suffix == ".model" and model.is_file():
-        _hold_to_sentencepiece(tokenizer, model)
-
-
-def _hold_to_file(tokenizer: Any, file: Path) -> None:
-    own = Tokenizer.from_file(str(file))
-    backend = tokenizer.backend_tokenizer
-    if _has_table(own) and not _has_table(backend):
-        backend.normalizer, backend.pre_tokenizer = own.normalizer, own.pre_tokenizer
-    text = _first_difference(lambda text: _ids(backend, text), lambda text: _ids(own, text))
-    if text is not None:
-        warn(f"transformers cuts {text!a} in another way than {file} does; it is served as transformers cuts it")
-
-
-def _hold_to_sentencepiece(tokenizer: Any, model: Path) -> None:
-    table = SentencePieceExtractor(str(model)).proto.normalizer_spec.precompiled_charsmap
-    backend = tokenizer.backend_tokenizer
-    if table and not _has_table(backend):
+    if file.is_file():
+        own = Tokenizer.from_file(str(file))
+        if _has_table(own):
+            backend.normalizer, backend.pre_tokenizer = own.normalizer, own.pre_tokenizer
+    elif model:
+        table = SentencePieceExtractor(str(model)).proto.normalizer_spec.precompiled_charsmap
         others = [backend.normalizer] if backend.normalizer else []
-        backend.normalizer = normalizers.Sequence([normalizers.Precompiled(table), *others])
+        backend.normalizer = normalizers.Sequence([normalizers.Precompiled(table), *others]) if table else backend.normalizer
+
+
+def check(folder: Path, tokenizer: Any) -> None:
+    """Warn where `tokenizer` cuts a text in another way than tokenizer.json does: some classes read tokenizer_config.json instead.
+
+    Raises ExportError where it was built from a SentencePiece model, which leaves nothing to choose, and cuts a text in another way.
+    """
+    backend, file, model = tokenizer.backend_tokenizer, folder / TOKENIZER, _model(folder, tokenizer)
+    if file.is_file():
+        own = Tokenizer.from_file(str(file))
+        text = _first_difference(lambda text: _ids(backend, text), lambda text: _ids(own, text))
+        if text is not None:
+            warn(f"transformers cuts {text!a} in another way than {file} does; it is served as transformers cuts it")
+    elif model:
+        text = _first_difference(lambda text: tokenizer.convert_ids_to_tokens(_ids(backend, text)), _pieces(model, tokenizer))
+        if text is not None:
+            raise ExportError(
+                f"transformers builds a tokenizer of {model} that cuts {text!a} in another way than SentencePiece does: "
+                f"put the {TOKENIZER} of the checkpoint's author beside it"
+            )
+
+
+def _model(folder: Path, tokenizer: Any) -> Path | None:
+    """The SentencePiece model that transformers builds such a tokenizer from; None where there is none."""
+    names = (str(type(tokenizer).vocab_files_names.get("vocab_file", "")), ANY_CLASS)
+    return next((folder / name for name in names if name.endswith(".model") and (folder / name).is_file()), None)
+
+
+def _pieces(model: Path, tokenizer: Any) -> Cut:
+    """SentencePiece's own way, its unknown pieces as `tokenizer` calls them."""
     own = SentencePieceProcessor(model_file=str(model))
-    unknown = own.unk_id()
 
     def cut(text: str) -> list[str]:
-        pieces = own.encode(text, out_type=str)
-        return [str(tokenizer.unk_token) if own.piece_to_id(piece) == unknown else piece for piece in pieces]
+        return [piece if own.piece_to_id(piece) != own.unk_id() else str(tokenizer.unk_token) for piece in own.encode(text, out_type=str)]
 
-    text = _first_difference(lambda text: tokenizer.convert_ids_to_tokens(_ids(backend, text)), cut)
-    if text is not None:
-        raise ExportError(
-            f"transformers builds a tokenizer of {model} that cuts {text!a} in another way than SentencePiece does: "
-            f"put the {TOKENIZER} of the checkpoint's author beside it"
-        )
+    return cut
 
 
 def _first_difference(cut: Cut, other: Cut) -> str | None:

@@ -26,8 +26,9 @@ def load(folder: Path, kind: Any = AutoTokenizer) -> Any:
         raise ExportError(f"{folder}: {type(tokenizer).__name__} can't be written as a tokenizer.json, which is what is served")
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers makes one up where the files are missing
         raise ExportError(f"{folder} has no vocabulary for its {type(tokenizer).__name__}: put {VOCABULARIES} of its author there")
+    sentencepieces.add_table(folder, tokenizer)
     _refuse_empty_tokens(folder, tokenizer)
-    sentencepieces.complete(folder, tokenizer)
+    sentencepieces.check(folder, tokenizer)
     if tokenizer.truncation_side != END:
         warn(f"{folder} cuts the start of a text that is too long (truncation_side); served, it loses its end as with every model")
         tokenizer.truncation_side = END

@@ -42,7 +42,7 @@ def _is_pointer(path: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """The files with the weights, as far as they are safetensors: the one, or those that the index names, as transformers looks for them."""
+    """The safetensors files with the weights: the one, or those that the index names. None where the weights are in other files."""
     index, single = folder / INDEX, folder / SINGLE
     if single.is_symlink() or single.is_file():
         return [single]

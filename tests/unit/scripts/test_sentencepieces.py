@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from sentencepiece import SentencePieceProcessor
-from tokenizers import Regex, Tokenizer, normalizers
+from tokenizers import AddedToken, Regex, Tokenizer, normalizers
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import SentencePieceExtractor
 
@@ -68,6 +68,15 @@ def test_the_table_of_characters_that_transformers_leaves_out_is_taken_over(tmp_
     for text in TEXTS:
         assert loaded(text)["input_ids"] == own.encode(text).ids, text
     assert "WARNING" not in capsys.readouterr().err
+
+
+def test_an_added_token_that_the_table_empties_is_refused(tmp_path: Path) -> None:
+    checkpoint = with_table(tmp_path)
+    whole = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    whole.add_tokens([AddedToken("\x7f", normalized=True)])
+    whole.save(str(checkpoint / "tokenizer.json"))
+    with pytest.raises(ExportError, match=r"leaves nothing of its added tokens U\+007F"):
+        tokenizer.load(checkpoint)
 
 
 def test_a_tokenizer_json_that_transformers_reads_otherwise_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
