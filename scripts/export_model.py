@@ -43,15 +43,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _export(options: argparse.Namespace) -> Manifest:
     origin = fetch(options.model, options.revision)
     licence = Licence(options.licence_name, options.licence_text) if options.licence_name else origin.licence
-    if licence == UNSTATED:
-        warn(f"{origin.source.model} states no licence: ask its author before you use it, and state it with --licence-name")
-    print(f"loading {origin.folder}", flush=True)
+    print(f"loading {origin.folder}")
     with failures.loading(origin.folder):
         whole_files.check(origin.folder)
         checkpoint = families.load(origin.folder)
     names = Names(options.name or origin.source.model, options.version, options.precision)
     texts = Texts(options.longest, sample.read(options.calibration) if options.calibration else None)
-    return export(checkpoint, replace(origin, licence=licence), options.out, names, texts)
+    manifest = export(checkpoint, replace(origin, licence=licence), options.out, names, texts)
+    if licence == UNSTATED:
+        warn(f"{origin.source.model} states no licence: ask its author before you use it, and state it with --licence-name")
+    return manifest
 
 
 def _table(manifest: Manifest, out: Path) -> str:

@@ -38,4 +38,4 @@ def library_log(*, shown: bool) -> Iterator[None]:
 
 def warn(message: str) -> None:
     """Print a warning of the export's own."""
-    print(f"export_model: WARNING: {message}", file=sys.stderr)
+    print(f"WARNING: {message}", file=sys.stderr)

@@ -32,7 +32,7 @@ def said(checkpoint: Path, out: Path, *more: str) -> str:
 
 def test_only_the_projects_own_warning_is_shown(checkpoint: Path, tmp_path: Path) -> None:
     assert said(checkpoint, tmp_path / "out") == (
-        "export_model: WARNING: checkpoint states no licence: ask its author before you use it, and state it with --licence-name\n"
+        "WARNING: checkpoint states no licence: ask its author before you use it, and state it with --licence-name\n"
     )
 
 
