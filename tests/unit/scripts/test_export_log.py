@@ -15,6 +15,8 @@ pytest.importorskip("torch")
 from tests import tiny_checkpoints
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.timeout(300)  # seconds; two starts of torch on a machine that is busy
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,7 +27,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def said(checkpoint: Path, out: Path, *more: str) -> str:
     """What a successful export writes to stderr."""
     command = [sys.executable, "-m", "scripts.export_model", "--model", str(checkpoint), "--out", str(out), *more]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
 

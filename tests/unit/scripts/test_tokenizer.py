@@ -82,6 +82,7 @@ def test_padding_that_is_no_row_of_the_embeddings_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("family", ["bert", "qwen3"])
+@pytest.mark.timeout(300)
 def test_an_added_token_that_the_normaliser_empties_is_refused_before_any_text_is_tokenised(family: str, tmp_path: Path) -> None:
     """In a process that can't take all memory: with such a token texts fall apart, and the library panics or takes what there is."""
     checkpoint = tiny_checkpoints.save(family, tmp_path / "checkpoint")
@@ -96,7 +97,7 @@ def test_an_added_token_that_the_normaliser_empties_is_refused_before_any_text_i
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
     )
