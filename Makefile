@@ -1,15 +1,20 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-large test-ray test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers rerank-bulk image check-deploy audit sbom lock clean
+.PHONY: help serve test test-python312 test-large test-ray test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers rerank-bulk image check-deploy audit sbom lock clean
 
-PYTHON ?= python3.11
+# A name on PATH may be a shim of pyenv's that leads nowhere, so each is run; pyenv's own are found without being selected.
+runs = $(shell for each in python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1)); do "$$each" -c "" 2> /dev/null && echo "$$each" && break; done)
+ifndef PYTHON
+PYTHON := $(or $(call runs,3.11),$(call runs,3.12))
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 DOCKER ?= docker
+HAS_LIBPYTHON := import ctypes.util, os, sys, sysconfig; sys.exit(not (os.path.isfile(os.path.join(sysconfig.get_config_var("LIBDIR"), "libpython3.12.so.1.0")) or ctypes.util.find_library("python3.12")))
 # What was tested together; `make lock` renews it. Torch comes first: other builds of it would pull in gigabytes of CUDA.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
 
 help: ## Show all targets.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve ## Start Triton and the HTTP API on this machine, in the foreground; Ctrl-C stops both.
 	@$(BIN)/python -m scripts.serve
@@ -17,6 +22,16 @@ serve: $(VENV)/.serve ## Start Triton and the HTTP API on this machine, in the f
 test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests, on a real Triton.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
 	$(BIN)/python -m pytest -m alone
+
+# What needs no torch, and one real Triton; the other Python has all tests by `make test`.
+test-python312: ## Run the tests of what serves on Python 3.12, too, where it is installed.
+	@$(eval PYTHON312 := $(call runs,3.12))
+	@if [ -z "$(PYTHON312)" ]; then echo "test-python312 is left out: no Python 3.12 is installed here" >&2; \
+	elif ! "$(PYTHON312)" -c '$(HAS_LIBPYTHON)'; then \
+		echo "test-python312 is left out: $(PYTHON312) has no libpython3.12.so.1.0, which Triton's Python backend needs" >&2; \
+	else $(MAKE) --no-print-directory PYTHON312="$(PYTHON312)" $(VENV)-312/.done && \
+		$(VENV)-312/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy" \
+			tests/unit/facade tests/unit/reranker tests/unit/serving tests/contract; fi
 
 test-large: $(VENV)/.dev ## Run what takes 20 GB of memory and disk, and minutes: models of real size.
 	$(BIN)/python -m pytest -m large tests/large
@@ -35,6 +50,7 @@ check: $(VENV)/.dev ## Format, lint, types, all tests, and the deployment files 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(MAKE) test
+	$(MAKE) test-python312
 	@if $(MAKE) --silent .tools/.done .tools/audit/.done; then $(MAKE) check-deploy; else echo "check-deploy is left out: what it needs can't be installed here" >&2; fi
 
 format: $(VENV)/.dev ## Format the code and mend what the linter can.
@@ -85,11 +101,12 @@ lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
 	rm -rf $(VENV)-lock
 
 clean: ## Remove environments and caches; never bundles or checkpoints.
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-ray $(VENV)-lock .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-ray $(VENV)-312 $(VENV)-lock .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
-	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) was not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON) is not Python 3.11, which Triton's stub here is for: make PYTHON=python3.11" >&2; exit 2; }
+	@[ -n "$(PYTHON)" ] || { echo "neither Python 3.11 nor 3.12 was found: install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@command -v "$(PYTHON)" > /dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or 3.12, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "$(PYTHON) is neither Python 3.11 nor 3.12 (Triton needs NumPy 1 here, which has no build for 3.13): make PYTHON=/path/to/python3.12" >&2; exit 2; }
 	@echo "Making the environment $(VENV) ..."
 	$(PYTHON) -m venv $(VENV)
 
@@ -106,6 +123,12 @@ $(VENV)/.dev: $(VENV)/.serve
 
 $(VENV)/.bulk: $(VENV)/.serve
 	@$(PIP) --quiet --editable '.[triton,bulk]'
+	@touch $@
+
+$(VENV)-312/.done: pyproject.toml requirements.lock
+	@echo "Installing what serves and its tests for Python 3.12 (some 700 MB, a minute) ..."
+	@"$(PYTHON312)" -m venv --clear $(VENV)-312
+	@$(VENV)-312/bin/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[test]'
 	@touch $@
 
 # Ray is large, and a cluster's workers need nothing of what tests need, so it lives apart with what bulk work needs.

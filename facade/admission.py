@@ -1,6 +1,7 @@
 """Bounded work in flight, in requests, in tokens and in seconds: what can't be answered soon is refused at once.
 
-Never waits. Before the body is tokenised its bytes stand in for its tokens; afterwards the real count does. Knows no HTTP.
+Never waits. Before the body is tokenised its bytes stand in for its tokens, but for no more of them than truncation leaves; afterwards the
+real count does. Knows no HTTP.
 """
 
 import math
@@ -15,6 +16,9 @@ from facade.speed import Speed
 _BYTES_PER_TOKEN = 4
 # What bulk work may take of the requests and tokens in flight: the rest is for those who wait in front of a screen.
 _BULK_SHARE = 0.5
+# A request may always wait for this number of others, and for this many times its own work. So nine clients that each wait for their
+# answers are never refused, on any model and however wrong the measured speed is: few clients of a reranker retry.
+_OTHERS = 8
 # A refused caller comes back after at most this: what is ahead now may be gone sooner, since callers leave.
 _LONGEST_RETRY_S = 30
 
@@ -23,13 +27,15 @@ _LONGEST_RETRY_S = 30
 class Limits:
     """Of all requests together: how many, their tokens, and the seconds that one may have to wait for the others' work.
 
-    `under_way`: tokens of a request that the model may already have, so that whoever comes later waits for them.
+    `under_way`: tokens of a request that the model may already have, so that later ones wait for them. `deadline_s`: a request that
+    may wait for longer than `wait_s` has to be done within this.
     """
 
     requests: int
     tokens: int
     wait_s: float = math.inf
     under_way: int = 0
+    deadline_s: float = math.inf
 
 
 @dataclass(eq=False)
@@ -61,23 +67,29 @@ class Admission:
         """Requests in flight."""
         return len(self._running)
 
-    def require_room(self, body_bytes: int, *, bulk: bool = False) -> None:
-        """Raises OverloadedError where a request with such a body would not be let in now."""
+    def require_room(self, body_bytes: int, most_tokens: int, *, bulk: bool = False) -> None:
+        """Raise OverloadedError where a request with a body of this size, and of at most `most_tokens`, would not be let in now."""
         self._require_place(bulk=bulk)
-        self._require_room(Work(self, bulk), body_bytes // _BYTES_PER_TOKEN)
+        self._require_room(Work(self, bulk), min(body_bytes // _BYTES_PER_TOKEN, most_tokens))
 
     @contextmanager
-    def request(self, body_bytes: int, *, bulk: bool = False) -> Iterator[Work]:
-        """Admit one request for as long as the block runs. Raises OverloadedError when full."""
+    def request(self, body_bytes: int, most_tokens: int, *, bulk: bool = False) -> Iterator[Work]:
+        """Admit one request, of at most `most_tokens`, for as long as the block runs. Raises OverloadedError when full."""
         self._require_place(bulk=bulk)
         work = Work(self, bulk)
         self._running.add(work)
         try:
-            self.count(work, body_bytes // _BYTES_PER_TOKEN)
+            tokens = min(body_bytes // _BYTES_PER_TOKEN, most_tokens)
+            self._require_room(work, tokens)
+            self._set(work, tokens)
             yield work
         finally:
             self._running.remove(work)
             self._set(work, 0)
+
+    def bound(self, work: Work, most_tokens: int) -> None:
+        """Let `work` stand for `most_tokens` where its bytes stood for more."""
+        self._set(work, min(work.tokens, most_tokens))
 
     def count(self, work: Work, tokens: int) -> None:
         """Let `work` stand for `tokens` from now on. Raises OverloadedError where that is more than there is room for."""
@@ -110,22 +122,25 @@ class Admission:
         others = self.tokens - work.tokens
         if others and others + tokens > self._limits.tokens * self._share(bulk=work.bulk):
             raise self._overloaded(f"{others} tokens are in flight and {tokens} more would be too many", self._left - work.left)
-        ahead = self._ahead(work, tokens)
-        speed = self.speed.tokens_per_s
-        # Whoever brings much may wait as long as his own work takes: small requests go before it anyway.
-        if speed and ahead > max(self._limits.wait_s * speed, tokens):
-            raise self._overloaded(f"{ahead / speed:.0f} s of work are ahead, and this server lets wait {self._limits.wait_s:g}", ahead)
+        speed, first = self.speed.tokens_per_s, self._first(work)
+        if not speed or len(first) <= _OTHERS:
+            return
+        own_s, ahead = tokens / speed, self._ahead(first, tokens)
+        may_wait_s = max(self._limits.wait_s, min(_OTHERS * own_s, self._limits.deadline_s - own_s))
+        if ahead / speed > may_wait_s:
+            raise self._overloaded(f"{ahead / speed:.3g} s of work are ahead, and this request may wait {may_wait_s:.3g} s", ahead)
 
-    def _ahead(self, work: Work, tokens: int) -> int:
-        """The tokens that are computed before such work is done: of each other request no more than it brings itself, or is under way.
+    def _first(self, work: Work) -> list[Work]:
+        """The requests that such work may have to wait for; bulk work gives way."""
+        return [other for other in self._running if other is not work and other.left and (work.bulk or not other.bulk)]
 
-        For so does the model's scheduler: smaller calls go first, and bulk work gives way.
+    def _ahead(self, first: list[Work], tokens: int) -> int:
+        """Of their tokens those that are computed before such work is done: of each request no more than it brings itself, or is under way.
+
+        For so does the model's scheduler: smaller calls go first.
         """
-        most, ahead = max(tokens, self._limits.under_way), 0
-        for other in self._running:
-            if other is not work and (work.bulk or not other.bulk):
-                ahead += min(most, other.left)
-        return ahead
+        most = max(tokens, self._limits.under_way)
+        return sum(min(most, other.left) for other in first)
 
     def _overloaded(self, told: str, ahead: int) -> OverloadedError:
         speed = self.speed.tokens_per_s

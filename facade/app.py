@@ -19,10 +19,12 @@ from facade.envelope import METRICS, envelope
 from facade.errors import SettingsError
 from facade.fleet import Fleet
 from facade.metrics import Metrics
+from facade.ranking import MAX_PASSAGES
 from facade.readiness import Readiness
 from facade.scorer import Scorer, TritonScorer
 from facade.service import SERVICE, Service
 from facade.settings import Settings
+from facade.spellings import every_spelling, final_slash
 from facade.stop import Stop
 from facade.tensors import MODEL
 from facade.triton import Triton
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from facade.tracing import Tracing
 
 STOP = web.AppKey("stop", Stop)
+# Of the largest size that fit in at a time: nine clients that wait for each other, as many bulk ones, which get half of all, and some more.
+# 512 passages of 512 tokens are 4 MB here: body, texts and ids have some 15 bytes a token.
+LARGEST_REQUESTS = 20
 _GET = {
     "models": handlers.models,
     "health/live": handlers.live,
@@ -55,7 +60,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         threads=ThreadPoolExecutor(settings.tokenizers, thread_name_prefix="tokenise"),
         scorer=scorer,
         fleet=fleet,
-        admission=Admission(_limits(settings)),
+        admission=Admission(_limits(settings, current)),
         readiness=Readiness(scorer),
         metrics=metrics,
         created=int(time.time()),
@@ -79,9 +84,10 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     return app
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, current: Current) -> Limits:
     under_way = settings.chunk_tokens * settings.chunks_in_flight
-    return Limits(settings.max_queue_size, settings.max_tokens_in_flight, settings.max_wait_s, under_way)
+    most_tokens = settings.max_tokens_in_flight or LARGEST_REQUESTS * MAX_PASSAGES * current.tokenizer.max_seq_len
+    return Limits(settings.max_queue_size, most_tokens, settings.max_wait_s, under_way, settings.request_timeout_s)
 
 
 def create_health_app(app: web.Application) -> web.Application:
@@ -105,24 +111,17 @@ def _tracing(settings: Settings) -> "Tracing":
 
 
 def _add_routes(router: web.UrlDispatcher) -> None:
-    router.add_post(_spellings("ranking"), handlers.ranking, name="ranking")
-    router.add_post(_spellings("retrieval/{model:.+}/reranking"), handlers.hosted_ranking, name="hosted_ranking")
+    router.add_post(every_spelling("ranking"), handlers.ranking, name="ranking")
+    router.add_post(every_spelling("retrieval/{model:.+}/reranking"), handlers.hosted_ranking, name="hosted_ranking")
     for path in _GET:
         _add_get(router, path)
-    router.add_get("/openapi.json", handlers.openapi_document, name="openapi")
-    router.add_get("/docs", handlers.docs, name="docs")
+    router.add_get(final_slash("/openapi.json"), handlers.openapi_document, name="openapi")
+    router.add_get(final_slash("/docs"), handlers.docs, name="docs")
     router.add_get("/docs/{file}", handlers.docs_file, name="docs_file")
 
 
 def _add_get(router: web.UrlDispatcher, path: str) -> None:
-    router.add_get(_spellings(path), _GET[path], name=path.replace("/", "_"))
-
-
-def _spellings(path: str) -> str:
-    """A route for `path` with or without /v1 and with slashes doubled anywhere, as clients that join base URLs send it."""
-    first, *rest = path.split("/")
-    joined = "".join(f"{{slashes{index}:/+}}{part}" for index, part in enumerate(rest))
-    return r"/{prefix:/*(?:v1/+)?}" + first + joined
+    router.add_get(every_spelling(path), _GET[path], name=path.replace("/", "_"))
 
 
 def _model(settings: Settings, current: Current) -> tuple[Triton | Fleet, Fleet | None]:

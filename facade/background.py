@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 from facade.errors import RerankerError
+from facade.unforeseen import in_a_line
 
 LOG = logging.getLogger(__name__)
 
@@ -60,5 +60,4 @@ def reason(error: Exception) -> str:
         return error.message
     if isinstance(error, OSError) and error.strerror:
         return f"{type(error).__name__}: {error.strerror}"
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
+    return in_a_line(error)

@@ -32,7 +32,7 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Request-Id, X-Priority",
     "Access-Control-Max-Age": "600",  # seconds that a browser remembers it; a changed setting is in force soon
 }
-_EXPOSED = "Server-Timing, X-Truncated-Passages, X-Request-Id, Retry-After"
+_EXPOSED = "Server-Timing, X-Truncated-Passages, X-Truncated-Query, X-Request-Id, Retry-After"
 
 
 class Browsers:

@@ -4,6 +4,7 @@
     model.int8.onnx  the same with int8 products, where the bundle was exported with it; takes its weights from model.onnx
     tokenizer.json   padding and truncation switched off
     reranker.json    names, limits, pair encoding, licence, parity report, and a digest over all of it
+    README.md        the model's card, for people alone: not sealed by the digest
 
 The digest travels with every call, and a model that serves another bundle refuses: so the tokens of one model never reach another.
 This module knows no HTTP, no Triton and no tensors.
@@ -11,12 +12,16 @@ This module knows no HTTP, no Triton and no tensors.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facade.errors import BundleError
+from facade.manifest_entries import SEGMENTS, fault_of
+from facade.real_files import real_files
 
 FORMAT = 1
 MANIFEST = "reranker.json"
@@ -24,8 +29,8 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.onnx"
 INT8 = "int8"
 INT8_GRAPH = "model.int8.onnx"
-# Entries that are only passed on when somebody asks; a bundle that lacks one fails at start, not then.
-_TOLD = ("files", "licence", "modalities", "parity", "precision")
+# As Triton names a version.
+_VERSION = re.compile(r"[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,17 @@ class Bundle:
             raise BundleError(f"{self.folder} has no int8 graph: export it with PRECISION=int8")
         return self.folder / INT8_GRAPH
 
+    @contextmanager
+    def loadable(self, precision: str) -> Iterator[Path]:
+        """The file `graph` names, to load while the block runs: the weights that it refers to are beside it, also where both are links.
+
+        Raises BundleError as `graph` does, and where the files can't be brought together.
+        """
+        graph = self.graph(precision).name
+        weights = (name for name in self.manifest["files"] if name.startswith(WEIGHTS) and name != graph)
+        with real_files(self.folder, [graph, *weights]) as folder:
+            yield folder / graph
+
     def parity(self, precision: str) -> Mapping[str, Any]:
         """How far the graph for `precision` is from the reference: the report of the export."""
         report: Mapping[str, Any] = self.manifest["int8_parity" if precision == INT8 and INT8_GRAPH in self.manifest["files"] else "parity"]
@@ -98,7 +114,11 @@ class Bundle:
             path = self.folder / name
             if not path.is_file():
                 raise BundleError(f"{path} is missing: restore it from the repository or run `make export-model`")
-            if file_digest(path) != self.manifest["files"].get(name):
+            try:
+                digest = file_digest(path)
+            except OSError as error:
+                raise BundleError(f"{path} can't be read ({error.strerror}): let this user read it, or restore it") from None
+            if digest != self.manifest["files"].get(name):
                 raise BundleError(f"{path} is not the file that {MANIFEST} describes: restore it or run `make export-model`")
 
 
@@ -107,15 +127,29 @@ def triton_name(model_id: str) -> str:
     return "".join(character if character.isascii() and character.isalnum() else "_" for character in model_id)
 
 
-def newest_version(model: Path) -> Path:
-    """The highest numbered version folder of a Triton model that holds a bundle: what Triton serves by default.
+def versions(model: Path) -> list[Path]:
+    """The numbered version folders of a Triton model that hold a bundle, the highest first; a link to a folder is one, too.
 
-    A bundle's manifest is written last, so a half-written one is none. Raises BundleError if there is no version.
+    A bundle's manifest is written last, so a half-written one is none.
     """
-    versions = [path for path in model.glob("[0-9]*") if path.name.isdigit() and (path / MANIFEST).is_file()]
-    if not versions:
-        raise BundleError(f"no bundle in {model}: check RERANKER_MODEL_REPOSITORY or run `make export-model`")
-    return max(versions, key=lambda path: int(path.name))
+    try:
+        names = [entry.name for entry in model.iterdir() if _VERSION.fullmatch(entry.name)]
+    except OSError:
+        return []
+    return [folder for name in sorted(names, key=int, reverse=True) if _exists((folder := model / name) / MANIFEST)]
+
+
+def newest_version(model: Path) -> Path:
+    """The highest of the version folders: what Triton serves by default. Raises BundleError where there is none."""
+    found = versions(model)
+    if not found:
+        raise no_bundle(model)
+    return found[0]
+
+
+def no_bundle(model: Path) -> BundleError:
+    """The error of a Triton model's folder without any version."""
+    return BundleError(f"no bundle in {model}: check RERANKER_MODEL_REPOSITORY or run `make export-model`")
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -125,31 +159,36 @@ def read_bundle(folder: Path) -> Bundle:
         manifest = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise BundleError(f"{path} is missing: there is no model bundle; run `make export-model`") from None
-    except ValueError as error:
+    except OSError as error:
+        raise BundleError(f"{path} can't be read ({error.strerror}): let this user read it, or restore it") from None
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is no valid JSON ({error}): run `make export-model`") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BundleError(f"{path}: expected a bundle of format {FORMAT}; run `make export-model` of this release")
     if manifest.get("digest") != manifest_digest(manifest):
         raise BundleError(f"{path} was changed after its export (the digest differs): run `make export-model`")
+    if fault := fault_of(manifest):
+        raise BundleError(f"{path} lacks an entry ({fault}): run `make export-model` of this release")
+    pair = manifest["pair_encoding"]
+    return Bundle(
+        folder=folder,
+        model_id=manifest["model_id"],
+        version=manifest["version"],
+        max_seq_len=manifest["max_seq_len"],
+        vocabulary_size=manifest["vocabulary_size"],
+        pad_id=manifest["pad_id"],
+        pair_encoding=PairEncoding(**{**pair, **{ids: tuple(pair[ids]) for ids in SEGMENTS}}),
+        digest=manifest["digest"],
+        manifest=manifest,
+    )
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file is there, be it one that can't be read."""
     try:
-        for entry in _TOLD:
-            manifest[entry]
-        pair = manifest["pair_encoding"]
-        return Bundle(
-            folder=folder,
-            model_id=manifest["model_id"],
-            version=manifest["version"],
-            max_seq_len=manifest["max_seq_len"],
-            vocabulary_size=manifest["vocabulary_size"],
-            pad_id=manifest["pad_id"],
-            pair_encoding=PairEncoding(
-                **{**pair, **{ids: tuple(pair[ids]) for ids in ("before_query", "between", "after_passage")}},
-            ),
-            digest=manifest["digest"],
-            manifest=manifest,
-        )
-    except (KeyError, TypeError) as error:
-        raise BundleError(f"{path} lacks an entry ({error!r}): run `make export-model` of this release") from None
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def file_digest(path: Path) -> str:

@@ -7,17 +7,18 @@ import asyncio
 import logging
 import re
 import time
-import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 
 import orjson
 from aiohttp import web
 
-from facade import correlation
-from facade.errors import RerankerError, UnauthorizedError
+from facade import correlation, expectation
+from facade.content_encoding import ACCEPTED
+from facade.errors import RerankerError, UnauthorizedError, UnsupportedEncodingError
 from facade.metrics import Metrics, reason
 from facade.schema import error_body
+from facade.unforeseen import in_a_line
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,7 +42,6 @@ _REFUSALS = {
     404: "no such path; the ranking is POST /v1/ranking, all paths are in /openapi.json",
     405: "this path doesn't take this method; /openapi.json lists what it takes",
     411: "send a Content-Length or a chunked body",
-    413: "the body is too large; send fewer or shorter passages, or raise RERANKER_HTTP_BODY_LIMIT_BYTES",
     415: "send the body as JSON, with Content-Type: application/json",
 }
 
@@ -56,6 +56,8 @@ def error_response(error: RerankerError) -> web.Response:
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UnsupportedEncodingError):
+        headers["Accept-Encoding"] = ACCEPTED
     return json_response(error_body(error.message, error.detail, error.kind), error.status, headers)
 
 
@@ -87,6 +89,7 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
             _tell(request, _CLIENT_LEFT, time.perf_counter() - start)
             raise
         seconds = time.perf_counter() - start
+        expectation.conclude(request, response)
         response.headers[REQUEST_ID] = request_id
         metrics.requests.labels(route, str(response.status)).inc()
         metrics.request_seconds.labels(route).observe(seconds)
@@ -109,6 +112,7 @@ def _count_reject(request: web.Request, why: str) -> None:
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        expectation.require_known(request)
         response: web.StreamResponse = await handler(request)
     except RerankerError as error:
         _count_reject(request, reason(error))
@@ -119,9 +123,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _refuse(request, refusal)
     except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets the envelope)
         _count_reject(request, "internal")
-        # The traceback's source lines hold no request text; the exception's own message might, so it stays out.
-        frames = [f"{frame.filename}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__))]
-        CRASH_LOG.error("internal error %s at %s", type(error).__name__, " < ".join(frames), extra=request[FIELDS])
+        CRASH_LOG.error("internal error %s", in_a_line(error), extra=request[FIELDS])
         return json_response(error_body("internal error; the log has the details under this request id", {}, "internal_server_error"), 500)
     return response
 

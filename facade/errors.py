@@ -6,6 +6,11 @@
      |- UnauthorizedError        401  no API key, or none that is known
      |- UnknownModelError        404  a model name that isn't served here
      |- RequestTimeoutError      408  the request's head or body came too slowly
+     |- BodyTooLargeError        413  the body is over the limit, as it came or unpacked
+     |- PathTooLongError         414  the path alone is over the limit of a head
+     |- UnsupportedEncodingError 415  the body's Content-Encoding is none that can be undone
+     |- ExpectationError         417  an Expect header other than 100-continue
+     |- HeadTooLargeError        431  the request's head is over the limit
      |- OverloadedError          503  admission is full; Retry-After says when to come back
      |- NotReadyError            503  Triton is away or starting
      |   `- OtherBundleError     503  Triton serves another bundle than the one these tokens were made for
@@ -19,6 +24,8 @@ Each error's text says what to do about it and carries no user text. This module
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+_OTHER_BUNDLE = "Triton serves another model bundle than this facade; deploy the same bundle on both"
 
 
 class RerankerError(Exception):
@@ -68,6 +75,44 @@ class RequestTimeoutError(InvalidRequestError):
     status = 408
 
 
+class BodyTooLargeError(InvalidRequestError):
+    """The body has more than `limit` bytes, as it came or unpacked."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the body is too large, {limit} bytes are allowed: send fewer or shorter passages, or raise RERANKER_HTTP_BODY_LIMIT_BYTES"
+        )
+
+
+class PathTooLongError(InvalidRequestError):
+    """The path alone has more than the `limit` bytes of a whole head."""
+
+    status = 414
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the path is longer than {limit} bytes: shorten it, or raise RERANKER_HTTP_HEAD_LIMIT_BYTES")
+
+
+class UnsupportedEncodingError(InvalidRequestError):
+    """The body is compressed in a way that can't be undone here."""
+
+    status = 415
+
+
+class ExpectationError(InvalidRequestError):
+    """The request expects what is not done here."""
+
+    status = 417
+
+
+class HeadTooLargeError(InvalidRequestError):
+    """The request's line and header fields have more bytes than allowed, or there are too many fields."""
+
+    status = 431
+
+
 class OverloadedError(RerankerError):
     """More work is in flight than admission allows; `retry_after_s` is when some of it will be done."""
 
@@ -89,10 +134,13 @@ class NotReadyError(RerankerError):
 
 
 class OtherBundleError(NotReadyError):
-    """The tokens belong to another bundle than Triton's; reading the newest one again helps in the middle of a swap."""
+    """The tokens belong to another bundle than Triton's, whose digest is `served` where it is known. In the middle of a swap, reading that
+    bundle helps.
+    """
 
-    def __init__(self, message: str = "Triton serves another model bundle than this facade; deploy the same bundle on both") -> None:
+    def __init__(self, message: str = _OTHER_BUNDLE, served: str | None = None) -> None:
         super().__init__(message)
+        self.served = served
 
 
 class DeadlineExceededError(RerankerError):

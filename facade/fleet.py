@@ -84,7 +84,7 @@ class Fleet:
             except _ELSEWHERE as error:
                 fault = error
         # Before all else, a caller reads the newest bundle where some member has another one than his.
-        raise OtherBundleError if any(member.refused == bundle.digest for member in self._members.values()) else fault
+        raise self._other_bundle(bundle) if any(member.refused == bundle.digest for member in self._members.values()) else fault
 
     async def probe(self, bundle: Bundle, timeout_s: float) -> str:  # noqa: ARG002 (the members are asked all the time, each by itself)
         """The engine of a member that answers for the bundle, or the error why there is none."""
@@ -93,9 +93,14 @@ class Fleet:
             if member.serves(bundle) and member.readiness.reason is None:
                 return member.readiness.engine
         if any(member.refused for member in members):
-            raise OtherBundleError
+            raise self._other_bundle(bundle)
         reasons = [f"{name}: {member.readiness.reason}" for name, member in self._members.items()]
         raise NotReadyError("; ".join(reasons) or _NOBODY)
+
+    def _other_bundle(self, bundle: Bundle) -> OtherBundleError:
+        """The refusal of `bundle`, with the one that most of those members serve which refused it."""
+        served = Counter(member.served for member in self._members.values() if member.served and member.refused == bundle.digest)
+        return OtherBundleError(served=next((digest for digest, _ in served.most_common(1)), None))
 
     def _serving(self, bundle: Bundle, tried: list[Member]) -> list[Member]:
         return [member for member in self._members.values() if member not in tried and member.serves(bundle)]
@@ -116,7 +121,8 @@ class Fleet:
         await self._look()
         states = self.states()
         if states["other_bundle"] > states["serving"]:
-            await self._current.renew(self._current.bundle)
+            bundle = self._current.bundle
+            await self._current.renew(bundle, self._other_bundle(bundle).served)
 
     async def _look(self) -> None:
         """Take in members whose addresses are new, and let those go whose addresses have gone, once their calls are answered."""

@@ -5,19 +5,18 @@ import hashlib
 import time
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from facade import __version__, correlation, openapi
 from facade.admission import Work
 from facade.envelope import FIELDS, json_response
-from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError, RequestTimeoutError
+from facade.errors import DeadlineExceededError, InvalidRequestError, NotReadyError
 from facade.metrics import CONTENT_TYPE, Metrics
 from facade.pairs import PairTokenizer, TokenPairs
 from facade.ranking import rank
+from facade.request_body import read_body
 from facade.schema import RankingRequest, parse_ranking, ranking_body
 from facade.scorer import Scores
 from facade.service import SERVICE, Service
-from facade.settings import Settings
 from facade.stages import Stages
 
 API_VERSION = "1.0.0"  # of the ranking contract
@@ -30,7 +29,7 @@ async def ranking(request: web.Request) -> web.Response:
 
 
 async def hosted_ranking(request: web.Request) -> web.Response:
-    """POST /v1/retrieval/.../reranking, NVIDIA's hosted API: unknown fields ignored, truncate END.
+    """POST /v1/retrieval/.../reranking, NVIDIA's hosted API: unknown fields ignored, truncate END, rankings cut to top_k or top_n.
 
     The model is the body's, not the path's.
     """
@@ -46,16 +45,18 @@ async def _rank(request: web.Request, *, hosted: bool) -> web.Response:
         async with asyncio.timeout(timeout_s):
             bulk = _bulk(request)
             # A large body is not even read where its announced size says that there is no room for it.
-            service.admission.require_room(request.content_length or 0, bulk=bulk)
-            body = await _read(request, service.settings)
-            with service.admission.request(len(body), bulk=bulk) as work:
+            service.admission.require_room(request.content_length or 0, service.most_tokens(), bulk=bulk)
+            body = await read_body(request, service.settings, service.threads)
+            with service.admission.request(len(body), service.most_tokens(), bulk=bulk) as work:
                 with stages.time("decode"):
                     asked = parse_ranking(body, hosted=hosted)
                     service.require_model(asked.model)
+                service.admission.bound(work, service.most_tokens(len(asked.passages)))
                 request[FIELDS]["passages"] = len(asked.passages)
                 pairs, scores = await _score(service, asked, work, stages, deadline)
                 with stages.time("rank"):
-                    answer = ranking_body(rank(scores.logits.tolist()), sum(pairs.lengths()))
+                    rankings = rank(scores.logits.tolist())[: asked.most_rankings]
+                    answer = ranking_body(rankings, sum(pairs.lengths()))
     except TimeoutError:
         raise DeadlineExceededError from None
     _observe(service.metrics, stages, pairs)
@@ -91,34 +92,25 @@ def _bulk(request: web.Request) -> bool:
     return priority == "bulk"
 
 
-async def _read(request: web.Request, settings: Settings) -> bytes:
-    """The body, which has to be declared as JSON, be no larger than announced or allowed, be encoded as declared, and come in time."""
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType
-    announced = request.content_length or 0
-    if announced > settings.body_limit_bytes:
-        raise web.HTTPRequestEntityTooLarge(settings.body_limit_bytes, announced)
-    try:
-        async with asyncio.timeout(settings.body_timeout_s):
-            return await request.read()
-    except TimeoutError:
-        raise RequestTimeoutError("the body did not come in time; send it faster or raise RERANKER_BODY_TIMEOUT_S") from None
-    except (web.RequestPayloadError, HttpProcessingError):
-        message = "the body is not encoded as its headers say: send it plain, or check Content-Encoding and Transfer-Encoding"
-        raise InvalidRequestError(message) from None
-
-
 def _headers(stages: Stages, pairs: TokenPairs) -> dict[str, str]:
     headers = {"Server-Timing": stages.header()}
     if pairs.truncated:
         headers["X-Truncated-Passages"] = ",".join(map(str, pairs.truncated))
+    if pairs.query_truncated:
+        headers["X-Truncated-Query"] = "1"
     return headers
 
 
 def _fields(stages: Stages, pairs: TokenPairs) -> dict[str, object]:
     """What the access log and the trace tell of a ranking."""
     milliseconds = {f"{stage}_ms": round(seconds * 1e3, 2) for stage, seconds in stages.seconds.items()}
-    return {"model": pairs.bundle.model_id, "tokens": sum(pairs.lengths()), "truncated": len(pairs.truncated), **milliseconds}
+    return {
+        "model": pairs.bundle.model_id,
+        "tokens": sum(pairs.lengths()),
+        "truncated": len(pairs.truncated),
+        "query_truncated": pairs.query_truncated,
+        **milliseconds,
+    }
 
 
 def _observe(metrics: Metrics, stages: Stages, pairs: TokenPairs) -> None:
@@ -126,6 +118,7 @@ def _observe(metrics: Metrics, stages: Stages, pairs: TokenPairs) -> None:
     metrics.pairs.inc(len(pairs.rows))
     metrics.tokens.inc(sum(pairs.lengths()))
     metrics.truncated_pairs.inc(len(pairs.truncated))
+    metrics.truncated_queries.inc(pairs.query_truncated)
     for stage, seconds in stages.seconds.items():
         metrics.stage_seconds.labels(stage).observe(seconds)
 

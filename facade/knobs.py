@@ -9,6 +9,8 @@ from dataclasses import Field, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from facade.service_links import is_service_address
+
 DEFAULT = "default"
 
 
@@ -30,12 +32,16 @@ def knob(names: str, default: Any, parse: Callable[[str], Any], meaning: str, *,
 
 
 def read(knobs: tuple[Field[Any], ...], environment: Mapping[str, str] = os.environ) -> Reading:
-    """The settings that `environment` names; an empty variable counts as unset, and names of one setting may not disagree."""
+    """The settings that `environment` names.
+
+    An empty variable counts as unset, and so does a Kubernetes service link. Names of one setting may not disagree.
+    """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     faults: list[str] = []
     for each in knobs:
-        given = {name: environment[name].strip() for name in each.metadata["names"] if environment.get(name, "").strip()}
+        texts = {name: environment.get(name, "").strip() for name in each.metadata["names"]}
+        given = {name: text for name, text in texts.items() if text and not is_service_address(text)}
         shown = {name: "(secret)" if each.metadata["secret"] else text for name, text in given.items()}
         if len(set(given.values())) > 1:
             faults.append(" and ".join(f"{name}={text}" for name, text in shown.items()) + " disagree: set one of them")
@@ -122,9 +128,17 @@ def host_port(text: str) -> tuple[str, int]:
     return host.strip("[]"), integer(1, 65535)(port)
 
 
+def path(text: str) -> Path:
+    """Reads a path; `~` is the home folder."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("expected a path; there is no such home folder, so write it out") from None
+
+
 def file(text: str) -> Path:
-    """Reads the path of a file that is there."""
-    path = Path(text).expanduser()
-    if not path.is_file():
+    """Reads the path of a file that is there; `~` is the home folder."""
+    found = path(text)
+    if not found.is_file():
         raise ValueError("expected the path of a file; there is none")
-    return path
+    return found

@@ -14,11 +14,14 @@ from facade.triton import Answer, Triton
 
 
 class Member:
-    """`tokens`: padding included, of the calls under way. `refused`: the digest of the last bundle that it was found not to serve."""
+    """`tokens`: padding included, of the calls under way. `refused`: the digest of the last bundle that it was found not to serve, and
+    `served` of the one that it serves instead, where that is known.
+    """
 
     def __init__(self, address: str, access: Access, current: Current) -> None:
         self.tokens = 0
         self.refused: str | None = None
+        self.served: str | None = None
         self.readiness = Readiness(self, name=address)
         self._triton = Triton(address, access)
         self._current = current
@@ -64,8 +67,8 @@ class Member:
         """What a call for the bundle says of which bundles are served here."""
         try:
             yield
-        except OtherBundleError:
-            self.refused = bundle.digest
+        except OtherBundleError as error:
+            self.refused, self.served = bundle.digest, error.served
             raise
         except NotReadyError:
             self.refused = None

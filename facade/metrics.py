@@ -44,8 +44,9 @@ _POWERS_OF_TWO = tuple(2**power for power in range(10))
 
 
 def reason(error: Exception) -> str:
-    """The reason under which a refusal by this error is counted: OverloadedError -> overloaded."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()
+    """The reason under which a refusal by this error is counted: OverloadedError -> overloaded. A class without one has its base's."""
+    names = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Error")).lower() for kind in type(error).__mro__)
+    return next((name for name in names if name in REASONS), "internal")
 
 
 class Metrics:
@@ -65,6 +66,11 @@ class Metrics:
         self.pairs = Counter("reranker_pairs", "Pairs scored.", registry=registry)
         self.tokens = Counter("reranker_tokens", "Tokens scored, after truncation, without padding.", registry=registry)
         self.truncated_pairs = Counter("reranker_truncated_pairs", "Pairs that lost tokens to truncate END.", registry=registry)
+        self.truncated_queries = Counter(
+            "reranker_truncated_queries",
+            "Rankings whose query alone filled the limit under truncate END: no passage was read.",
+            registry=registry,
+        )
         self.rejects = Counter(
             "reranker_rejects", "Requests that were refused or failed, health checks left out.", ("reason",), registry=registry
         )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 
+from facade.service_links import is_service_address, service_links
 from facade.settings import Settings
 
 _NO_DOWNLOAD = "nothing is downloaded: the model is a bundle in RERANKER_MODEL_REPOSITORY, made by `make export-model`"
@@ -56,15 +57,31 @@ _OURS = ("NIM_", "RERANKER_")
 
 
 def ignored_names(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """One line for each variable that is ours or the NIM's and sets nothing: why, or the nearest name that sets something."""
+    """One line for each variable that is ours or the NIM's and sets nothing: why, or the nearest name that sets something.
+
+    The variables of a Kubernetes Service share a line.
+    """
+    return list(dict.fromkeys(_ignored(environment).values()))
+
+
+def without_ignored_names(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The rest of `environment`, for a child process: it would warn of them once more."""
+    ignored = _ignored(environment)
+    return {name: text for name, text in environment.items() if name not in ignored}
+
+
+def _ignored(environment: Mapping[str, str]) -> dict[str, str]:
+    """The warning for each variable that sets nothing."""
     known = [name for each in fields(Settings) for name in each.metadata["names"]]
-    lines = []
-    for name in sorted(environment):
-        if name in known or not environment[name].strip():
-            continue
-        if name in NO_MEANING:
-            lines.append(f"{name} has no meaning here and is ignored: {NO_MEANING[name]}")
-        elif name.startswith(_OURS):
-            nearest = get_close_matches(name, known, n=1)
-            lines.append(f"{name} is unknown here and ignored{f'; did you mean {nearest[0]}?' if nearest else ''}")
-    return lines
+    listed = {*known, *NO_MEANING}
+    ours = {name: text for name, text in sorted(environment.items()) if text.strip() and (name in listed or name.startswith(_OURS))}
+    links = {name: link.warning for link in service_links(ours) for name in link.names}
+    sets_nothing = [name for name, text in ours.items() if name not in known or is_service_address(text)]
+    return {name: links.get(name) or _reason(name, known) for name in sets_nothing}
+
+
+def _reason(name: str, known: list[str]) -> str:
+    if name in NO_MEANING:
+        return f"{name} has no meaning here and is ignored: {NO_MEANING[name]}"
+    nearest = get_close_matches(name, known, n=1)
+    return f"{name} is unknown here and ignored{f'; did you mean {nearest[0]}?' if nearest else ''}"

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from tokenizers import Tokenizer
-
 from facade.bundle import TOKENIZER, Bundle
-from facade.errors import BundleError, InputTooLongError, InvalidRequestError
+from facade.errors import BundleError, InputTooLongError, InvalidRequestError, ScoringError
+from facade.token_ids import Ids, count, first, packed
+from facade.tokenizer_file import is_panic, read_tokenizer
 from facade.words import Words, stops_at_spaces, text_ids
 
 
@@ -24,25 +24,31 @@ class TokenPairs:
     `truncated`: indexes of the pairs that were cut to the limit. `bundle`: whose tokens they are; no other model may see them.
     """
 
-    rows: tuple[list[int], ...]
+    rows: tuple[Ids, ...]
     query_length: int
     truncated: tuple[int, ...]
     bundle: Bundle
 
     def lengths(self) -> list[int]:
         """Tokens of each row."""
-        return [len(row) for row in self.rows]
+        return [count(row) for row in self.rows]
 
     @property
     def scored_tokens(self) -> int:
         """Tokens of the rows that are scored."""
-        return sum(len(self.rows[first]) for first in set(self.firsts))
+        return sum(count(self.rows[first]) for first in set(self.firsts))
+
+    @property
+    def query_truncated(self) -> bool:
+        """Whether the query alone fills the limit: the pairs that were cut have no token of their passages, so their logits are equal."""
+        alone = self.query_length + len(self.bundle.pair_encoding.after_passage)
+        return any(count(self.rows[index]) == alone for index in self.truncated[:1])
 
     @cached_property
     def firsts(self) -> list[int]:
         """For each row, the first one of the same tokens: only that one is scored."""
-        known: dict[tuple[int, ...], int] = {}
-        return [known.setdefault(tuple(row), index) for index, row in enumerate(self.rows)]
+        known: dict[Ids, int] = {}
+        return [known.setdefault(row, index) for index, row in enumerate(self.rows)]
 
 
 class PairTokenizer:
@@ -53,10 +59,7 @@ class PairTokenizer:
         if max_seq_len <= encoding.special_tokens:
             raise BundleError(f"a limit of {max_seq_len} tokens leaves no room for text: raise NIM_MAX_SEQ_LEN")
         bundle.verify(TOKENIZER)
-        self._tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
-        # A tokenizer.json may carry both; they would cut and pad behind our back.
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = read_tokenizer(bundle.folder / TOKENIZER)
         self._text_ids = Words(self._tokenizer).ids if stops_at_spaces(self._tokenizer) else partial(text_ids, self._tokenizer)
         self.bundle = bundle
         self.max_seq_len = max_seq_len
@@ -65,23 +68,25 @@ class PairTokenizer:
         """Token pairs of `query` with each passage.
 
         A pair over the limit loses the passage's end, and where the query alone fills the limit, the whole passage and the query's end.
-        Raises InputTooLongError instead where `truncate` is off, InvalidRequestError for text that is no valid Unicode.
+        Raises InputTooLongError instead where `truncate` is off, InvalidRequestError for text that is no valid Unicode,
+        ScoringError where the tokenizer's own code fails.
         """
         encoding = self.bundle.pair_encoding
         query_ids = self._ids([query], "query", encoding.query_prefix, encoding.query_suffix)[0]
         passage_ids = self._ids(passages, "passages", encoding.passage_prefix)
         room = self.max_seq_len - encoding.special_tokens
-        too_long = tuple(index for index, ids in enumerate(passage_ids) if len(query_ids) + len(ids) > room)
+        query_length = count(query_ids)
+        too_long = tuple(index for index, ids in enumerate(passage_ids) if query_length + count(ids) > room)
         if too_long and not truncate:
-            lengths = {index: encoding.special_tokens + len(query_ids) + len(passage_ids[index]) for index in too_long}
+            lengths = {index: encoding.special_tokens + query_length + count(passage_ids[index]) for index in too_long}
             raise self._too_long(lengths)
-        head = [*encoding.before_query, *query_ids[:room], *encoding.between]
-        passage_room = max(room - len(query_ids), 0)
-        tail = encoding.after_passage
-        rows = tuple([*head, *ids[:passage_room], *tail] for ids in passage_ids)
-        return TokenPairs(rows, len(head), too_long, self.bundle)
+        head = packed(encoding.before_query) + first(query_ids, room) + packed(encoding.between)
+        passage_room = max(room - query_length, 0)
+        tail = packed(encoding.after_passage)
+        rows = tuple(head + first(ids, passage_room) + tail for ids in passage_ids)
+        return TokenPairs(rows, count(head), too_long, self.bundle)
 
-    def _ids(self, texts: Sequence[str], field: str, prefix: str = "", suffix: str = "") -> list[list[int]]:
+    def _ids(self, texts: Sequence[str], field: str, prefix: str = "", suffix: str = "") -> list[Ids]:
         """Token ids of each text; one that comes twice is tokenised once."""
         distinct = list(dict.fromkeys(texts))
         whole = [f"{prefix}{text}{suffix}" for text in distinct] if prefix or suffix else distinct
@@ -92,6 +97,10 @@ class PairTokenizer:
             bad = next((index for index, text in enumerate(texts) if not _is_unicode(text)), None)
             where = field if field == "query" else f"{field}[{bad}]"
             raise InvalidRequestError(f"{where}: not valid Unicode (a lone surrogate); remove or replace it") from None
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            raise ScoringError("the tokenizer failed on this request: rank the passages one at a time to find the one") from None
 
     def _too_long(self, lengths: dict[int, int]) -> InputTooLongError:
         longest = max(lengths.values())

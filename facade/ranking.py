@@ -6,6 +6,8 @@ from math import isfinite
 
 from facade.errors import ScoringError
 
+MAX_PASSAGES = 512  # of one request, as the NIM
+
 
 @dataclass(frozen=True)
 class Ranking:

@@ -4,20 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facade.errors import InvalidRequestError
-from facade.ranking import Ranking
+from facade.json_text import read_json
+from facade.ranking import MAX_PASSAGES, Ranking
 
-MAX_PASSAGES = 512
 MAX_MODEL_NAME = 128  # characters, as in NVIDIA's published schema
 # A body can have a fault in each of 512 passages; the message names this many and counts the rest, the detail lists all.
 _FAULTS_IN_MESSAGE = 5
 # An object with more fields than this is no mistake: it is refused before each of millions of them becomes a fault of its own.
 _MAX_FIELDS = 32
-# Characters of a field's name that are told back.
-_TOLD_NAME = 64
+# Characters of a name of the caller's, a field's or a model's, that a message quotes.
+_QUOTED = 64
 
 
 class _Strict(BaseModel):
@@ -46,8 +45,15 @@ class RankingRequest(_Strict):
     passages: Annotated[list[Passage], Field(min_length=1, max_length=MAX_PASSAGES, description="What is to be ranked.")]
     truncate: Annotated[
         Literal["NONE", "END"],
-        Field(description="What to do with a query and passage over the model's limit: refuse (NONE) or cut the passage's end (END)."),
+        Field(
+            description="What to do with a query and passage over the limit: refuse (NONE) or cut the passage's end (END); null: default."
+        ),
     ] = "NONE"
+
+    @property
+    def most_rankings(self) -> int | None:
+        """How many rankings are asked for, the best ones; None: all."""
+        return None
 
 
 class _LenientQuery(Query):
@@ -59,7 +65,10 @@ class _LenientPassage(Passage):
 
 
 class HostedRankingRequest(RankingRequest):
-    """Body of the hosted routes `/v1/retrieval/.../reranking`: unknown fields are ignored, truncate defaults to END."""
+    """Body of the hosted routes `/v1/retrieval/.../reranking`.
+
+    Unknown fields are ignored, truncate defaults to END, and the rankings may be cut. Of `top_k` and `top_n` the smaller one counts.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -68,6 +77,13 @@ class HostedRankingRequest(RankingRequest):
         list[_LenientPassage], Field(min_length=1, max_length=MAX_PASSAGES, description="What is to be ranked.")
     ]
     truncate: Literal["NONE", "END"] = "END"
+    top_k: Annotated[int | None, Field(ge=1, description="Rankings in the answer, the best ones; absent or null: all.")] = None
+    top_n: Annotated[int | None, Field(ge=1, description="The same as top_k.")] = None
+
+    @property
+    def most_rankings(self) -> int | None:
+        """The smaller one of those that are given."""
+        return min((count for count in (self.top_k, self.top_n) if count is not None), default=None)
 
 
 class RankingEntry(BaseModel):
@@ -108,13 +124,10 @@ class _Fault:
 
 def parse_ranking(body: bytes, *, hosted: bool) -> RankingRequest:
     """The request in `body`. Raises InvalidRequestError that lists every fault with its path, and quotes no text of the body."""
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        reason = str(error).partition(": line")[0]
-        raise InvalidRequestError(f"the body is no valid JSON at line {error.lineno}, column {error.colno}: {reason}") from None
+    content = read_json(body)
     if not hosted:  # where unknown fields are ignored they make no faults
         _refuse_crowds(content)
+    _drop_nulls(content)
     faults = _images(content)
     model = HostedRankingRequest if hosted else RankingRequest
     try:
@@ -141,11 +154,24 @@ def _refuse_crowds(content: Any) -> None:
             raise InvalidRequestError(f"an object with {len(entry)} fields, expected at most {len(RankingRequest.model_fields)}")
 
 
+def _drop_nulls(content: Any) -> None:
+    """Take out fields whose null means what their absence does; clients send them for all of their values."""
+    if not isinstance(content, dict):
+        return
+    if content.get("truncate", "") is None:
+        del content["truncate"]
+    for entry in (content.get("query"), *_passages(content)):
+        if isinstance(entry, dict) and entry.get("image", "") is None:
+            del entry["image"]
+
+
 def _images(content: Any) -> list[_Fault]:
     """Text models only, so far: an image must not be dropped silently, not even where other unknown fields are."""
-    with_image = [index for index, entry in enumerate(_passages(content)) if isinstance(entry, dict) and entry.get("image")]
+    entries = {f"passages[{index}]": entry for index, entry in enumerate(_passages(content))}
+    if isinstance(content, dict):
+        entries["query"] = content.get("query")
     advice = "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2, which is not served here"
-    return [_Fault(f"passages[{index}].image", advice) for index in with_image]
+    return [_Fault(f"{path}.image", advice) for path, entry in entries.items() if isinstance(entry, dict) and "image" in entry]
 
 
 def _invalid(faults: Sequence[_Fault]) -> InvalidRequestError:
@@ -158,7 +184,7 @@ def _invalid(faults: Sequence[_Fault]) -> InvalidRequestError:
 def _fault(entry: Any, content: Any) -> _Fault:
     """pydantic's finding in words that say what to do. Only types, limits and field names are told, never a value."""
     location, kind, context = entry["loc"], entry["type"], entry.get("ctx", {})
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{_told_name(part)}" for part in location).lstrip(".")
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{quoted(part)}" for part in location).lstrip(".")
     if kind == "extra_forbidden":  # in the words of NIM 2.x, which clients look for
         owners: dict[int, type[BaseModel]] = {1: RankingRequest, 2: Query}
         fields = owners.get(len(location), Passage).model_fields
@@ -176,8 +202,9 @@ def _fault(entry: Any, content: Any) -> _Fault:
     return _Fault(path, words.get(kind) or entry["msg"].replace("Input should be", "expected"))
 
 
-def _told_name(name: str) -> str:
-    return name if len(name) <= _TOLD_NAME else f"{name[:_TOLD_NAME]}..."
+def quoted(name: str) -> str:
+    """As much of a caller's name for something as a message may quote."""
+    return name if len(name) <= _QUOTED else f"{name[:_QUOTED]}..."
 
 
 def ranking_body(rankings: Sequence[Ranking], tokens: int) -> dict[str, Any]:

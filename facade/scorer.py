@@ -17,6 +17,7 @@ from facade.dispatch import gather_logits
 from facade.errors import OtherBundleError, RerankerError
 from facade.pairs import TokenPairs
 from facade.tensors import Chunk, Logits
+from facade.token_ids import count
 from facade.triton import Answer
 
 
@@ -78,7 +79,7 @@ class TritonScorer:
             end = time.monotonic()
             spans.append((end - answer.infer_s, end))
             if work:
-                work.computed(sum(len(pairs.rows[index]) for index in chunk.indexes), answer.infer_s)
+                work.computed(sum(count(pairs.rows[index]) for index in chunk.indexes), answer.infer_s)
             return answer.logits
 
         chunks = _Timed(tensors.chunks(pairs, self._chunk_tokens))
@@ -87,12 +88,12 @@ class TritonScorer:
         return Scores(logits, _covered(spans), chunks.seconds)
 
     async def probe(self, timeout_s: float) -> str:
-        """The engine's name. Where the model has gone over to a newer bundle, so does this side."""
+        """The engine's name. Where the model serves another bundle, this side goes over to that one."""
         bundle = self._current.bundle
         try:
             return await self._model.probe(bundle, timeout_s)
-        except OtherBundleError:
-            if not await self._current.renew(bundle):
+        except OtherBundleError as error:
+            if not await self._current.renew(bundle, error.served):
                 raise
             return await self._model.probe(self._current.bundle, timeout_s)
 

@@ -17,6 +17,7 @@ from facade.app import STOP, create_app, create_health_app
 from facade.certificates import Certificates
 from facade.listener import Listener, Protocol
 from facade.settings import Settings
+from facade.unforeseen import log_from_loop
 from facade.watch import Watched
 
 LOG = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; a second one ends the process at once. Raises SettingsError or BundleError where a start fails."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log_from_loop)
     for number in _SIGNALS:
         loop.add_signal_handler(number, _begin_stop, loop, stop)
     async with running(create_app(settings), settings):
@@ -80,6 +82,7 @@ async def _door(
         shutdown_timeout=_LINGER_S,
         keepalive_timeout=KEEPALIVE_S,
         head_timeout_s=settings.body_timeout_s,
+        head_limit_bytes=settings.head_limit_bytes,
     )
     async with AsyncExitStack() as stack:
         listener = Listener(*address, variable)

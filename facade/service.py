@@ -12,8 +12,9 @@ from facade.errors import UnknownModelError
 from facade.fleet import Fleet
 from facade.metrics import Metrics
 from facade.pairs import PairTokenizer, TokenPairs
+from facade.ranking import MAX_PASSAGES
 from facade.readiness import Readiness
-from facade.schema import RankingRequest
+from facade.schema import RankingRequest, quoted
 from facade.scorer import Scorer
 from facade.settings import Settings
 
@@ -37,12 +38,16 @@ class Service:
         """The served model's names, its own first."""
         return tuple(dict.fromkeys((self.current.bundle.model_id, *self.settings.served_names)))
 
+    def most_tokens(self, passages: int = MAX_PASSAGES) -> int:
+        """The most tokens that truncation leaves of a request with this number of passages."""
+        return passages * self.current.tokenizer.max_seq_len
+
     def require_model(self, name: str | None) -> None:
         """Raises UnknownModelError for a name that isn't served; None means the default."""
         if name is not None and name not in self.names:
             served = ", ".join(self.names)
             remedy = "send one of these or no model, or list the name in NIM_SERVED_MODEL_NAME"
-            raise UnknownModelError(f"model {name!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
+            raise UnknownModelError(f"model {quoted(name)!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
 
     async def tokenise(self, asked: RankingRequest, tokenizer: PairTokenizer) -> TokenPairs:
         """Token pairs of the request, made in a thread of the tokenizer's own."""

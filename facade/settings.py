@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from facade.errors import SettingsError
-from facade.knobs import file, flag, host_port, integer, knob, names, one_of, read, seconds, some_of
+from facade.knobs import file, flag, host_port, integer, knob, names, one_of, path, read, seconds, some_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
 
@@ -50,7 +50,7 @@ class Settings:
         "the Triton to call, host:port; several: with commas, or dns:///name:port; default: the one that is started beside the facade",
     )
     model_repository: Path = knob(
-        "RERANKER_MODEL_REPOSITORY", REPOSITORY, Path, "folder of Triton models; its reranker/<version> holds the bundle"
+        "RERANKER_MODEL_REPOSITORY", REPOSITORY, path, "folder of Triton models; its reranker/<version> holds the bundle"
     )
     served_names: tuple[str, ...] = knob(
         "NIM_SERVER_SERVED_MODEL_NAME NIM_SERVED_MODEL_NAME", (), names, "further model names to answer to, comma-separated"
@@ -70,19 +70,19 @@ class Settings:
         integer(1, 1_000_000),
         "ranking requests in flight; beyond: 503 at once",
     )
-    max_tokens_in_flight: int = knob(
-        # four requests of 512 pairs at 512 tokens: on two cores already more than the timeout's worth of work
+    max_tokens_in_flight: int | None = knob(
         "RERANKER_MAX_TOKENS_IN_FLIGHT",
-        4 * 512 * 512,
+        None,
         integer(1, 1 << 40),
-        "tokens of all requests in flight, whatever the speed; beyond: 503 at once",
+        "tokens of all requests in flight, some 15 bytes each; beyond: 503 at once; default: 20 requests of the largest size",
     )
     max_wait_s: float = knob(
         # after a burst, the next caller waits no longer than this
         "RERANKER_MAX_WAIT_S",
         4.0,
         seconds,
-        "seconds of others' work that a request may have ahead, at the speed measured, or as many as its own takes; beyond: 503 at once",
+        "seconds of others' work that a request may have ahead, at the speed measured, or eight times what its own takes; beyond: 503 at "
+        "once, but never while at most 8 others are in flight",
     )
     body_limit_bytes: int = knob(
         # 512 passages of 64 KiB: far beyond what any limit in tokens leaves of them
@@ -90,6 +90,9 @@ class Settings:
         32 << 20,
         integer(1, 1 << 40),
         "bytes of a request body; beyond: 413",
+    )
+    head_limit_bytes: int = knob(
+        "RERANKER_HTTP_HEAD_LIMIT_BYTES", 64 << 10, integer(1024, 1 << 20), "bytes of a request's head; beyond: 431, for the path alone 414"
     )
     body_timeout_s: float = knob(
         # a body of the largest size over a line of 10 Mbit/s
@@ -123,7 +126,7 @@ class Settings:
     tensorrt_cache: Path = knob(
         "RERANKER_TENSORRT_CACHE",
         Path("~/.cache/triton-reranker/tensorrt"),
-        Path,
+        path,
         "folder that keeps what TensorRT builds, which takes minutes the first time",
     )
     precision: str = knob(

@@ -15,7 +15,7 @@ def settings_at_start(*, show: bool = False) -> Settings:
     """The settings. Raises SettingsError where one can't be used, and SystemExit once they are shown, where that is all that is wanted."""
     settings = Settings.from_environment()
     if show or settings.show_config:
-        print(*show_config.lines(settings), sep="\n")
+        print(*show_config.lines(settings), *(f"warning: {warning}" for warning in ignored_names()), sep="\n")
         sys.exit(0)
     logs.configure(settings)
     for warning in ignored_names():

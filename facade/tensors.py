@@ -12,7 +12,8 @@
 Knows arrays, not transport. `pack` and `unpack` are each other's inverse; the facade packs, the model unpacks.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from facade.batching import plan
 from facade.bundle import Bundle
-from facade.errors import InvalidRequestError
+from facade.errors import BundleError, InvalidRequestError
 from facade.pairs import TokenPairs
+from facade.token_ids import Ids, count, unpacked
 
 MODEL = "reranker"
 INPUT_IDS = "input_ids"
@@ -36,6 +38,7 @@ INFER_US = "infer_us"
 # How the model begins to refuse a call that is meant for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to
 # models that call through BLS: Triton 24.10 hands them a text and no code.
 OTHER_BUNDLE = "this server has bundle"
+_SERVED_DIGEST = re.compile(rf"{OTHER_BUNDLE} ([0-9a-f]{{64}})")
 
 
 Tokens = NDArray[np.int64]
@@ -63,19 +66,25 @@ class Chunk:
         return self.inputs[INPUT_IDS].size
 
 
+def served_digest(refusal: str) -> str | None:
+    """The digest of the bundle that Triton serves, out of the text with which it refused another bundle's call; None where it has none."""
+    found = _SERVED_DIGEST.search(refusal)
+    return found.group(1) if found else None
+
+
 def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
     """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
     firsts = sorted(set(pairs.firsts))
-    for batch in plan([len(pairs.rows[index]) for index in firsts], token_budget):
+    for batch in plan([count(pairs.rows[index]) for index in firsts], token_budget):
         indexes = [firsts[place] for place in batch]
         yield Chunk(indexes, pack([pair_row(pairs.rows[index], pairs.query_length) for index in indexes], pairs.bundle))
 
 
-def pair_row(ids: Sequence[int], query_length: int) -> Row:
+def pair_row(ids: Ids, query_length: int) -> Row:
     """The row of a pair's tokens, of which the first `query_length` belong to the query's segment."""
-    token_type_ids = np.ones(len(ids), np.int64)
+    token_type_ids = np.ones(count(ids), np.int64)
     token_type_ids[:query_length] = 0
-    return Row(np.array(ids, np.int64), token_type_ids)
+    return Row(unpacked(ids).astype(np.int64), token_type_ids)
 
 
 def padded_length(length: int, step: int, max_seq_len: int) -> int:
@@ -98,8 +107,19 @@ def pack(rows: Sequence[Row], bundle: Bundle, step: int = 1) -> dict[str, Tokens
     return inputs
 
 
+def check_inputs(names: Collection[str], bundle: Bundle) -> None:
+    """Raises BundleError for a graph with the inputs `names` that is another family's: segment ids would be missing, or have no effect."""
+    taken = TOKEN_TYPE_IDS in names
+    if taken != bundle.pair_encoding.segment_ids:
+        graph, manifest = ("takes", "has none") if taken else ("does not take", "has them")
+        raise BundleError(f"the graph in {bundle.folder} {graph} {TOKEN_TYPE_IDS} and its manifest {manifest}: run `make export-model`")
+
+
 def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:
     """The rows of one call without their padding. Raises InvalidRequestError for tensors that the model can't score rightly."""
+    for name in (INPUT_IDS, ATTENTION_MASK):
+        if name not in inputs:
+            raise InvalidRequestError(f"{name} is missing: send {INPUT_IDS} and {ATTENTION_MASK}, INT64 [rows, tokens] each")
     ids, mask = inputs[INPUT_IDS], inputs[ATTENTION_MASK]
     types = inputs.get(TOKEN_TYPE_IDS)
     if types is None:
@@ -113,6 +133,8 @@ def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:
     _refuse_rows((mask != 0) & ~kept, f"{ATTENTION_MASK} is neither 0 nor 1")
     _refuse_rows((lengths == 0)[:, None], "no token")
     _refuse_rows((lengths > bundle.max_seq_len)[:, None], f"more than {bundle.max_seq_len} tokens")
+    edges = np.diff(kept, axis=1, prepend=False, append=False).sum(axis=1)
+    _refuse_rows((edges > 2)[:, None], f"{ATTENTION_MASK} has padding between tokens")
     _refuse_rows(kept & ((ids < 0) | (ids >= bundle.vocabulary_size)), f"{INPUT_IDS} outside of 0..{bundle.vocabulary_size - 1}")
     _refuse_rows(kept & (types != 0) & (types != 1), f"{TOKEN_TYPE_IDS} is neither 0 nor 1")
     return [Row(ids[row, kept[row]], types[row, kept[row]]) for row in range(len(ids))]

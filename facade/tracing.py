@@ -6,7 +6,6 @@ imports this module only where traces are switched on, so they cost nothing else
 
 import asyncio
 import logging
-import re
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -29,6 +28,7 @@ from facade import __version__, correlation
 from facade.collector import traces_url
 from facade.envelope import FIELDS, QUIET, Handler, route_name
 from facade.settings import Settings
+from facade.spellings import template
 
 LOG = logging.getLogger(__name__)
 
@@ -143,8 +143,3 @@ def _describe(span: Span, fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
         if name not in _SAID_ELSEWHERE and isinstance(value, str | bool | int | float):
             span.set_attribute(_OWN + name, value)
-
-
-def template(pattern: str) -> str:
-    """A route's path as the documentation writes it, out of facade/app.py's pattern for all of its spellings."""
-    return re.sub(r"\{slashes\d+\}", "/", pattern).replace("/{prefix}", "/v1/")

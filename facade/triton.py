@@ -111,7 +111,7 @@ def _meaning(error: InferenceServerException) -> RerankerError:
     if "maximum queue size" in text:
         return OverloadedError("Triton's queue is full; retry after a second")
     if status == grpc.StatusCode.UNIMPLEMENTED.name:
-        return OtherBundleError()
+        return OtherBundleError(served=tensors.served_digest(text))
     if status in {"UNAVAILABLE", "NOT_FOUND"} or "is not healthy" in text:
         away = NotReadyError("the model can't be reached just now; retry in a few seconds")
         away.add_note(text)

@@ -13,6 +13,8 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from facade.token_ids import Ids, packed
+
 # All words of SQuAD dev's articles are 41,000; so many take some 15 MB.
 _MOST_KNOWN = 65_536
 # Characters. Longer ones hardly come again: addresses, keys, and whole passages of languages that put no spaces.
@@ -34,12 +36,12 @@ class Words:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._known: dict[str, tuple[int, ...]] = {}
+        self._known: dict[str, Ids] = {}
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def ids(self, texts: Sequence[str]) -> list[Ids]:
         """Token ids of each text without special tokens, as the tokenizer's own. Raises TypeError for text that is no valid Unicode."""
         if len(self._known) > _MOST_KNOWN:
             self._known = {}  # a new one: other threads go on with theirs
@@ -52,10 +54,10 @@ class Words:
         known.update(self._learned([*new.difference(strange)]))
         ids_of = known.__getitem__
         for text in words.keys() - found.keys():
-            found[text] = list(chain.from_iterable(map(ids_of, words[text])))
+            found[text] = b"".join(map(ids_of, words[text]))
         return [found[text] for text in texts]
 
-    def _learned(self, words: Sequence[str]) -> Iterable[tuple[str, tuple[int, ...]]]:
+    def _learned(self, words: Sequence[str]) -> Iterable[tuple[str, Ids]]:
         """Each word with its ids. One text of all words is tokenised: a text for each would take three times as long."""
         [encoded] = self._tokenizer.encode_batch([" ".join(words)], add_special_tokens=False)
         ids, starts = encoded.ids, [start for start, _ in encoded.offsets]
@@ -63,10 +65,10 @@ class Words:
         for word in words:
             space += 1 + len(word)
             last = bisect_left(starts, space, first)
-            yield word, tuple(ids[first:last])
+            yield word, packed(ids[first:last])
             first = last
 
 
-def text_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def text_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Ids]:
     """Token ids of each text without special tokens. Raises TypeError for text that is no valid Unicode."""
-    return [encoded.ids for encoded in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+    return [packed(encoded.ids) for encoded in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]

@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
 from facade.bundle import INT8
-from facade.errors import BundleError
-from scripts.export import families, sample
+from scripts.export import failures, families, sample, whole_files
 from scripts.export.assembly import Names, Texts, export
-from scripts.export.checkpoint import ExportError
+from scripts.export.log import library_log, warn
 from scripts.export.manifest import Licence, Manifest, Parity
-from scripts.export.origin import fetch
+from scripts.export.origin import UNSTATED, fetch
 from scripts.export.precision import PRECISIONS
+
+INTERRUPTED = 130  # the exit status that a shell gives to what Ctrl-C ended
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exports as the command line says; returns the exit status."""
+    """Exports as the command line says; returns the exit status. No exception gets out, whatever library it is of."""
     options = _parser().parse_args(arguments)
     try:
-        origin = fetch(options.model, options.revision)
-        licence = Licence(options.licence_name, options.licence_text) if options.licence_name else origin.licence
-        print(f"loading {origin.folder}")
-        checkpoint = families.load(origin.folder)
-        names = Names(options.name or origin.source.model, options.version, options.precision)
-        texts = Texts(options.longest, sample.read(options.calibration) if options.calibration else None)
-        manifest = export(checkpoint, replace(origin, licence=licence), options.out, names, texts)
-    except (ExportError, BundleError, OSError) as error:
-        print(f"export_model: {error}", file=sys.stderr)
+        with library_log(shown=options.verbose):
+            manifest = _export(options)
+    except KeyboardInterrupt:
+        print("export_model: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 (a panic of the tokenizers library is no Exception)
+        if options.verbose:
+            traceback.print_exc()
+        print(f"export_model: {failures.one_line(error)}", file=sys.stderr)
         return 1
     print(_table(manifest, options.out))
     return 0
+
+
+def _export(options: argparse.Namespace) -> Manifest:
+    origin = fetch(options.model, options.revision)
+    licence = Licence(options.licence_name, options.licence_text) if options.licence_name else origin.licence
+    print(f"loading {origin.folder}")
+    with failures.loading(origin.folder):
+        whole_files.check(origin.folder)
+        checkpoint = families.load(origin.folder)
+    names = Names(options.name or origin.source.model, options.version, options.precision)
+    texts = Texts(options.longest, sample.read(options.calibration) if options.calibration else None)
+    manifest = export(checkpoint, replace(origin, licence=licence), options.out, names, texts)
+    if licence == UNSTATED:
+        warn(f"{origin.source.model} states no licence: ask its author before you use it, and state it with --licence-name")
+    return manifest
 
 
 def _table(manifest: Manifest, out: Path) -> str:
@@ -90,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help='texts that int8 is fitted to, JSON lines of {"query": …, "passages": […]} (default: words of the model\'s own vocabulary)',
     )
+    parser.add_argument("--verbose", action="store_true", help="show what libraries log, and the traceback of a failure")
     parser.add_argument("--longest", type=int, help="longest pair of the parity check, in tokens (default: the model's limit)")
     parser.add_argument("--licence-name", help="licence of the weights (default: from the checkpoint's model card)")
     parser.add_argument("--licence-text", default="", help="one or two sentences with the attributions it asks for")
@@ -97,4 +118,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # as an exception, which removes temporary files
     sys.exit(main())

@@ -25,7 +25,6 @@ from scripts.export import plan
 from scripts.export.checkpoint import ExportError
 from scripts.export.precision import PRECISIONS
 
-SCRIPT = "build_plan.sh"
 BATCH_TOKENS = 16_384  # 32 pairs of 512 tokens; not measured yet, a server on a GPU wants its RERANKER_BATCH_TOKENS here
 FALLBACK = Path("/usr/src/tensorrt/bin/trtexec")  # where NVIDIA's images have it
 
@@ -41,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"export_plan: {error}", file=sys.stderr)
         return 1
     made = plan.profiles(bundle.max_seq_len, options.batch_tokens)
-    path = bundle.folder / SCRIPT
+    path = bundle.folder / plan.SCRIPT
     path.write_text(plan.script(plan.trtexec(_inputs(bundle), bundle.graph(precision).name, made)), encoding="utf-8")
     path.chmod(0o755)
     print(_table(made))
@@ -98,8 +97,8 @@ def _table(made: list[plan.Profile]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.export_plan",
-        description=f"Writes {SCRIPT} beside a bundle's graph: the trtexec command with a profile for each range of lengths. Runs it where "
-        "TensorRT is. TensorRT takes the precision from the graph: with --precision, the default bundle is exported again first.",
+        description=f"Writes {plan.SCRIPT} beside a bundle's graph: the trtexec command with a profile for each range of lengths. Runs it "
+        "where TensorRT is. TensorRT takes the precision from the graph: with --precision, the default bundle is exported again first.",
     )
     parser.add_argument("--bundle", type=Path, help="folder of the bundle (default: the one that would be served)")
     parser.add_argument("--precision", choices=PRECISIONS, help="arithmetic of the engine (default: the bundle's)")

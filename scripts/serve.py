@@ -1,7 +1,7 @@
 """`make serve`: Triton and the facade on this machine, supervised, in the foreground.
 
-Starts the real tritonserver, waits until a real inference answers, starts the facade, and says so in one line. Ctrl-C or SIGTERM stop
-the facade first, which finishes its requests, and then Triton.
+Starts the real tritonserver, waits until a real inference answers, starts the facade, and says so in one line. Ctrl-C, SIGTERM or the end
+of the terminal stop the facade first, which finishes its requests, and then Triton.
 """
 
 import asyncio
@@ -11,24 +11,24 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
-from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
-
+from facade.background import running
 from facade.channel import Access, connect
 from facade.current import Current
-from facade.errors import NotReadyError, RerankerError
+from facade.errors import RerankerError
+from facade.nim_names import without_ignored_names
 from facade.scorer import TritonScorer, wait_until_scoring
 from facade.settings import Settings
 from facade.start import settings_at_start, tell_refusal
 from facade.tensors import MODEL
 from facade.triton import Triton
 from scripts.serving import triton_access, triton_log
+from scripts.serving.announcement import announce
 from scripts.serving.attempts import Attempts
 from scripts.serving.broken import until_broken
 from scripts.serving.child import Child
@@ -38,9 +38,11 @@ from scripts.serving.facade_ready import until_ready
 from scripts.serving.health import address
 from scripts.serving.preflight import check
 from scripts.serving.run_folder import RunFolder, run_folder
-from scripts.serving.supervisor import Supervised
-from scripts.serving.swap import follow
-from scripts.serving.tritonserver import Command, triton_command
+from scripts.serving.supervisor import StartFailedError, Supervised
+from scripts.serving.swap import Swap
+from scripts.serving.triton_models import TritonModels
+from scripts.serving.tritonserver import Command, shown_model, triton_command
+from scripts.serving.versions import Versions
 
 LOG = logging.getLogger("serve")
 _STOP_MARGIN_S = 5.0  # beyond the facade's own drain limit, before it is killed
@@ -48,20 +50,12 @@ _TRITON_GRACE_S = 10.0
 _TELL_EVERY_S = 5.0
 _UNUSUAL_S = 29.0  # the seventh line; large models alone take longer
 
-_CURL = """curl -s{options} {url}/v1/ranking -H 'Content-Type: application/json' -d '{{
-  "query": {{"text": "which way should i go?"}},
-  "passages": [
-    {{"text": "two roads diverged in a yellow wood, and sorry i could not travel both"}},
-    {{"text": "i shall be telling this with a sigh somewhere ages and ages hence"}}
-  ],
-  "truncate": "END"
-}}'"""
-
 
 async def serve(settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM; a second one ends it at once. Raises a RerankerError where a start fails."""
+    """Run until SIGINT, SIGTERM or SIGHUP; SIGINT or SIGTERM again ends it at once. Raises a RerankerError where a start fails."""
     began = time.monotonic()
-    bundle = check(settings)
+    versions = check(settings)
+    first = versions.first()
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def ask_to_stop() -> None:
@@ -69,32 +63,55 @@ async def serve(settings: Settings) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ask_to_stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+        # A terminal that closes sends it twice: once through its shell.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stop.set)
     admin_key = secrets.token_hex(16)
     access = Access.of(settings, admin=admin_key)
     for warning in triton_access.warnings(settings):
         LOG.warning(warning)
     with run_folder() as folder, triton_log.json_lines() if settings.json_logs else nullcontext() as output:
-        names, flags = (bundle.model_id, *settings.served_names), triton_access.access_flags(settings, admin_key)
+        names, flags = (first.bundle.model_id, *settings.served_names), triton_access.access_flags(settings, admin_key)
         command = folder.fill(lambda: triton_command(settings, names, folder.path, folder.prefix, flags))
-        model = settings.model_repository / MODEL
-        current = Current(model, settings.max_seq_len)
+        current = Current(settings.model_repository / MODEL, settings.max_seq_len, first.tokenizer)
         async with Triton(settings.triton_target, access) as model_server, connect(settings.triton_target, access) as client:
             scorer = TritonScorer(model_server, current, settings.chunk_tokens, settings.chunks_in_flight)
-            triton = _triton(scorer, settings.triton_target, folder, command, output)
-            servers = Servers(triton, _facade(settings), lambda: follow(current, model, _loader(client)))
-            await _run(stop, hurry, servers, lambda: _announce(settings, bundle.model_id, time.monotonic() - began))
+            swap = Swap(versions, current, shown_model(folder.path), TritonModels(client), scorer.probe)
+            triton = _triton(scorer, swap, settings.triton_target, TritonStart(folder, command, output))
+            servers = Servers(triton, _facade(settings), versions, swap.follow)
+            await _run(stop, hurry, servers, lambda: announce(settings, current.bundle.model_id, time.monotonic() - began))
 
 
-def _triton(scorer: TritonScorer, target: str, folder: RunFolder, command: Command, output: int | None) -> Supervised:
+@dataclass(frozen=True)
+class TritonStart:
+    """What a start of tritonserver takes: its run folder, its command, and where its output goes (None: to this process's)."""
+
+    folder: RunFolder
+    command: Command
+    output: int | None
+
+    async def child(self) -> Child:
+        """A fresh tritonserver; what a killed one left in shared memory is removed before."""
+        self.folder.clear_shared_memory()
+        return await Child.start(self.command.arguments, self.command.environment, self.output, inherits=[self.folder.lock])
+
+
+def _triton(scorer: TritonScorer, swap: Swap, target: str, process: TritonStart) -> Supervised:
     async def start() -> Child:
-        folder.clear_shared_memory()
-        return await Child.start(command.arguments, command.environment, output)
+        await swap.prepare_start()
+        return await process.child()
 
     attempts = Attempts(f"an inference over gRPC at {target}")
+
+    async def ready() -> None:
+        await swap.until_loaded()
+        await wait_until_scoring(scorer, attempts.failed)
+        swap.versions.works()
+
     return Supervised(
         "triton",
         start=start,
-        ready=lambda: wait_until_scoring(scorer, attempts.failed),
+        ready=ready,
         attempts=attempts,
         watch=lambda child: until_broken(scorer.probe, lambda: computes(child.pid, f"/{MODEL}/")),
         grace_s=_TRITON_GRACE_S,
@@ -105,7 +122,7 @@ def _facade(settings: Settings) -> Supervised:
     attempts = Attempts(f"a 200 from {address(settings)}")
     return Supervised(
         "facade",
-        start=lambda: Child.start([sys.executable, "-m", "facade"], os.environ),
+        start=lambda: Child.start([sys.executable, "-m", "facade"], without_ignored_names(os.environ)),
         ready=lambda: until_ready(settings, attempts),
         attempts=attempts,
         watch=lambda _: until_broken(lambda limit_s: facade_answers(_live_url(settings), limit_s)),
@@ -115,11 +132,21 @@ def _facade(settings: Settings) -> Supervised:
 
 @dataclass(frozen=True)
 class Servers:
-    """The two children, and what goes on beside them while both run."""
+    """The two children, the versions that Triton can be started with, and what goes on beside them while both run."""
 
     triton: Supervised
     facade: Supervised
+    versions: Versions
     beside: Callable[[], Coroutine[Any, Any, None]]
+
+    async def launch_triton(self) -> None:
+        """Start Triton with the newest version that it can load. Raises StartFailedError where there is none."""
+        while True:
+            try:
+                return await self.triton.launch()
+            except StartFailedError:
+                if not await asyncio.to_thread(self.versions.another):
+                    raise
 
 
 async def _run(stop: asyncio.Event, hurry: asyncio.Event, servers: Servers, announce: Callable[[], None]) -> None:
@@ -128,8 +155,8 @@ async def _run(stop: asyncio.Event, hurry: asyncio.Event, servers: Servers, anno
     stopping = asyncio.create_task(stop.wait())
     tasks: list[asyncio.Task[Any]] = [stopping]
     try:
-        for server in (triton, facade):
-            launch = asyncio.create_task(server.launch())
+        for server, launching in ((triton, servers.launch_triton), (facade, facade.launch)):
+            launch = asyncio.create_task(launching())
             await _tell_while(launch, stopping, server)
             if stop.is_set():
                 tasks.append(launch)
@@ -137,8 +164,8 @@ async def _run(stop: asyncio.Event, hurry: asyncio.Event, servers: Servers, anno
             launch.result()
         announce()
         tasks += [asyncio.create_task(server.keep()) for server in (triton, facade)]
-        tasks.append(asyncio.create_task(servers.beside()))
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        async with running(servers.beside()):  # whatever becomes of it, the servers go on
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # a supervisor that died of a fault of its own must not look like a clean stop
     finally:
@@ -173,44 +200,8 @@ async def _tell_while(launch: asyncio.Task[None], stopping: asyncio.Task[Any], s
         LOG.info("still starting %s, %.0f s so far%s", server.name, seconds, waiting)
 
 
-def _loader(client: InferenceServerClient) -> Callable[[], Awaitable[None]]:
-    async def load() -> None:
-        try:
-            await client.load_model(MODEL)
-        except InferenceServerException as error:
-            raise NotReadyError(f"Triton can't load it: {error.message()}") from None
-
-    return load
-
-
 def _live_url(settings: Settings) -> str:
     return urljoin(address(settings), "live")
-
-
-def _shown_url(settings: Settings) -> str:
-    """The API's address as somebody on this machine writes it."""
-    host, port = settings.address
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
-        host = "localhost"
-    return f"http{'' if settings.tls == 'DISABLED' else 's'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _curl_options(settings: Settings) -> str:
-    """What curl has to be told of certificates and keys."""
-    tls = "" if settings.tls == "DISABLED" else f" --cacert {settings.tls_cert}"
-    own = " --cert client.pem --key client.key" if settings.tls == "MTLS" else ""
-    key = " -H 'Authorization: Bearer <key>'" if settings.api_keys_file else ""
-    return tls + own + key
-
-
-def _announce(settings: Settings, model: str, seconds: float) -> None:
-    url = _shown_url(settings)
-    ready = f"Ready after {seconds:.1f} s: {url} ranks with {model}; docs at /docs, stop with Ctrl-C."
-    if settings.json_logs:
-        LOG.info(ready)
-        return
-    print(f"\n{ready} Try:\n", flush=True)
-    print(_CURL.format(url=url, options=_curl_options(settings)), flush=True)
 
 
 def main() -> int:

@@ -4,16 +4,19 @@ The tokenizers are trained on a few sentences; what matters is how they cut text
 rules, unigrams and byte-fallback BPE with a space before the text.
 """
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
+    AutoTokenizer,
     GemmaConfig,
     GemmaForCausalLM,
     LlamaConfig,
@@ -131,7 +134,8 @@ def decoder(folder: Path, family: str, tokenizer: Any, make_config: Callable[...
     make_model(config).save_pretrained(folder)
     path = folder / "config.json"
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "model_type": family, "pooling": "avg", "temperature": 0.5}))
+    name = content["architectures"][0].replace("For", "BidirectionalFor")
+    path.write_text(json.dumps({**content, "model_type": family, "architectures": [name], "pooling": "avg", "temperature": 0.5}))
 
 
 def _bert(folder: Path) -> None:
@@ -205,6 +209,37 @@ def _gemma(folder: Path) -> None:
     GemmaForCausalLM(config).save_pretrained(folder)
 
 
+def sentencepiece_model(file: Path, kind: str, vocabulary_size: int, **options: Any) -> None:
+    """A SentencePiece model, trained on the same sentences."""
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS * 9), model_writer=written, model_type=kind, vocab_size=vocabulary_size, minloglevel=2, **options
+    )
+    file.write_bytes(written.getvalue())
+
+
+def _with_sentencepiece_alone(folder: Path, family: str, file: str, **more: Any) -> None:
+    """A classifier whose tokenizer comes as a SentencePiece model and as nothing else; transformers converts it."""
+    (folder / "config.json").write_text(json.dumps({"model_type": family}))
+    classifier(folder, family, AutoTokenizer.from_pretrained(folder), **more)
+    if [path.name for path in folder.glob("*token*")] or not (folder / file).is_file():
+        raise AssertionError(f"{folder} holds another tokenizer than {file}")
+
+
+def _xlm_roberta_sentencepiece(folder: Path) -> None:
+    sentencepiece_model(folder / "sentencepiece.bpe.model", "unigram", 100)
+    kinds = {"max_position_embeddings": LIMIT + 2, "type_vocab_size": 1}
+    _with_sentencepiece_alone(folder, "xlm-roberta", "sentencepiece.bpe.model", **kinds)
+
+
+def _deberta_sentencepiece(folder: Path) -> None:
+    roles = {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3}
+    pieces = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]", "user_defined_symbols": ["[MASK]"]}
+    sentencepiece_model(folder / "spm.model", "unigram", 100, **roles, **pieces)
+    kinds = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 16, "norm_rel_ebd": "layer_norm"}
+    _with_sentencepiece_alone(folder, "deberta-v2", "spm.model", type_vocab_size=0, position_biased_input=False, **kinds)
+
+
 MAKE: dict[str, Callable[[Path], None]] = {
     "bert": _bert,
     "electra": _electra,
@@ -217,6 +252,8 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "mistral_bidirec": _mistral,
     "qwen3": _qwen3,
     "gemma": _gemma,
+    "xlm-roberta with sentencepiece.bpe.model": _xlm_roberta_sentencepiece,
+    "deberta-v2 with spm.model": _deberta_sentencepiece,
 }
 
 

@@ -29,9 +29,6 @@ LOG = logging.getLogger(__name__)
 # ones are here (with 2 instead of 16 it took a quarter longer beside calls of 4,096 tokens), and few enough that choosing among them takes
 # less than a millisecond.
 BATCHES_WAITING = 16
-# A call is due so many seconds after it came for each of its tokens: some ten times what a token takes on one core. So a call of 4 passages
-# goes before one of 30 that came up to a third of a second earlier, and no call is overtaken by what comes later than that.
-PATIENCE_S = 0.0001
 # Bulk calls are due so much later: whatever else comes in that time goes first, but they are not left lying for ever.
 BULK_PATIENCE_S = 10.0
 # Tokens of bulk calls that wait beside the pool, so that nobody has to wait behind them in Triton's queue: two of the largest calls that
@@ -81,7 +78,7 @@ class Scheduler:
             call.answered(Answer([], 0.0))
             return
         lengths = [padded_length(len(row.input_ids), self._engine.step, self._max_seq_len) for row in call.rows]
-        due = time.perf_counter() + PATIENCE_S * sum(lengths) + (BULK_PATIENCE_S if call.bulk else 0.0)
+        due = time.perf_counter() + self._engine.patience_s * sum(lengths) + (BULK_PATIENCE_S if call.bulk else 0.0)
         with self._changed:
             rows = [Waiting(call, place, length, due) for place, length in enumerate(lengths)]
             if call.bulk:

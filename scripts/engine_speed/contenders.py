@@ -79,8 +79,8 @@ def onnxruntime(subject: Subject, around: Circumstances, *, tensorrt: bool = Fal
     except ImportError as error:
         raise UnavailableError(str(error)) from None
     built = TensorRT(around.cache, around.batch_tokens) if tensorrt else None
-    on_gpu = around.device.type == "cuda"
-    return _planned(OnnxRuntimeEngine(subject.bundle, "fp32", around.threads, built, gpu=on_gpu), around)
+    gpu = (around.device.index or 0) if around.device.type == "cuda" else None
+    return _planned(OnnxRuntimeEngine(subject.bundle, "fp32", around.threads, built, gpu=gpu), around)
 
 
 def openvino(subject: Subject, around: Circumstances) -> Score:

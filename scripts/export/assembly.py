@@ -16,17 +16,21 @@ from pathlib import Path
 import onnx
 
 from facade.bundle import INT8, INT8_GRAPH, MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
-from scripts.export import graph, half_weights, parity, quantised, sample
+from scripts.export import graph, half_weights, parity, plan, quantised, sample
+from scripts.export.card import CARD, card
 from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.manifest import Manifest, Parity
 from scripts.export.origin import Origin
 from scripts.export.precision import lowered
 from scripts.export.shared_weights import share
 from scripts.export.smoothing import Factors
+from scripts.export.tokenizer import check_ids
 from scripts.export.trial import Trial, trials
 
 EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
 CODE = "model.py"
+# All that an export may have written into a bundle's folder, and what is made of its graph there. Other files are the user's, and stay.
+WRITTEN = {WEIGHTS, EXTERNAL, INT8_GRAPH, TOKENIZER, MANIFEST, CARD, plan.SCRIPT, plan.ENGINE}
 NOT_MEASURED = Parity(0, 0, 0.0, 0.0, 0.0, 0, "not measured yet")
 SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
 
@@ -51,12 +55,13 @@ class Texts:
 
 
 def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, texts: Texts = Texts()) -> Manifest:
-    """Writes the bundle of a checkpoint to `out`; ExportError leaves `out` as it was."""
+    """Writes the bundle of a checkpoint to `out`, in place of another one that is there; ExportError leaves `out` as it was."""
+    check_ids(checkpoint)
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = lowered(checkpoint, names.precision)
     _check_space(checkpoint, out.parent)
-    # Beside the target, so that a rename moves each file whole.
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as temporary:
+    # Beside the target, so that a rename moves each file whole; where the target is a link, beside the folder itself.
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=out.resolve().parent) as temporary:
         work = Path(temporary)
         print("drawing the graph")
         graph.write(checkpoint, work / WEIGHTS)
@@ -75,10 +80,11 @@ def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, text
             manifest = replace(manifest, int8_parity=_hold_to_reference(checkpoint, manifest, work, made, INT8))
         manifest = replace(manifest, parity=_hold_to_reference(checkpoint, manifest, work, made, manifest.precision))
         (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        (work / CARD).write_text(card(manifest), encoding="utf-8")
         _make_version(out)
-        for file in (*manifest.files, MANIFEST):  # the manifest last: it vouches for the others
+        for file in (*manifest.files, CARD, MANIFEST):  # the manifest last: it vouches for the others
             (work / file).replace(out / file)
-    for file in {EXTERNAL, INT8_GRAPH} - set(manifest.files):
+    for file in WRITTEN - {*manifest.files, CARD, MANIFEST}:
         (out / file).unlink(missing_ok=True)
     return manifest
 

@@ -16,7 +16,7 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNot
 from scripts.export.checkpoint import ExportError
 from scripts.export.manifest import Licence, Source
 
-WANTED = ["*.json", "*.safetensors", "tokenizer.model", "*.txt", "README.md"]
+WANTED = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md"]
 UNSTATED = Licence("unstated", "The checkpoint states no licence; ask its author before you use it.")
 STATED = re.compile(r"^license(?:_name)?:\s*(\S.*?)\s*$", re.MULTILINE)
 
@@ -60,8 +60,11 @@ def _licence(folder: Path) -> Licence:
     """What licence.json says, which the project's own training writes, or what the model card's head states."""
     own = folder / "licence.json"
     if own.is_file():
-        return Licence(**json.loads(own.read_text(encoding="utf-8")))
+        try:
+            return Licence(**json.loads(own.read_text(encoding="utf-8")))
+        except (TypeError, ValueError):
+            raise ExportError(f'{own} is not {{"name": "…", "text": "…"}}: correct it or remove it') from None
     card = folder / "README.md"
-    head = card.read_text(encoding="utf-8").split("\n---", 1)[0] if card.is_file() else ""
+    head = card.read_text(encoding="utf-8", errors="replace").split("\n---", 1)[0] if card.is_file() else ""
     found = STATED.findall(head) if head.startswith("---") else []
     return Licence(" / ".join(found), "As stated in the checkpoint's model card.") if found else UNSTATED

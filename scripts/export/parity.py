@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facade.bundle import Bundle
 from facade.pairs import PairTokenizer
 from facade.tensors import Row, pack
+from facade.token_ids import unpacked
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 from scripts.export.trial import SEED, Trial
 
@@ -85,6 +86,8 @@ class Comparison:
         lines.extend(f"{self.labels[index]}: {self.found[index]:.5g} instead of {self.expected[index]:.5g}" for index in bad)
         if not self.rank_agreement >= tolerance.rank_agreement:
             lines.append(f"only {self.rank_agreement:.2%} of the passages are in the reference's order")
+        if len(self.expected) > 1 and np.ptp(self.expected) == 0.0:  # then every order and any head would agree with it
+            lines.append("the reference gives every pair the same logit, so it ranks nothing: check the checkpoint's head")
         return lines[:SHOWN] + ([f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
 
 
@@ -99,7 +102,8 @@ def compare(bundle: Bundle, checkpoint: Checkpoint, trials: Sequence[Trial], pre
     mistokenised: list[str] = []
     for number, (query, passages) in enumerate(trials):
         pairs = tokenizer.encode(query, passages, truncate=True)
-        for place, (passage, ids) in enumerate(zip(passages, pairs.rows, strict=True)):
+        for place, (passage, row) in enumerate(zip(passages, pairs.rows, strict=True)):
+            ids = unpacked(row).tolist()
             own = checkpoint.encode(query, passage)
             label = f"query {number}, passage {place} ({len(own.ids)} tokens)"
             if own.ids != ids:
@@ -131,7 +135,8 @@ def _in_company(score: Scorer, rows: Sequence[Row]) -> NDArray[np.float32]:
 
 def _graph(bundle: Bundle, precision: str) -> Scorer:
     """The graph in a runtime that computes what it says: OpenVINO for bf16, for which ONNX Runtime has no kernels on a CPU."""
-    run, wanted = (_openvino if precision == "bf16" else _onnxruntime)(bundle.graph(precision))
+    with bundle.loadable(precision) as graph:
+        run, wanted = (_openvino if precision == "bf16" else _onnxruntime)(graph)
     given = set(pack([Row(np.zeros(1, np.int64), np.zeros(1, np.int64))], bundle))
     if wanted != given:
         raise ExportError(f"the graph wants {sorted(wanted)}, the pair encoding gives {sorted(given)}: its family disagrees with itself")

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facade.schema import MAX_PASSAGES
+from facade.ranking import MAX_PASSAGES
 
 SHORTEST = 64  # tokens; below it a pair costs next to nothing on a GPU, whatever kernel it gets
 ENGINE = "model.plan"
+SCRIPT = "build_plan.sh"  # what builds it
 
 Shape = tuple[int, int]
 

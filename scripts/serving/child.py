@@ -18,8 +18,10 @@ class Child:
         self._process = process
 
     @classmethod
-    async def start(cls, arguments: Sequence[str], environment: Mapping[str, str], output: int | None = None) -> "Child":
-        """Start the program; its output goes to the descriptor `output`, or is the supervisor's own."""
+    async def start(
+        cls, arguments: Sequence[str], environment: Mapping[str, str], output: int | None = None, inherits: Sequence[int] = ()
+    ) -> "Child":
+        """Start the program; its output goes to the descriptor `output`, or is the supervisor's own. It also gets `inherits`."""
         # Even where the supervisor is killed outright, its children get SIGTERM (util-linux; without it they would stay).
         leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         process = await asyncio.create_subprocess_exec(
@@ -30,6 +32,7 @@ class Child:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            pass_fds=inherits,
         )
         return cls(process)
 

@@ -36,7 +36,8 @@ def load(bundle: Bundle, settings: Settings) -> tuple[Engine, Scheduler]:
 
 def rows_of(pairs: TokenPairs) -> list[Row]:
     """The pairs as the engine takes them, in the passages' order."""
-    return [pair_row(ids, pairs.query_length) for ids in pairs.rows]
+    segments = pairs.bundle.pair_encoding.segment_ids  # without, all are 0, as `unpack` has them
+    return [pair_row(ids, pairs.query_length if segments else len(ids)) for ids in pairs.rows]
 
 
 def logits(scheduler: Scheduler, rows: Sequence[Row]) -> Logits:

@@ -3,21 +3,20 @@
 import socket
 from itertools import combinations
 
-from facade.bundle import INT8_GRAPH, TOKENIZER, WEIGHTS, Bundle, lowered_limit, newest_version, read_bundle
 from facade.errors import SettingsError
 from facade.settings import Settings
 from facade.tensors import MODEL
+from scripts.serving.versions import Versions
 
 
-def check(settings: Settings) -> Bundle:
-    """The bundle that will be served. Raises SettingsError or BundleError with what to do."""
+def check(settings: Settings) -> Versions:
+    """The versions that can be served, one at least. Raises SettingsError or BundleError with what to do."""
     if settings.triton_url:
         raise SettingsError("RERANKER_TRITON_URL names another Triton: unset it, or start the facade alone with `python -m facade`")
-    bundle = read_bundle(newest_version(settings.model_repository / MODEL))
-    bundle.verify(TOKENIZER, WEIGHTS, *({INT8_GRAPH} & set(bundle.manifest["files"])))  # gigabytes beside them are Triton's to read
-    lowered_limit(bundle, settings.max_seq_len)
+    versions = Versions((settings.model_repository / MODEL).absolute(), settings.max_seq_len)
+    versions.first()
     _check_ports(settings)
-    return bundle
+    return versions
 
 
 def _check_ports(settings: Settings) -> None:

@@ -1,10 +1,10 @@
 """What one run keeps on this machine: a folder of links, and the files that Triton's Python backend has in shared memory. Knows no server.
 
-Nothing of either is left behind, and where there is no room for them, the start fails with one line.
+Nothing of either is left behind: a run removes its own, and what a killed run left. Without room for them the start fails with one line.
 """
 
+import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from facade.errors import SettingsError
+from scripts.serving import stale_runs
+
+LOG = logging.getLogger(__name__)
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Triton's Python backend keeps its files)
 # Two stubs begin with a megabyte each; 512 passages at 512 tokens take six, twice where they come as text.
@@ -26,9 +29,13 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder, and how the names of the run's files in shared memory begin."""
+    """The folder, how the names of the run's files in shared memory begin, and the descriptor that shows that the run lives.
+
+    A child that inherits `lock` keeps the folder from being removed as a stale one, even where it outlives the supervisor.
+    """
 
     path: Path
+    lock: int
 
     @property
     def prefix(self) -> str:
@@ -44,28 +51,38 @@ class RunFolder:
 
     def clear_shared_memory(self) -> None:
         """Remove what a server left that was killed."""
-        for file in _SHARED_MEMORY.glob(f"{self.prefix}*"):
-            file.unlink(missing_ok=True)
+        stale_runs.remove_shared(self.prefix, _SHARED_MEMORY)
 
 
 @contextmanager
 def run_folder() -> Iterator[RunFolder]:
     """A folder of this run's own while the block runs. Raises SettingsError where the disk or the shared memory has no room for a run."""
+    # Named, since tempfile would go on to other places, the working directory at last, where this one is full.
+    place = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 (what mkdtemp makes there is this user's alone)
+    for stale in stale_runs.remove_stale(place, _SHARED_MEMORY):
+        LOG.info("removed %s, which a killed run left", stale)
     _require_room(
         _SHARED_MEMORY, _SHARED_MEMORY_BYTES, "remove files there that no program uses, or make it larger (docker run --shm-size)"
     )
-    # Named, since tempfile would go on to other places, the working directory at last, where this one is full.
-    place = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 (what mkdtemp makes there is this user's alone)
     _require_room(place, _FOLDER_BYTES, _OTHER_PLACE)
+    path, lock = _locked_folder(place)
     try:
-        folder = RunFolder(Path(tempfile.mkdtemp(prefix="triton-reranker-", dir=place)))
-    except OSError as error:
-        raise _unusable(place, error, _OTHER_PLACE) from None
-    try:
-        yield folder
+        yield RunFolder(path, lock)
     finally:
-        shutil.rmtree(folder.path, ignore_errors=True)
-        folder.clear_shared_memory()
+        stale_runs.remove(path, _SHARED_MEMORY)
+        os.close(lock)
+
+
+def _locked_folder(place: Path) -> tuple[Path, int]:
+    """A new folder, and the descriptor of its lock."""
+    while True:
+        try:
+            path = Path(tempfile.mkdtemp(prefix=stale_runs.PREFIX, dir=place))
+            lock = stale_runs.lock(path)
+        except OSError as error:
+            raise _unusable(place, error, _OTHER_PLACE) from None
+        if lock is not None:
+            return path, lock
 
 
 def _require_room(place: Path, needed: int, remedy: str) -> None:

@@ -49,7 +49,7 @@ class Supervised:
     _took_s: float = field(default=0.0, init=False, repr=False)  # the last start that worked
 
     async def launch(self, limit_s: float | None = None) -> None:
-        """Start it and wait until it works. Raises StartFailedError where it ends before, or does not work in time."""
+        """Start it and wait until it works. Raises StartFailedError where it ends before, can't work, or does not work in time."""
         limit_s = limit_s or _START_TIMEOUT_S
         began = time.monotonic()
         self.child = await self.start()
@@ -58,7 +58,7 @@ class Supervised:
         try:
             await asyncio.wait({ready, ended}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
-                ready.result()
+                await self._result(ready)
                 self._took_s = time.monotonic() - began
                 return
         finally:
@@ -69,6 +69,12 @@ class Supervised:
         if code is None:
             raise StartFailedError(f"{self.name} was not ready within {limit_s:.0f} s ({self.attempts}); see its messages above")
         raise StartFailedError(f"{self.name} exited with {code}; its messages above say why")
+
+    async def _result(self, ready: asyncio.Future[object]) -> None:
+        """Nothing of it stays where it can't work."""
+        if ready.exception() and self.child:
+            await self.child.kill()
+        ready.result()
 
     async def keep(self) -> None:
         """Start it again whenever it ends or breaks; runs until cancelled."""
@@ -84,7 +90,7 @@ class Supervised:
                 await self.launch(min(max(_RESTART_LEAST_S, _USUAL_TIMES * self._took_s) * 2**failed_starts, _START_TIMEOUT_S))
                 failed_starts = 0
                 LOG.info("%s works again", self.name)
-            except StartFailedError as error:
+            except RerankerError as error:
                 failed_starts += 1
                 LOG.error("%s", error)  # noqa: TRY400 (the message is the whole story)
             except Exception as error:  # noqa: BLE001 (as no memory for a process: it may be there at the next try)

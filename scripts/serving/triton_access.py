@@ -1,6 +1,6 @@
 """Who may call Triton: the flags that close what callers don't need, ask for a key, and encrypt. Knows settings and flags.
 
-Triton takes keys as flags only, so whoever may list this machine's processes can read them.
+Triton takes keys as flags only; hidden_arguments.py keeps them from other users of the machine.
 """
 
 import ipaddress

@@ -17,6 +17,9 @@ from facade.bundle import triton_name
 from facade.collector import triton_traces_url
 from facade.errors import SettingsError
 from facade.settings import Settings
+from facade.tensors import MODEL
+from scripts.serving.hidden_arguments import hidden
+from scripts.serving.shown_version import link_files
 
 TEXT_MODEL = "rerank_text"
 NVIDIA_IMAGE = Path("/opt/tritonserver")
@@ -47,15 +50,22 @@ def triton_command(
 ) -> Command:
     """The command for tritonserver. Puts its Python backend and its model repository together in `run_folder`, out of links.
 
+    Which version of the reranker it loads is left open: see `shown_model`.
     The NIM's gRPC contract is served under each of `model_names`, too. `shared_memory_prefix` begins the names of the backend's files in
-    /dev/shm, so that those of a killed server can be removed; `access`: flags that say who may call. Raises SettingsError where a part is
-    missing.
+    /dev/shm, so that those of a killed server can be removed; `access`: flags that say who may call, which stay hidden from other users.
+    Raises SettingsError where a part is missing.
     """
     triton = installation()
     _link_backend(triton, run_folder / "backends" / "python")
     _link_models(settings.model_repository.resolve(), model_names, run_folder / "models")
     flags = _flags(settings, run_folder, shared_memory_prefix)
-    return Command([str(triton.server), *flags, *access], _environment(triton, os.environ))
+    arguments, environment = [str(triton.server), *flags], _environment(triton, os.environ)
+    return Command(*hidden(arguments, access, environment)) if access else Command(arguments, environment)
+
+
+def shown_model(run_folder: Path) -> Path:
+    """The reranker's folder as Triton sees it, where scripts/serving/shown_version.py puts the version to load."""
+    return run_folder / "models" / MODEL
 
 
 def installation(image: Path = NVIDIA_IMAGE) -> Installation:
@@ -88,7 +98,7 @@ def _link_backend(triton: Installation, backend: Path) -> None:
     backend.mkdir(parents=True)
     for source in (triton.backend / "libtriton_python.so", triton.backend / "triton_python_backend_utils.py", triton.stub):
         if not source.is_file():
-            raise SettingsError(f"{triton.name} has no {source.name} for Python {_VERSION}; use Python 3.11, or NVIDIA's image")
+            raise SettingsError(f"{triton.name} has no {source.name} for Python {_VERSION}; use Python 3.11 or 3.12, or NVIDIA's image")
         (backend / source.name).symlink_to(source)
 
 
@@ -100,7 +110,10 @@ def _link_models(repository: Path, model_names: Sequence[str], models: Path) -> 
     for name in model_names:
         links.setdefault(triton_name(name), repository / TEXT_MODEL)
     for name, model in links.items():
-        (models / name).symlink_to(model)
+        if name == MODEL:
+            link_files(model, models / name)
+        else:
+            (models / name).symlink_to(model)
 
 
 def _flags(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> list[str]:
@@ -114,6 +127,10 @@ def _flags(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> l
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         "--model-control-mode=explicit",
         "--load-model=*",
+        # A version that can't be loaded must end nothing: the supervisor offers another one. Strict readiness would then go on saying "not
+        # ready" for the failed one, beside the one that is served.
+        "--exit-on-error=false",
+        "--strict-readiness=false",
         # The configurations are complete; without this each model starts a second stub just to be asked.
         "--disable-auto-complete-config",
         f"--grpc-address={settings.grpc_address[0]}",

@@ -35,10 +35,8 @@ def test_top_n_is_the_head_of_the_ranking(litellm: Mapping[str, Outcome], expect
     assert_same_ranking(litellm["ranking, top 2"].ranking, expected, top=2)
 
 
-def test_on_the_hosted_route_the_top_k_that_it_sends_is_ignored_and_everything_ranked(
-    litellm: Mapping[str, Outcome], expected: Ranking
-) -> None:
-    assert_same_ranking(litellm["hosted, top 2"].ranking, expected)
+def test_on_the_hosted_route_the_top_k_that_it_sends_cuts_the_rankings(litellm: Mapping[str, Outcome], expected: Ranking) -> None:
+    assert_same_ranking(litellm["hosted, top 2"].ranking, expected, top=2)
 
 
 @pytest.mark.parametrize("case", ["ranking, too long, END", "hosted, too long, END", "hosted, too long"])

@@ -45,9 +45,8 @@ class Triton:
             inputs.append(tensor)
         return self.client.infer(model, inputs, **further)
 
-    def rank(self, model: str, queries: Sequence[bytes], passages: Sequence[bytes], **parameters: Any) -> Any:
-        texts = {"query": _column(queries), "passage": _column(passages)}
-        return self.infer(model, texts, "BYTES", parameters=parameters or None)
+    def rank(self, model: str, queries: Sequence[bytes], passages: Sequence[bytes], name: str = "passage", **parameters: Any) -> Any:
+        return self.infer(model, {"query": _column(queries), name: _column(passages)}, "BYTES", parameters=parameters or None)
 
     def score(self, tokens: dict[str, NDArray[np.int64]]) -> Any:
         return self.infer("reranker", tokens, "INT64")
@@ -125,6 +124,71 @@ def test_a_call_may_have_several_queries(triton: Triton, server: Server, expecte
     wanted = {2 * index: logit for index, logit in expected}
     wanted |= {2 * index + 1: logit for index, logit in plain_http.ranking(server, other, PASSAGES)}
     assert logits == pytest.approx(wanted, rel=0, abs=TOLERANCE)
+
+
+@with_both_names
+@pytest.mark.parametrize("passage_name", ["passage", "passages"])
+def test_one_query_may_stand_for_all_passages_under_either_name(triton: Triton, expected: Ranking, name: str, passage_name: str) -> None:
+    queries, passages = encoded(PASSAGES)
+    answer = triton.rank(name, queries[:1], passages, passage_name)
+    assert_same_ranking(ranking(answer), expected, tolerance=TOLERANCE)
+    assert answer.as_numpy("token_count").shape == (len(PASSAGES),)
+    assert_same_ranking(ranking(triton.rank(name, queries, passages, passage_name)), expected, tolerance=TOLERANCE)
+
+
+@with_both_names
+def test_the_metadata_has_the_shapes_of_the_nim(triton: Triton, name: str) -> None:
+    told = triton.client.get_model_metadata(name, **({"as_json": True} if triton.module is tritonclient.grpc else {}))
+    shapes = {tensor["name"]: (tensor["datatype"], [int(size) for size in tensor["shape"]]) for tensor in told["inputs"] + told["outputs"]}
+    assert shapes == {
+        "query": ("BYTES", [-1, 1]),
+        "passage": ("BYTES", [-1, 1]),
+        "passages": ("BYTES", [-1, 1]),
+        "index": ("INT32", [-1, 1]),
+        "logit": ("FP32", [-1, 1]),
+        "token_count": ("INT32", [-1]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("queries", "passages", "told"),
+    [
+        ([b""], [b"hive"], "query: empty, send some text"),
+        ([b"bees", b""], [b"hive", b"honey"], "query: empty, send some text"),
+        ([b"bees"], [], "passage: empty, send at least 1 passage"),
+        ([], [], "passage: empty, send at least 1 passage"),
+        ([b"bees"] * 2, [b"hive"] * 3, "query: 2 texts for 3 passages; send one for all of them, or one for each"),
+        ([b"bees"] * 2, [b"hive"], "query: 2 texts for 1 passages"),
+        ([b"bees"], [b"hive"] * 513, "513 passages, the most in one request is 512: split them over several"),
+    ],
+    ids=["no query", "an empty one of two", "no passage", "nothing", "fewer queries", "more queries", "too many passages"],
+)
+def test_what_http_refuses_is_an_invalid_argument_in_the_same_words(
+    triton: Triton, queries: list[bytes], passages: list[bytes], told: str
+) -> None:
+    with pytest.raises(InferenceServerException, match=told) as refusal:
+        triton.rank("rerank_text", queries, passages)
+    assert refusal.value.status() == triton.invalid_argument
+
+
+def test_an_empty_passage_is_scored_as_over_http(triton: Triton, server: Server) -> None:
+    wanted = plain_http.ranking(server, QUERY, ["", PASSAGES[0]])
+    assert_same_ranking(ranking(triton.rank("rerank_text", *encoded(["", PASSAGES[0]]))), wanted, tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("query",), "passage or passages: send one of these inputs; neither is there"),
+        (("passage",), "query is missing"),
+        (("query", "passage", "passages"), "passage or passages: send one of these inputs; both are there"),
+    ],
+    ids=["no passages", "no query", "both names"],
+)
+def test_inputs_that_are_missing_or_twice_there_are_an_invalid_argument(triton: Triton, names: tuple[str, ...], told: str) -> None:
+    with pytest.raises(InferenceServerException, match=told) as refusal:
+        triton.infer("rerank_text", {name: _column([b"bees"]) for name in names}, "BYTES")
+    assert refusal.value.status() == triton.invalid_argument
 
 
 @with_both_names

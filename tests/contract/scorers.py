@@ -11,6 +11,8 @@ from facade.pairs import TokenPairs
 from facade.scorer import Scores
 from tests.contract.calls import GOOD, Answer, Client, post
 
+_CHUNK = 4096  # tokens
+
 
 class Fixed:
     """Gives the same logits to every request; by default 0, -1, -2, ..."""
@@ -108,5 +110,25 @@ class Failing(Fixed):
 async def held(client: Client, scorer: Held, body: object = GOOD) -> asyncio.Task[Answer]:
     """A request that has reached the scorer and stays there."""
     task = asyncio.create_task(post(client, body))
-    await asyncio.wait_for(scorer.started.acquire(), 20)
+    await asyncio.wait_for(scorer.started.acquire(), 60)
     return task
+
+
+class Computing(Fixed):
+    """Computes one chunk after the other, each request's in turn, as a model of `tokens_per_s` does, and says what it has computed."""
+
+    def __init__(self, tokens_per_s: float) -> None:
+        super().__init__()
+        self._tokens_per_s = tokens_per_s
+        self._engine = asyncio.Lock()
+
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
+        left = pairs.scored_tokens
+        while left:
+            tokens = min(left, _CHUNK)
+            async with self._engine:
+                await asyncio.sleep(tokens / self._tokens_per_s)
+            left -= tokens
+            if work:
+                work.computed(tokens, tokens / self._tokens_per_s)
+        return await super().score(pairs, timeout_s, work)

@@ -164,7 +164,7 @@ async def test_the_process_says_why_it_does_not_start() -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 300)
     assert process.returncode == 2
     assert b"NIM_MAX_SEQ_LEN=513" in output
     assert b"Traceback" not in output

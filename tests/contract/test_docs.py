@@ -13,6 +13,7 @@ import pytest
 
 from facade.app import create_app
 from facade.settings import Settings
+from facade.spellings import template
 from tests.contract.calls import faults, get, post, ranked, refused, request
 from tests.contract.scorers import Fixed
 
@@ -38,7 +39,7 @@ def served() -> set[tuple[str, str]]:
     """(method, path) of every route of the app, each path in its one spelling under /v1."""
     routes = create_app(Settings(), Fixed()).router.routes()
     return {
-        (route.method.lower(), re.sub(r"\{slashes\d\}", "/", re.sub(r"^/\{prefix\}", "/v1/", route.resource.canonical)))
+        (route.method.lower(), template(route.resource.canonical))
         for route in routes
         if route.resource is not None and route.method != "HEAD"
     }
@@ -124,7 +125,7 @@ async def test_every_described_path_that_can_be_read_answers_as_described(client
 @pytest.mark.parametrize("path", RANKINGS)
 async def test_a_ranking_describes_every_status_that_it_answers_with(document: dict[str, Any], path: str) -> None:
     responses = document["paths"][path]["post"]["responses"]
-    assert set(responses) == {"200", "400", "401", "404", "408", "413", "415", "422", "500", "503", "504"}
+    assert set(responses) == {"200", "400", "401", "404", "408", "413", "414", "415", "417", "422", "431", "500", "503", "504"}
 
 
 @pytest.mark.parametrize("path", RANKINGS)
@@ -137,7 +138,8 @@ async def test_the_example_is_answered(client: aiohttp.ClientSession, document: 
 async def test_limits_and_defaults_are_described(document: dict[str, Any], path: str, default: str) -> None:
     reference = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     schema = resolve(document, reference)
-    assert set(schema["properties"]) == {"model", "query", "passages", "truncate"}
+    hosted = {"top_k", "top_n"} if path == RANKINGS[1] else set()
+    assert set(schema["properties"]) == {"model", "query", "passages", "truncate", *hosted}
     assert set(schema["required"]) == {"query", "passages"}
     assert schema["properties"]["truncate"]["default"] == default
     assert schema["properties"]["truncate"]["enum"] == ["NONE", "END"]

@@ -3,6 +3,8 @@
 What /v1/metrics counts and tells.
 """
 
+import re
+
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -41,6 +43,24 @@ async def test_metrics_count_a_ranking(client: aiohttp.ClientSession) -> None:
     assert grown("reranker_truncated_pairs_total") == 1
     for stage in ("decode", "tokenise", "queue", "infer", "pack", "rank"):
         assert grown("reranker_stage_seconds_count", stage=stage) == 1
+
+
+async def test_the_engine_s_time_is_the_facade_s_to_tell_and_not_triton_s(client: aiohttp.ClientSession, server: Server) -> None:
+    """As docs/observability.md says: Triton takes a call of `reranker` for done as soon as it has joined the pool."""
+
+    async def durations() -> tuple[float, float]:
+        """Seconds: Triton's for requests of the model, and the facade's for the stage `infer`."""
+        async with aiohttp.ClientSession() as session, session.get(server.metrics) as answer:
+            told = re.findall(r'^nv_inference_request_duration_us\{model="reranker",[^}]*\} (\S+)$', await answer.text(), re.MULTILINE)
+        return sum(map(float, told)) / 1e6, (await scrape(client)).value("reranker_stage_seconds_sum", stage="infer")
+
+    before = await durations()
+    ranked(await post(client, request("which rock floats", [f"{number} " + "pumice basalt granite " * 60 for number in range(64)])))
+    triton, infer = (after - earlier for after, earlier in zip(await durations(), before, strict=True))
+    assert 0 < triton < infer / 2
+    page = documented.PAGE.read_text()
+    assert "`nv_inference_request_duration_us`" in page
+    assert '`reranker_stage_seconds` with `stage="infer"`' in " ".join(page.split())
 
 
 @pytest.mark.parametrize(

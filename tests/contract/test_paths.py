@@ -55,6 +55,18 @@ async def test_doubled_slashes_within_a_name_do_not_matter(client: aiohttp.Clien
     assert (await call(client, "GET", exact(server, path))).status == 200
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/ranking/", "/ranking/", "/v1/ranking//", "/v1/retrieval/nvidia/reranking/", "/retrieval/nvidia/a/reranking/"]
+)
+async def test_a_final_slash_of_a_ranking_does_not_matter(client: aiohttp.ClientSession, server: Server, path: str) -> None:
+    assert len(ranked(await post(client, GOOD, exact(server, path)))) == 2
+
+
+@pytest.mark.parametrize("path", [*(f"/v1/{name}/" for name in READ), "/models/", "/health/ready//", "/openapi.json/", "/docs/"])
+async def test_a_final_slash_of_what_can_be_read_does_not_matter(client: aiohttp.ClientSession, server: Server, path: str) -> None:
+    assert (await call(client, "GET", exact(server, path))).status == 200
+
+
 @pytest.mark.parametrize("path", ["//v1//retrieval//nvidia//reranking", "/v1/retrieval//nvidia/x//reranking"])
 async def test_doubled_slashes_of_the_hosted_routes_do_not_matter(client: aiohttp.ClientSession, server: Server, path: str) -> None:
     ranked(await post(client, GOOD, exact(server, path)))
@@ -77,15 +89,49 @@ async def test_a_hosted_route_ignores_unknown_fields_at_all_levels(client: aioht
     body = {
         "query": {"text": "which rock floats", "lang": "en"},
         "passages": [{"text": "pumice", "id": 1}, {"text": "basalt", "meta": {"a": [1]}}],
-        "top_k": 1,
-        "top_n": 1,
+        "return_documents": True,
     }
     assert len(ranked(await post(client, body, path))) == 2
+
+
+@pytest.mark.parametrize(
+    ("cut", "count"),
+    [
+        ({"top_k": 1}, 1),
+        ({"top_n": 2}, 2),
+        ({"top_k": 3}, 3),
+        ({"top_n": 9}, 3),
+        ({"top_k": None}, 3),
+        ({"top_n": None, "top_k": None}, 3),
+        ({"top_n": None, "top_k": 1}, 1),
+        ({"top_n": 2, "top_k": 1}, 1),
+    ],
+    ids=repr,
+)
+async def test_a_hosted_route_gives_as_many_rankings_as_asked_for(
+    client: aiohttp.ClientSession, cut: dict[str, object], count: int
+) -> None:
+    body = request("which rock floats", ["basalt", "pumice", "the committee"])
+    everything = (await post(client, body, HOSTED[0])).body
+    answer = await post(client, {**body, **cut}, HOSTED[0])
+    assert answer.body == {**everything, "rankings": everything["rankings"][:count]}
+
+
+@pytest.mark.parametrize("name", ["top_k", "top_n"])
+@pytest.mark.parametrize("value", [0, -1, "2", 1.5, True, [1]], ids=repr)
+async def test_a_hosted_route_refuses_a_count_of_rankings_that_is_none(client: aiohttp.ClientSession, name: str, value: object) -> None:
+    assert set(faults(await post(client, {**GOOD, name: value}, HOSTED[0]))) == {name}
 
 
 @pytest.mark.parametrize("path", HOSTED)
 async def test_a_hosted_route_truncates_unless_told_otherwise(client: aiohttp.ClientSession, path: str) -> None:
     answer = await post(client, LONG, path)
+    ranked(answer)
+    assert answer.headers["X-Truncated-Passages"] == "0"
+
+
+async def test_a_hosted_route_truncates_where_truncate_is_null(client: aiohttp.ClientSession) -> None:
+    answer = await post(client, {**LONG, "truncate": None}, HOSTED[0])
     ranked(answer)
     assert answer.headers["X-Truncated-Passages"] == "0"
 
@@ -131,6 +177,7 @@ async def test_a_hosted_route_without_a_name_is_not_found(client: aiohttp.Client
         "/v1/",
         "/v1/rankings",
         "/v1/ranking/x",
+        "/v1/ranking/%20",
         "/v2/ranking",
         "/v1/v1/ranking",
         "/v1/embeddings",
@@ -142,7 +189,7 @@ async def test_another_path_is_not_found(client: aiohttp.ClientSession, server: 
     assert "/v1/ranking" in refused(await post(client, GOOD, exact(server, path)), 404)["message"]
 
 
-@pytest.mark.parametrize("path", ["/docs/nothing.js", "/docs/..%2f..%2fapp.py", "/docs/%2e%2e/openapi.json", "/docs/", "/v1/%00", "/%ff"])
+@pytest.mark.parametrize("path", ["/docs/nothing.js", "/docs/..%2f..%2fapp.py", "/docs/%2e%2e/openapi.json", "/docs//a", "/v1/%00", "/%ff"])
 async def test_a_file_that_is_not_the_page_s_is_not_found(client: aiohttp.ClientSession, server: Server, path: str) -> None:
     refused(await call(client, "GET", exact(server, path)), 404)
 

@@ -87,7 +87,7 @@ async def exchange(server: Server, sent: bytes) -> bytes:
     address = URL(server.http)
     reader, writer = await asyncio.open_connection(address.host, address.port)
     writer.write(sent)
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return answer
 

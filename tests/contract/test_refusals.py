@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.contract.calls import faults, post, refused, request
+from tests.contract.calls import faults, post, ranked, refused, request
 
 GOOD = request("a query", ["a passage"])
 KNOWN = "unknown field, expected one of model, query, passages, truncate"
@@ -80,7 +80,18 @@ async def test_a_model_name_of_128_characters_is_only_unknown(client: aiohttp.Cl
     refused(await post(client, changed(model="m" * 128)), 404)
 
 
-@pytest.mark.parametrize("value", [None, 1, True, [], {}, "", "START", "end", "none"], ids=repr)
+async def test_of_an_unknown_model_s_name_64_characters_are_told(client: aiohttp.ClientSession) -> None:
+    assert f"'{'m' * 64}...' is not served" in refused(await post(client, changed(model="m" * 64 + "n" * 64)), 404)["message"]
+    whole = "nvidia/" + "m" * 57
+    assert f"'{whole}' is not served" in refused(await post(client, changed(model=whole)), 404)["message"]
+
+
+async def test_a_truncate_of_null_is_none(client: aiohttp.ClientSession) -> None:
+    ranked(await post(client, changed(truncate=None)))
+    refused(await post(client, {**request("rock", ["pumice " * 600]), "truncate": None}), 422)
+
+
+@pytest.mark.parametrize("value", [1, True, [], {}, "", "START", "end", "none"], ids=repr)
 async def test_a_truncate_that_is_neither_none_nor_end_is_refused(client: aiohttp.ClientSession, value: object) -> None:
     told = faults(await post(client, changed(truncate=value)))
     assert told == {"truncate": "expected 'NONE' or 'END'"}
@@ -162,6 +173,29 @@ async def test_an_image_is_refused_and_models_that_take_images_are_named(client:
 async def test_an_image_is_refused_on_the_hosted_routes_too(client: aiohttp.ClientSession) -> None:
     told = faults(await post(client, changed(passages=[{"text": "a", "image": IMAGE}]), "/v1/retrieval/nvidia/reranking"))
     assert set(told) == {"passages[0].image"}
+
+
+@pytest.mark.parametrize("image", ["", 0, False, [], {}], ids=repr)
+@pytest.mark.parametrize("path", ["/v1/ranking", "/v1/retrieval/nvidia/reranking"])
+async def test_an_image_that_is_empty_is_not_passed_over(client: aiohttp.ClientSession, path: str, image: object) -> None:
+    assert set(faults(await post(client, changed(passages=[{"text": "a", "image": image}]), path))) == {"passages[0].image"}
+
+
+@pytest.mark.parametrize("path", ["/v1/ranking", "/v1/retrieval/nvidia/reranking"])
+async def test_an_image_of_the_query_is_refused(client: aiohttp.ClientSession, path: str) -> None:
+    told = faults(await post(client, changed(query={"text": "a", "image": IMAGE}), path))
+    assert set(told) == {"query.image"}
+    assert "nvidia/llama-nemotron-rerank-vl-1b-v2" in told["query.image"]
+
+
+@pytest.mark.parametrize("path", ["/v1/ranking", "/v1/retrieval/nvidia/reranking"])
+async def test_an_image_that_is_null_is_none(client: aiohttp.ClientSession, path: str) -> None:
+    body = {"query": {"text": "a", "image": None}, "passages": [{"text": "a", "image": None}, {"text": "b"}]}
+    assert len(ranked(await post(client, body, path))) == 2
+
+
+async def test_a_passage_of_nothing_but_a_null_image_lacks_its_text(client: aiohttp.ClientSession) -> None:
+    assert faults(await post(client, changed(passages=[{"image": None}]))) == {"passages[0].text": "required field is missing"}
 
 
 async def test_an_image_does_not_hide_the_other_faults(client: aiohttp.ClientSession) -> None:

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from tokenizers import Tokenizer
 
-from tests.contract.calls import PASSAGES, QUERY, post, ranked, refused, request
+from tests.contract.calls import PASSAGES, QUERY, post, ranked, refused, request, scrape
 from tests.contract.conftest import StartApp
 
 LIMIT = 512
@@ -92,6 +92,7 @@ async def test_a_query_that_fills_the_limit_is_answered_with_end(client: aiohttp
     assert len(ranked(answer)) == 2
     assert answer.body["usage"]["total_tokens"] == 2 * LIMIT
     assert answer.headers["X-Truncated-Passages"] == "0"
+    assert answer.headers["X-Truncated-Query"] == "1"
 
 
 async def test_a_query_that_overfills_the_limit_is_answered_with_end(client: aiohttp.ClientSession) -> None:
@@ -99,6 +100,28 @@ async def test_a_query_that_overfills_the_limit_is_answered_with_end(client: aio
     assert len(ranked(answer)) == 2
     assert answer.body["usage"]["total_tokens"] == 2 * LIMIT
     assert answer.headers["X-Truncated-Passages"] == "0,1"
+    assert answer.headers["X-Truncated-Query"] == "1"
+    assert len({logit for _, logit in ranked(answer)}) == 1
+
+
+async def test_a_query_that_leaves_room_for_a_token_is_not_called_truncated(client: aiohttp.ClientSession) -> None:
+    answer = await post(client, request(words(LIMIT - 4), ["lava ash", "ash"], truncate="END"))
+    assert len(ranked(answer)) == 2
+    assert answer.headers["X-Truncated-Passages"] == "0"
+    assert "X-Truncated-Query" not in answer.headers
+
+
+async def test_a_query_that_fills_the_limit_alone_truncates_nothing(client: aiohttp.ClientSession) -> None:
+    answer = await post(client, request(words(LIMIT - 3), ["", ""], truncate="END"))
+    assert answer.status == 200
+    assert "X-Truncated-Query" not in answer.headers
+
+
+async def test_truncated_queries_are_counted(client: aiohttp.ClientSession) -> None:
+    before = (await scrape(client)).value("reranker_truncated_queries_total")
+    for query in (words(LIMIT), words(LIMIT - 3), QUERY):
+        assert (await post(client, request(query, ["lava", words(LIMIT)], truncate="END"))).status == 200
+    assert (await scrape(client)).value("reranker_truncated_queries_total") == before + 2
 
 
 async def test_a_query_that_overfills_the_limit_is_refused_with_none(client: aiohttp.ClientSession) -> None:

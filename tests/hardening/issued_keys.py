@@ -22,6 +22,6 @@ class Issued:
 def issue(name: str) -> Issued:
     """As an operator does it: the key is the second line of what is printed, and the file's line the last one."""
     command = [sys.executable, "-m", "facade", "--new-api-key", name]
-    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True).stdout.splitlines()
     assert len(printed) == 4
     return Issued(printed[1], printed[3])

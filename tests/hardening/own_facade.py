@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, START_LIMIT_S, Server, free_ports
+from tests.conftest import ROOT, START_LIMIT_S, Server, free_ports, leash
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Facade:
     def output(self) -> str:
         return self.log.read_text()
 
-    def stop(self, limit_s: float = 60.0) -> int:
+    def stop(self, limit_s: float = 120.0) -> int:
         """SIGTERM, and its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -48,7 +48,7 @@ def start_facade(triton: Server, folder: Path, **environment: str) -> Facade:
         "RERANKER_TRITON_URL": triton.grpc,
     }
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "facade"]
+        command = [*leash(), sys.executable, "-m", "facade"]
         process = subprocess.Popen(command, cwd=ROOT, env={**inherited, **own, **environment}, stdout=output, stderr=subprocess.STDOUT)
     return Facade(port, health_port, process, log)
 

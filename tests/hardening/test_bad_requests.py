@@ -1,14 +1,17 @@
 """python -m pytest tests/hardening/test_bad_requests.py [--full]
 
 Thousands of requests that nobody should send, to the real server: each is refused in the envelope or answered, nothing fails, nothing
-crashes, no memory is lost, and a good request afterwards has the answer that it had before.
+crashes, no memory is lost, a good request afterwards has the answer that it had before, and the log has no traceback and no error.
 """
 
 import http.client
+import re
 import socket
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from select import select
 from typing import Any
@@ -22,6 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.conftest import Server
 from tests.contract.calls import GOOD, RANKING
 from tests.hardening.bad_bodies import BODIES, HEADERS, PATHS, RAW
+from tests.hardening.broken_bytes import NOISE
 from tests.hardening.leaks import internals
 from tests.process_tree import descendants
 
@@ -37,7 +41,7 @@ WARM_UP = 0.25
 GROWTH_FULL = 1.05, 8 << 20
 GROWTH_QUICK = 1.25, 32 << 20
 DELIBERATE = {503, 504}
-RAW_LIMIT_S = 10.0
+RAW_LIMIT_S = 60.0
 # After so long an answer to raw bytes is no longer expected: the server waits for the rest of them. It refuses in a millisecond or two.
 SILENCE_S = 0.05
 
@@ -85,6 +89,18 @@ class Tally:
         # Of several answers on one connection, the first is looked at.
         length = next((int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
         self.add("raw", status, rest[:length], content)
+
+    def leave(self, content: bytes, parts: int, *, reset: bool) -> None:
+        """Bytes in some parts, an answer or none, and a connection that is closed or reset while the server is still at it."""
+        address = urlsplit(self.server.http)
+        size = -(-len(content) // parts)
+        with socket.create_connection((address.hostname or "", address.port or 0), timeout=RAW_LIMIT_S) as connection:
+            if reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(ConnectionError):
+                for start in range(0, len(content), size):
+                    connection.sendall(content[start : start + size])
+                    select([connection], [], [], SILENCE_S)
 
 
 def memory(server: Server) -> dict[int, int]:
@@ -148,6 +164,7 @@ KINDS = {send_bodies: 0.5, send_raw: 0.25, send_described: 0.25}
 def tally(server: Server, full: bool, record_testsuite_property: Callable[[str, object], None]) -> Iterator[Tally]:
     """What all tests here share: the count; and what the server is held to when they are over."""
     before = ranking(server)
+    logged = len(server.output())
     for send, share in KINDS.items():
         send(Tally(server), round(share * (FULL if full else QUICK) * WARM_UP))
     processes = memory(server)
@@ -161,11 +178,21 @@ def tally(server: Server, full: bool, record_testsuite_property: Callable[[str, 
     share, extra = GROWTH_FULL if full else GROWTH_QUICK
     assert not {pid: grown[pid] for pid in processes if after[pid] > processes[pid] * share + extra}
     assert ranking(server) == before
+    told = server.output()[logged:]
+    assert "Traceback" not in told
+    assert re.findall(r"^.* (?:ERROR|CRITICAL) .*$", told, re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("send", KINDS, ids=lambda send: send.__name__)
 def test_what_is_bad_is_refused_in_the_envelope(tally: Tally, full: bool, send: Callable[[Tally, int], None]) -> None:
     send(tally, round(KINDS[send] * (FULL if full else QUICK)))
+
+
+@pytest.mark.parametrize("kind", NOISE)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_connection_may_end_in_any_way(tally: Tally, kind: str, parts: int) -> None:
+    for reset in (False, True):
+        tally.leave(NOISE[kind], parts, reset=reset)
 
 
 def test_most_of_it_was_bad_indeed_and_told_so(tally: Tally, full: bool) -> None:

@@ -185,7 +185,7 @@ def start(shell: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ports = dict(zip(names, map(str, free_ports(3)), strict=True))
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NIM_", "RERANKER_"))}
     given = {**inherited, **ports, "SERVE": f"{sys.executable} -m scripts.serve", **environment}
-    return subprocess.run(["/bin/sh", "-c", shell], cwd=ROOT, env=given, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(["/bin/sh", "-c", shell], cwd=ROOT, env=given, capture_output=True, text=True, timeout=300, check=False)
 
 
 def the_line(done: subprocess.CompletedProcess[str]) -> str:

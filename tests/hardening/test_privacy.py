@@ -100,7 +100,7 @@ async def raw(server: Server, sent: bytes) -> None:
     address = URL(server.http)
     reader, writer = await asyncio.open_connection(address.host, address.port)
     writer.write(sent)
-    await asyncio.wait_for(reader.read(), 10)
+    await asyncio.wait_for(reader.read(), 60)
     writer.close()
 
 

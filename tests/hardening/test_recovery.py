@@ -17,6 +17,7 @@ from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.hardening.leaks import internals
 from tests.hardening.load import Readiness, under_load
 from tests.process_tree import descendants, the_one
+from tests.slowness import slowness
 
 pytestmark = pytest.mark.alone
 
@@ -49,7 +50,7 @@ async def until(condition: Callable[[], object], limit_s: float, what: str) -> N
 
 
 async def is_ready(readiness: Readiness) -> None:
-    await until(lambda: readiness.changes and readiness.changes[-1][1], 20, "ready")
+    await until(lambda: readiness.changes and readiness.changes[-1][1], 60, "ready")
 
 
 def tritons(server: Server) -> set[int]:
@@ -75,20 +76,21 @@ async def test_a_server_comes_back_from_a_fault_under_load_and_never_lies(
     record_testsuite_property: Callable[[str, object], None],
     request: pytest.FixtureRequest,
 ) -> None:
+    slow = slowness()
     async with under_load(server, CLIENTS) as (load, readiness):
         await is_ready(readiness)
-        await until(lambda: load.statuses[200] >= 3 * CLIENTS, 30, "load")
+        await until(lambda: load.statuses[200] >= 3 * CLIENTS, 60, "load")
         fault = time.monotonic()
         os.kill(the_one(server.process.pid, victim), number)
-        await until(lambda: readiness.since(fault, ready=False), 12, "readiness goes down")
+        await until(lambda: readiness.since(fault, ready=False), 12 * slow, "readiness goes down")
         down = readiness.since(fault, ready=False) or 0.0
-        await until(lambda: load.right_at > fault + down, RIGHT_S[number], "a right ranking again")
+        await until(lambda: load.right_at > fault + down, RIGHT_S[number] * slow, "a right ranking again")
         right = load.right_at
-        await until(lambda: readiness.changes[-1][1], BACK_S, "readiness comes back")
-        await until(lambda: load.statuses[200] >= 10 * CLIENTS, 30, "load again")
+        await until(lambda: readiness.changes[-1][1], BACK_S * slow, "readiness comes back")
+        await until(lambda: load.statuses[200] >= 10 * CLIENTS, 60, "load again")
     fate = request.node.callspec.id
     record_testsuite_property(f"{fate}: not ready after, and a right ranking after, s", [round(down, 2), round(right - fault, 2)])
-    assert down < DOWN_S + MARGIN_S
+    assert down < DOWN_S * slow + MARGIN_S
     assert load.wrong == []
     assert [message for message in load.refusals if internals(message)] == []
     assert set(load.statuses) <= {200, 503, 504}, (load.statuses, load.refusals)
@@ -97,28 +99,30 @@ async def test_a_server_comes_back_from_a_fault_under_load_and_never_lies(
 
 
 async def test_a_triton_that_hangs_while_it_is_started_again_is_given_up(server: Server) -> None:
+    slow = slowness()
     async with under_load(server, CLIENTS) as (load, readiness):
         await is_ready(readiness)
         first = the_one(server.process.pid, TRITON)
         os.kill(first, signal.SIGKILL)
-        await until(lambda: tritons(server) - {first}, 20, "another Triton")
+        await until(lambda: tritons(server) - {first}, 60, "another Triton")
         fault = time.monotonic()
         os.kill(the_one(server.process.pid, TRITON), signal.SIGSTOP)
-        await until(lambda: load.right_at > fault, RIGHT_S[signal.SIGSTOP], "a right ranking again")
-        await until(lambda: readiness.changes[-1][1], BACK_S, "readiness comes back")
+        await until(lambda: load.right_at > fault, RIGHT_S[signal.SIGSTOP] * slow, "a right ranking again")
+        await until(lambda: readiness.changes[-1][1], BACK_S * slow, "readiness comes back")
     assert load.wrong == []
     assert "triton was not ready within" in server.output()
 
 
 async def test_readiness_follows_a_triton_that_pauses_without_any_traffic_and_nothing_is_killed(server: Server) -> None:
+    slow = slowness()
     async with under_load(server, clients=0) as (_, readiness):
         await is_ready(readiness)
         triton = the_one(server.process.pid, TRITON)
         fault = time.monotonic()
         os.kill(triton, signal.SIGSTOP)
-        await until(lambda: readiness.since(fault, ready=False), 12, "readiness goes down")
+        await until(lambda: readiness.since(fault, ready=False), 12 * slow, "readiness goes down")
         resumed = time.monotonic()
         os.kill(triton, signal.SIGCONT)
-        assert (readiness.since(fault, ready=False) or 0.0) < DOWN_S + MARGIN_S
-        await until(lambda: readiness.since(resumed, ready=True), BACK_S, "readiness comes back")
+        assert (readiness.since(fault, ready=False) or 0.0) < DOWN_S * slow + MARGIN_S
+        await until(lambda: readiness.since(resumed, ready=True), BACK_S * slow, "readiness comes back")
     assert the_one(server.process.pid, TRITON) == triton

@@ -22,6 +22,7 @@ from tests.hardening import own_facade
 from tests.hardening.load import Load, under_load
 from tests.hardening.own_facade import Facade, start_facade
 from tests.process_tree import alive, descendants
+from tests.slowness import slowness
 from tests.unit.waiting import until
 
 pytestmark = pytest.mark.alone
@@ -42,7 +43,7 @@ class End:
 
 
 async def ended(server: Server | Facade, since: float) -> End:
-    code = await asyncio.to_thread(server.process.wait, DRAIN_S + TRITON_S + 20)
+    code = await asyncio.to_thread(server.process.wait, DRAIN_S + TRITON_S + 60)
     return End(code, time.monotonic() - since)
 
 
@@ -161,23 +162,25 @@ async def test_readiness_goes_down_then_rankings_are_refused_and_the_last_answer
 
 async def test_what_is_not_done_within_the_limit_is_told_so_and_the_end_is_in_time_all_the_same(server: Server, tmp_path: Path) -> None:
     limit_s = 0.5
+    slow = slowness()
     async with busy(server, tmp_path, RERANKER_DRAIN_S=str(limit_s)) as the:
         signalled = the.send(signal.SIGTERM)
         assert "no time left" in refused(await the.under_way, 503)["message"]
         end = await ended(the.facade, signalled)
         assert end.code == 0
-        assert end.seconds < limit_s + 1.0  # of a busy machine
+        assert end.seconds < limit_s + 1.0 * slow
         assert "cutting off 1 requests" in the.facade.output()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 async def test_a_second_signal_ends_it_at_once(server: Server, tmp_path: Path, number: signal.Signals) -> None:
+    slow = slowness()
     async with busy(server, tmp_path) as the:
         the.send(number)
         await the.draining()
         assert the.facade.process.poll() is None
         end = await ended(the.facade, the.send(number))
         assert end.code == 128 + number
-        assert end.seconds < 1.0
+        assert end.seconds < 1.0 * slow
         with pytest.raises(aiohttp.ServerDisconnectedError):
             await the.under_way

@@ -20,6 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.hardening.certificates import Certificate, self_signed, signed
+from tests.process_tree import descendants
 from tests.triton.grpc_client import text_inputs, token_inputs
 
 KEY = {"triton-grpc-protocol-key": "correct+horse/battery=staple"}
@@ -73,7 +74,7 @@ def connect(target: str, name: str, trusted: Certificate, shown: Certificate | N
 
 
 def scored(client: InferenceServerClient, headers: dict[str, str] | None = None) -> bool:
-    answer = client.infer("reranker", token_inputs(*TOKENS), headers=headers, client_timeout=10)
+    answer = client.infer("reranker", token_inputs(*TOKENS), headers=headers, client_timeout=60)
     return bool(np.isfinite(answer.as_numpy("logit")).all())
 
 
@@ -107,8 +108,14 @@ def test_without_the_key_nothing_is_scored(guarded: Guarded, headers: dict[str, 
         connect(guarded.mutual.grpc, f"served.{NAME}", guarded.authority, guarded.client) as client,
         pytest.raises(InferenceServerException, match="restricted") as caught,
     ):
-        client.infer(model, inputs, headers=headers, client_timeout=10)
+        client.infer(model, inputs, headers=headers, client_timeout=60)
     assert KEY["triton-grpc-protocol-key"] not in str(caught.value)
+
+
+def test_no_command_line_on_the_machine_has_the_key(guarded: Guarded) -> None:
+    commands = descendants(guarded.mutual.process.pid).values()
+    assert any("bin/tritonserver --model-repository=" in command for command in commands)
+    assert [command for command in commands if KEY["triton-grpc-protocol-key"] in command] == []
 
 
 def test_without_a_certificate_of_the_authority_there_is_no_connection(guarded: Guarded) -> None:
@@ -167,6 +174,6 @@ def test_what_changes_the_server_is_closed_over_grpc(server: Server) -> None:
 def test_what_changes_the_server_is_closed_over_http(server: Server, path: str) -> None:
     asked = urllib.request.Request(f"http://{server.triton_http}/v2/{path}", b"{}", method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(asked, timeout=10)
+        urllib.request.urlopen(asked, timeout=60)
     with caught.value as answer:
         assert answer.code == 403

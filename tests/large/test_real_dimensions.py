@@ -63,7 +63,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text())
     config.pop("rope_parameters", None)
-    own = {"model_type": "llama_bidirec", "pooling": "avg", "rope_theta": 500_000.0, "rope_scaling": SCALING}
+    own = {
+        "model_type": "llama_bidirec",
+        "architectures": ["LlamaBidirectionalForSequenceClassification"],
+        "pooling": "avg",
+        "rope_theta": 500_000.0,
+        "rope_scaling": SCALING,
+    }
     (folder / "config.json").write_text(json.dumps({**config, **own}))
     told = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**told, "model_max_length": 8192}))

@@ -19,9 +19,9 @@ def token_inputs(rows: Sequence[Sequence[int]], segments: Sequence[Sequence[int]
     return [_tensor(name, np.array(values, np.int64), "INT64") for name, values in padded.items()]
 
 
-def text_inputs(queries: Sequence[str], passages: Sequence[str]) -> list[InferInput]:
-    """Inputs of `rerank_text`."""
-    columns = {"query": queries, "passage": passages}
+def text_inputs(queries: Sequence[str], passages: Sequence[str], passage: str = "passage") -> list[InferInput]:
+    """Inputs of `rerank_text`, of which the second is called `passage`."""
+    columns = {"query": queries, passage: passages}
     return [_tensor(name, np.array([[text.encode()] for text in texts], np.object_), "BYTES") for name, texts in columns.items()]
 
 

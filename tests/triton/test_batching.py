@@ -4,7 +4,6 @@ What Triton's own statistics say of how requests reach the engine.
 """
 
 import asyncio
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,7 +13,9 @@ import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
 from tests.conftest import Server
+from tests.slowness import slowness
 from tests.triton.conftest import Reference
+from tests.triton.engine_counts import all_engine_tokens
 from tests.triton.grpc_client import token_inputs
 
 ROWS = 6  # of each of the four requests
@@ -87,21 +88,6 @@ async def test_four_concurrent_http_requests_run_as_one_batch(server: Server, cl
     await assert_one_batch_of_four(client, before)
 
 
-async def engine_tokens(server: Server) -> tuple[float, float]:
-    """Tokens of pairs, and of padding, that the engine has computed so far, as Triton's metrics tell them."""
-    async with aiohttp.ClientSession() as session, session.get(server.metrics) as answer:
-        text = await answer.text()
-    told = {name: float(value) for name, value in re.findall(r'^(reranker_engine_\w+){version="1"} (\S+)$', text, re.MULTILINE)}
-    return told.get("reranker_engine_tokens_total", 0.0), told.get("reranker_engine_padding_tokens_total", 0.0)
-
-
-async def all_engine_tokens(server: Server, client: InferenceServerClient) -> tuple[float, float]:
-    """The same, with all that was answered until now. It is told by the end of the next execution: ours, and over before our second."""
-    for _ in range(2):
-        await client.infer("reranker", token_inputs([[101, 102]], [[0, 0]]))
-    return await engine_tokens(server)
-
-
 async def test_equal_passages_are_computed_once_and_padding_is_counted(server: Server, client: InferenceServerClient) -> None:
     before = await all_engine_tokens(server, client)
     body = {"query": {"text": "how long?"}, "passages": [{"text": "word " * 100}] * 50}
@@ -120,11 +106,12 @@ async def test_a_call_that_comes_while_the_model_takes_in_another_one_is_not_lef
     row = min(reference.input_ids, key=len)
     call = token_inputs([row], [[0] * len(row)])
     slow = 0
+    left_lying_s = LEFT_LYING_S * slowness()
     for number in range(PAIRS_OF_CALLS):
         began = time.perf_counter()
         first = asyncio.ensure_future(client.infer("reranker", call))
         await asyncio.sleep(number % 4 * 0.0004)  # until the model takes it in, which is over in a millisecond or two
         await asyncio.gather(first, client.infer("reranker", call))
-        slow += time.perf_counter() - began > LEFT_LYING_S
+        slow += time.perf_counter() - began > left_lying_s
     # A machine may pause a few times by itself; a batcher that sleeps on does with one pair in twenty.
     assert slow <= PAIRS_OF_CALLS // 100, slow

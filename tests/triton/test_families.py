@@ -1,14 +1,15 @@
 """python -m pytest tests/triton/test_families.py
 
-Every family that can be exported, served as the next version of one model: its scores over HTTP are its reference's, whatever it is
-batched with and whatever family was served before.
+Every family that can be exported, and some odd checkpoints, served as the next version of one model: the scores over HTTP are those of the
+reference, whatever a pair is batched with and whatever was served before.
 """
 
 import json
 import shutil
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,13 @@ from scripts import export_model
 from scripts.export import families
 from tests import tiny_checkpoints
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from tests.oddities.served import SERVED
 
-FAMILIES = sorted(tiny_checkpoints.MAKE)
+SAVE: dict[str, Callable[[Path], Path]] = {family: partial(tiny_checkpoints.save, family) for family in sorted(tiny_checkpoints.MAKE)}
+# Other inputs, another head, and another prompt than their families'.
+SHOWN = ("no segment ids", "two labels, `irrelevant`", "with a chat template for pairs")
+SAVE |= {str(odd): odd.save for odd in SERVED if any(words in odd.what for words in SHOWN)}
+FIRST = next(iter(SAVE))
 QUERY = "which way should i go?"
 PASSAGES = [
     "Two roads diverged in a yellow wood.",
@@ -34,7 +40,7 @@ PASSAGES = [
 
 
 NAME = "tests/family"
-TAKEOVER_LIMIT_S = 30.0
+TAKEOVER_LIMIT_S = 120.0
 
 
 def export(checkpoint: Path, out: Path) -> str:
@@ -62,7 +68,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Started with the first family; the others take over one by one."""
     folder = tmp_path_factory.mktemp("first")
-    export(tiny_checkpoints.save(FAMILIES[0], folder / FAMILIES[0]), repository / "reranker" / "1")
+    export(SAVE[FIRST](folder / FIRST), repository / "reranker" / "1")
     running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
     try:
         wait_until_ready(running)
@@ -71,9 +77,9 @@ def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         stop_server(running)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_scores_over_http_are_the_reference_s(family: str, server: Server, repository: Path, tmp_path: Path) -> None:
-    checkpoint = tiny_checkpoints.save(family, tmp_path / family)
+@pytest.mark.parametrize("name", SAVE)
+def test_scores_over_http_are_the_reference_s(name: str, server: Server, repository: Path, tmp_path: Path) -> None:
+    checkpoint = SAVE[name](tmp_path / "checkpoint")
     version = repository / "reranker" / str(len(list((repository / "reranker").glob("[0-9]*"))) + 1)
     digest = export(checkpoint, tmp_path / "bundle")
     shutil.copytree(tmp_path / "bundle", version.with_name("being written"))

@@ -20,7 +20,7 @@ from facade.bundle import TOKENIZER, Bundle
 from facade.settings import REPOSITORY
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.triton.conftest import Reference
-from tests.triton.grpc_client import token_inputs
+from tests.triton.grpc_client import text_inputs, token_inputs
 
 # An engine that fails where a row has the first word, and gives no number where it has the second; else it is the real one.
 FAULTY_ENGINE = """
@@ -61,6 +61,7 @@ def with_value(inputs: list[InferInput], name: str, rows: list[list[int]]) -> li
         ("input_ids", [[101, -1, 102]], "row 0: input_ids outside of 0..30521"),
         ("attention_mask", [[0, 0, 0]], "row 0: no token"),
         ("attention_mask", [[1, 2, 1]], "row 0: attention_mask is neither 0 nor 1"),
+        ("attention_mask", [[1, 0, 1]], "row 0: attention_mask has padding between tokens"),
         ("token_type_ids", [[0, 7, 1]], "row 0: token_type_ids is neither 0 nor 1"),
     ],
 )
@@ -79,11 +80,12 @@ async def test_a_row_over_the_models_limit_is_refused(client: InferenceServerCli
     assert "more than 512 tokens" in message
 
 
-async def test_missing_segment_ids_are_refused_rather_than_scored_wrongly(client: InferenceServerClient) -> None:
-    inputs = [tensor for tensor in token_inputs([[101, 2054, 102]], [[0, 0, 1]]) if tensor.name() != "token_type_ids"]
+@pytest.mark.parametrize("name", ["input_ids", "attention_mask", "token_type_ids"])
+async def test_a_missing_tensor_is_refused_rather_than_scored_wrongly(client: InferenceServerClient, name: str) -> None:
+    inputs = [tensor for tensor in token_inputs([[101, 2054, 102]], [[0, 0, 1]]) if tensor.name() != name]
     status, message = await refusal(client.infer("reranker", inputs))
     assert status == "INVALID_ARGUMENT"
-    assert "token_type_ids is missing" in message
+    assert f"{name} is missing" in message
 
 
 async def test_a_call_for_another_bundle_is_refused_and_one_for_this_bundle_is_not(client: InferenceServerClient, bundle: Bundle) -> None:
@@ -160,3 +162,64 @@ async def test_an_engine_failure_is_logged_on_both_sides_of_triton_under_the_req
     lines = [line for line in faulty_server.output().splitlines() if "request_id=traced-through" in line]
     loggers = {logger for line in lines for logger in re.findall(r"(?:ERROR|INFO) ([\w.]+):", line)}
     assert loggers == {"reranker", "facade.triton", "facade.access"}
+
+
+# Models of which each raises what it does not expect where a text or a row has the word.
+FAULTY_SCHEDULING = """
+def _faulty(self, call, _submit=Scheduler.submit):
+    if any({word} in row.input_ids for row in call.rows):
+        raise RuntimeError("planted fault")
+    _submit(self, call)
+
+Scheduler.submit = _faulty
+"""
+FAULTY_READING = """
+def read(tensors, parameters, _read=read):
+    call = _read(tensors, parameters)
+    if "{word}" in " ".join(call.passages):
+        raise RuntimeError("planted fault " + call.passages[0])
+    return call
+"""
+
+
+@pytest.fixture(scope="module")
+def broken_server(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("broken")
+    repository = folder / "model_repository"
+    shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    token = Tokenizer.from_file(str(bundle.folder / TOKENIZER)).token_to_id("volcano")
+    for module, fault in (("reranker/scheduler.py", FAULTY_SCHEDULING.format(word=token)), ("rerank_text/asked.py", FAULTY_READING)):
+        with (repository / module).open("a") as source:
+            source.write(fault.replace("{word}", "glacier"))
+    running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
+    try:
+        wait_until_ready(running)
+        yield running
+    finally:
+        stop_server(running)
+
+
+async def test_no_error_of_a_call_carries_a_traceback(broken_server: Server, bundle: Bundle) -> None:
+    token = Tokenizer.from_file(str(bundle.folder / TOKENIZER)).token_to_id("volcano")
+    faulty = {
+        "reranker": token_inputs([[101, token, 102]], [[0, 0, 1]]),
+        "rerank_text": text_inputs(["what is it?"], ["a glacier nearby"]),
+    }
+    good = {"reranker": token_inputs([[101, 2054, 102]], [[0, 0, 1]]), "rerank_text": text_inputs(["what is it?"], ["a hill"])}
+    async with InferenceServerClient(broken_server.grpc) as client:
+        for model, inputs in faulty.items():
+            calls = [client.infer(model, each) for each in (good[model], inputs, good[model])]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            error = answers.pop(1)
+            assert isinstance(error, InferenceServerException)
+            assert error.status() == "StatusCode.INTERNAL"
+            assert error.message() == "an unforeseen error; the server's log says why"
+            assert not any(isinstance(answer, BaseException) for answer in answers)
+        with pytest.raises(InferenceServerException) as through_both:
+            await client.infer("rerank_text", text_inputs(["what is it?"], ["a volcano nearby"]))
+    assert "File" not in str(through_both.value)
+    assert "/" not in str(through_both.value)
+    output = broken_server.output()
+    assert "unforeseen error RuntimeError at" in output
+    assert "a request could not be taken" in output
+    assert "nearby" not in output

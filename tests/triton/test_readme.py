@@ -47,7 +47,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A shell command of the README, with this environment's Python and this tree's code."""
     ours = f"PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)}"
     shell = ["bash", "-c", command.replace(".venv/bin/python", ours)]
-    return subprocess.run(shell, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(shell, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -22,8 +23,10 @@ import pytest
 from tritonclient.grpc import InferenceServerClient
 
 from facade.settings import REPOSITORY
-from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from scripts.serving.run_folder import run_folder
+from tests.conftest import ROOT, START_LIMIT_S, Server, start_server, stop_server, wait_until_ready
 from tests.process_tree import alive, descendants
+from tests.slowness import slowness
 from tests.triton.grpc_client import text_inputs
 
 
@@ -77,25 +80,48 @@ def test_one_line_tells_the_address_and_the_model(server: Server) -> None:
     assert "triton-reranker/minilm-l6-en-v1" in line
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[..., Server], number: signal.Signals) -> None:
-    running = fresh()
+def test_a_variable_that_sets_nothing_is_warned_of_once(fresh: Callable[..., Server]) -> None:
+    server = fresh(NIM_MAX_SEQ_LENGHT="64", NIM_CACHE_PATH="/cache", NIM_SERVER_PORT="tcp://10.96.7.1:8000")
+    wait_until_ready(server)
+    for name in ("NIM_MAX_SEQ_LENGHT", "NIM_CACHE_PATH", "NIM_SERVER_PORT"):
+        assert len(re.findall(rf"\b{name}\b", server.output())) == 1, server.output()
+
+
+def test_no_command_line_shows_a_key(server: Server) -> None:
+    commands = descendants(server.process.pid).values()
+    assert any("bin/tritonserver --model-repository=" in command for command in commands)
+    assert [command for command in commands if "admin=" in command or "restricted" in command] == []
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Path:
+    """The folder for a run's temporary files."""
+    folder = tmp_path / "places"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_everything_and_leaves_nothing_behind(fresh: Callable[..., Server], places: Path, number: signal.Signals) -> None:
+    running = fresh(TMPDIR=str(places))
     wait_until_ready(running)
     processes = descendants(running.process.pid)
     assert len(processes) >= 4
     (folder,) = {match.group(1) for command in processes.values() if (match := re.search(r"(triton-reranker-\w+)/backends", command))}
     running.process.send_signal(number)
-    assert running.process.wait(30) == 0
+    assert running.process.wait(START_LIMIT_S) == 0
     assert alive(processes) == []
     assert list(Path("/dev/shm").glob(f"{folder}*")) == []
+    assert list(places.iterdir()) == []
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(running.http.rpartition(":")[2]))) != 0
 
 
-def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callable[..., Server]) -> None:
-    running = fresh()
+def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callable[..., Server], places: Path) -> None:
+    running = fresh(TMPDIR=str(places))
     wait_until_ready(running)
     processes = descendants(running.process.pid)
+    slow = slowness()
 
     def ask_in_vain() -> None:
         with suppress(OSError, http.client.HTTPException):
@@ -103,14 +129,39 @@ def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callab
 
     client = threading.Thread(target=ask_in_vain)
     client.start()
-    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), 5)
+    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), START_LIMIT_S)
     running.process.send_signal(signal.SIGINT)
-    assert until(lambda: "stopping: the facade finishes" in running.output(), 5)
+    assert until(lambda: "stopping: the facade finishes" in running.output(), START_LIMIT_S)
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(5) == 0
+    assert running.process.wait(5 * slow) == 0
     client.join()
     assert alive(processes) == []
     assert "killing facade: what it has under way is lost" in running.output()
+    assert list(places.iterdir()) == []
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGHUP], [signal.SIGINT, signal.SIGINT]], ids=["the terminal closes", "Ctrl-C twice"])
+def test_a_start_that_is_aborted_leaves_nothing_behind(fresh: Callable[..., Server], places: Path, numbers: list[signal.Signals]) -> None:
+    running = fresh(TMPDIR=str(places))
+    assert until(lambda: any(places.glob("*/models/*")), START_LIMIT_S)
+    processes = descendants(running.process.pid)
+    for number in numbers:
+        running.process.send_signal(number)
+    assert running.process.wait(START_LIMIT_S) == 0
+    assert list(places.iterdir()) == []
+    assert alive(processes) == []
+
+
+def test_a_server_under_nohup_outlives_its_terminal(fresh: Callable[..., Server]) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        running = fresh()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_until_ready(running)
+    running.process.send_signal(signal.SIGHUP)
+    assert rank(running) == 200
+    assert "stopping" not in running.output()
 
 
 def test_a_proxy_of_the_environment_keeps_the_server_from_nothing(fresh: Callable[..., Server]) -> None:
@@ -129,14 +180,14 @@ def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable
     statuses: list[int] = []
     client = threading.Thread(target=lambda: statuses.append(rank(running, passages=64, words=100)))
     client.start()
-    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), 5)
+    assert until(lambda: "reranker_requests_in_flight 1.0" in metrics(running), START_LIMIT_S)
     assert stop_server(running) == 0
     client.join()
     assert statuses == [200]
 
 
 def metrics(server: Server) -> str:
-    with urllib.request.urlopen(f"{server.http}/v1/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{server.http}/v1/metrics", timeout=60) as answer:
         return str(answer.read().decode())
 
 
@@ -155,15 +206,40 @@ def test_a_stream_that_a_client_holds_open_delays_the_end_and_the_log_says_so(fr
     assert "triton did not end within 10 s and was killed" in running.output()
 
 
-def test_a_killed_supervisor_takes_its_servers_with_it(fresh: Callable[..., Server]) -> None:
+def test_a_killed_supervisor_takes_its_servers_with_it_and_the_next_start_removes_its_files(
+    fresh: Callable[..., Server], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not shutil.which("setpriv"):
         pytest.fail("setpriv (util-linux) is missing: without it the servers outlive a supervisor that is killed outright")
-    running = fresh()
+    running = fresh(TMPDIR=str(places))
     wait_until_ready(running)
     processes = descendants(running.process.pid)
+    (left,) = places.iterdir()
     running.process.kill()
     running.process.wait()
-    assert until(lambda: alive(processes) == [], 30), alive(processes)
+    assert until(lambda: alive(processes) == [], START_LIMIT_S), alive(processes)
+    monkeypatch.setenv("TMPDIR", str(places))
+    with run_folder():
+        assert not left.exists()
+        assert list(Path("/dev/shm").glob(f"{left.name}*")) == []
+
+
+def test_servers_end_with_a_test_run_that_is_killed_outright(places: Path) -> None:
+    program = (
+        "import pathlib, sys, time\n"
+        "from tests.conftest import start_server, wait_until_ready\n"
+        "server = start_server(pathlib.Path(sys.argv[1]), TMPDIR=sys.argv[1])\n"
+        "wait_until_ready(server)\n"
+        "print(server.process.pid, flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(places)], cwd=ROOT, stdout=subprocess.PIPE) as tests:
+        assert tests.stdout
+        pid = int(tests.stdout.readline())
+        processes = {pid: "the supervisor", **descendants(pid)}
+        tests.kill()
+    assert until(lambda: alive(processes) == [], START_LIMIT_S), alive(processes)
+    assert list(places.glob("triton-reranker-*")) == []
 
 
 def test_further_names_are_served_over_http_and_grpc(fresh: Callable[..., Server]) -> None:
@@ -171,7 +247,7 @@ def test_further_names_are_served_over_http_and_grpc(fresh: Callable[..., Server
     wait_until_ready(running)
     body = {"model": "nvidia/llama-nemotron-rerank-1b-v2", "query": {"text": "which?"}, "passages": [{"text": "this"}]}
     request = urllib.request.Request(f"{running.http}/v1/ranking", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         over_http = json.load(answer)["rankings"][0]["logit"]
     with InferenceServerClient(running.grpc) as client:
         over_grpc = client.infer("nvidia_llama_nemotron_rerank_1b_v2", text_inputs(["which?"], ["this"])).as_numpy("logit")
@@ -180,7 +256,7 @@ def test_further_names_are_served_over_http_and_grpc(fresh: Callable[..., Server
 
 def start_fails(server: Server) -> str:
     """The one line that a start which can't succeed prints."""
-    assert server.process.wait(60) == 2
+    assert server.process.wait(START_LIMIT_S) == 2
     (line,) = (line for line in server.output().splitlines() if line.startswith("serve:"))
     return line
 

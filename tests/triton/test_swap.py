@@ -19,7 +19,7 @@ from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.triton.grpc_client import text_inputs
 from tests.triton.versions import PASSAGES, QUERY, Load, Versions, make, over_http
 
-TAKEOVER_LIMIT_S = 30.0
+TAKEOVER_LIMIT_S = 120.0
 
 
 def over_grpc(server: Server) -> Callable[[], list[float]]:
@@ -82,7 +82,7 @@ def test_a_version_takes_over_and_is_taken_back_under_load(server: Server, versi
     for load in loads:
         kinds = [versions.of(logits) for _, logits in load.answers]
         assert [kind for place, kind in enumerate(kinds) if place == 0 or kind != kinds[place - 1]] == ["1", "2", "1"]
-    with urllib.request.urlopen(f"{server.http}/v1/metadata", timeout=10) as answer:
+    with urllib.request.urlopen(f"{server.http}/v1/metadata", timeout=60) as answer:
         assert json.loads(answer.read())["digest"] == json.loads((reranker / "1" / "reranker.json").read_text())["digest"]
 
 

@@ -14,6 +14,7 @@ from tritonclient.grpc import InferenceServerClient
 from tests.collector import Collector, Span, collecting
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.contract.calls import GOOD, eventually, post, ranked, request
+from tests.slowness import slowness
 from tests.triton.grpc_client import text_inputs
 
 CALLER = "b7ad6b7169203331"
@@ -70,7 +71,7 @@ async def whole(server: Server, collector: Collector, body: object = GOOD, calls
 
         await eventually(the_facades_have_come, "spans of the facade")
         with suppress(AssertionError):
-            await eventually(tritons_have_come, "spans of Triton", limit_s=5.0)
+            await eventually(tritons_have_come, "spans of Triton", limit_s=5.0 * slowness())
             return collector.of(trace)
     raise AssertionError(f"no ranking out of {TRIES} has the spans of {calls} calls")
 

@@ -20,7 +20,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from facade import tensors
 from facade.bundle import Bundle
-from facade.schema import MAX_PASSAGES
+from facade.ranking import MAX_PASSAGES
 from facade.settings import REPOSITORY
 from facade.tensors import Row, pack
 
@@ -34,6 +34,7 @@ MOST_LINES = 250
 NO_HTTP = (
     "admission",
     "background",
+    "unforeseen",
     "batching",
     "bundle",
     "collector",
@@ -42,13 +43,16 @@ NO_HTTP = (
     "dispatch",
     "errors",
     "logs",
+    "manifest_entries",
     "pairs",
     "patience",
     "ranking",
+    "real_files",
     "schema",
     "settings",
     "speed",
     "tensors",
+    "tokenizer_file",
 )
 GRAB_BAGS = {"utils", "util", "common", "helpers", "helper", "misc", "tools", "lib", "base", "core"}
 
@@ -151,9 +155,22 @@ def config(model: str) -> ModelConfig:
 
 @pytest.mark.parametrize("model", ["reranker", "rerank_text"])
 def test_a_configuration_takes_a_whole_request_and_states_no_name_that_a_link_would_break(model: str) -> None:
-    assert config(model).max_batch_size == MAX_PASSAGES
-    assert config(model).name == ""
-    assert config(model).backend == "python"
+    declared = config(model)
+    if declared.max_batch_size:
+        assert declared.max_batch_size == MAX_PASSAGES
+    else:  # then each tensor says by itself that it has as many rows as there are; the model counts them
+        assert all(tensor.dims[0] == -1 for tensor in (*declared.input, *declared.output))
+    assert declared.name == ""
+    assert declared.backend == "python"
+
+
+@pytest.mark.parametrize("model", ["reranker", "rerank_text"])
+def test_no_queue_policy_makes_triton_leave_calls_lying(model: str) -> None:
+    """Its batcher (2.51) sleeps beside any of these; tests/triton/test_batching.py measures it for what is configured."""
+    batching = config(model).dynamic_batching
+    assert not batching.HasField("default_queue_policy")
+    assert not batching.priority_levels
+    assert not batching.preferred_batch_size
 
 
 def test_the_configuration_is_the_tensor_contract() -> None:
@@ -186,4 +203,4 @@ def test_what_is_packed_is_what_the_configuration_declares(bundle: Bundle, segme
 
 
 def test_the_models_modules_are_found_as_triton_finds_them() -> None:
-    assert str(REPOSITORY / "reranker") in sys.path
+    assert {str(REPOSITORY / "reranker"), str(REPOSITORY / "rerank_text")} <= set(sys.path)

@@ -14,6 +14,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from calls import Answer, Call
 from engines import load_engine
+from engines.place import Place
 from logged import logged
 from scheduler import Scheduler
 
@@ -47,22 +48,23 @@ class TritonPythonModel:
         bundle.verify(*bundle.manifest["files"])
         settings = Settings.from_environment()
         logs.configure(settings)
-        engine, reason = load_engine(bundle, settings)
+        place = Place.of(args)
+        engine, reason = load_engine(bundle, settings, place)
         self._bundle = bundle
         self._scheduler = Scheduler(
             engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget, self._count, self._count_failed
         )
         self._untold: deque[tuple[int, int, int]] = deque()
         self._untold_failed: deque[int] = deque()
-        version = args["model_version"]
-        self._tokens = _Counter("reranker_engine_tokens_total", "Tokens of pairs that the engine computed", version)
-        self._rows_computed = _Counter("reranker_engine_rows_total", "Pairs that the engine computed", version)
-        self._batches = _Counter("reranker_engine_batches_total", "Batches in which it computed them", version)
-        self._failed = _Counter("reranker_engine_failed_batches_total", "Batches of which a row could not be scored", version)
+        labels = place.labels | {"version": args["model_version"]}
+        self._tokens = _Counter("reranker_engine_tokens_total", "Tokens of pairs that the engine computed", labels)
+        self._rows_computed = _Counter("reranker_engine_rows_total", "Pairs that the engine computed", labels)
+        self._batches = _Counter("reranker_engine_batches_total", "Batches in which it computed them", labels)
+        self._failed = _Counter("reranker_engine_failed_batches_total", "Batches of which a row could not be scored", labels)
         self._waiting = _Gauge(
-            "reranker_engine_waiting_tokens", "Tokens in the pool, and of bulk calls beside it, that no batch has taken yet", version
+            "reranker_engine_waiting_tokens", "Tokens in the pool, and of bulk calls beside it, that no batch has taken yet", labels
         )
-        self._padding = _Counter("reranker_engine_padding_tokens_total", "Tokens of padding that it computed beside them", version)
+        self._padding = _Counter("reranker_engine_padding_tokens_total", "Tokens of padding that it computed beside them", labels)
         self._engine = f"{engine.name} {engine.precision}"
         LOG.info("%s %s on %s, because %s", bundle.model_id, bundle.version, self._engine, reason)
 
@@ -143,12 +145,12 @@ class TritonPythonModel:
 
 
 class _Counter:
-    """A series of Triton's own metrics, for one version of the model."""
+    """A series of Triton's own metrics, for one version of the model, and one of its instances."""
 
-    def __init__(self, name: str, meaning: str, version: str) -> None:
+    def __init__(self, name: str, meaning: str, labels: dict[str, str]) -> None:
         # Triton forgets a family that nobody holds, and then refuses its metrics.
         self._family = pb_utils.MetricFamily(name=name, description=meaning, kind=pb_utils.MetricFamily.COUNTER)
-        self._metric = self._family.Metric(labels={"version": version})
+        self._metric = self._family.Metric(labels=labels)
 
     def add(self, count: int) -> None:
         self._metric.increment(count)
@@ -157,9 +159,9 @@ class _Counter:
 class _Gauge:
     """The same for a value that goes up and down."""
 
-    def __init__(self, name: str, meaning: str, version: str) -> None:
+    def __init__(self, name: str, meaning: str, labels: dict[str, str]) -> None:
         self._family = pb_utils.MetricFamily(name=name, description=meaning, kind=pb_utils.MetricFamily.GAUGE)
-        self._metric = self._family.Metric(labels={"version": version})
+        self._metric = self._family.Metric(labels=labels)
 
     def set(self, value: int) -> None:
         self._metric.set(value)

@@ -14,13 +14,16 @@ import onnxruntime
 from engines.tensorrt_profile import profile
 from facade.bundle import INT8, Bundle
 from facade.errors import SettingsError
-from facade.tensors import Logits, Row, Tokens, pack
+from facade.tensors import Logits, Row, Tokens, check_inputs, pack
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 # Tokens whose time a batch takes beside its own, for starting kernels: on a GPU some hundred of them, of some microseconds each. Estimates.
 CPU_BATCH_COST, GPU_BATCH_COST = 48, 1024
 # Tokens of a batch that keep the device busy: on two cores more lose cache (measured); on a GPU it is an estimate.
 CPU_TOKEN_BUDGET, GPU_TOKEN_BUDGET = 1024, 32_768
+# Seconds for each token of a call, until it is due: OpenVINO's on a processor, where a token takes about as long; on a GPU an estimate,
+# of a million tokens a second.
+CPU_PATIENCE_S, GPU_PATIENCE_S = 0.0001, 0.00001
 FOLDER_LENGTH = 16  # characters of a bundle's digest that name its folder of built engines
 
 
@@ -38,30 +41,33 @@ class OnnxRuntimeEngine:
     step = 1
     streams = 1
 
-    def __init__(self, bundle: Bundle, precision: str, threads: int, tensorrt: TensorRT | None = None, *, gpu: bool | None = None) -> None:
-        """`gpu`: on a GPU or not; by default where ONNX Runtime has CUDA. Raises SettingsError where that is not to be had."""
+    def __init__(self, bundle: Bundle, precision: str, threads: int, tensorrt: TensorRT | None = None, *, gpu: int | None = None) -> None:
+        """`gpu`: on the GPU of that number; None: on the processor. Raises SettingsError where that is not to be had."""
         drawn = bundle.manifest["precision"]
         if precision not in {"fp32", *bundle.precisions}:
             raise SettingsError(f"RERANKER_PRECISION={precision}: the onnxruntime engine computes in {drawn}, as the graph says")
         available = onnxruntime.get_available_providers()
-        wanted = TENSORRT if tensorrt else CUDA if (CUDA in available if gpu is None else gpu) else CPU
+        wanted = TENSORRT if tensorrt else CPU if gpu is None else CUDA
         if wanted not in available:
             raise SettingsError(f"this build of ONNX Runtime has no {wanted}: pip install onnxruntime-gpu, or set RERANKER_ENGINE=openvino")
         self.name = "tensorrt" if tensorrt else "onnxruntime"
         self.precision = INT8 if precision == INT8 else drawn
         self.batch_cost = CPU_BATCH_COST if wanted == CPU else GPU_BATCH_COST
         self.token_budget = CPU_TOKEN_BUDGET if wanted == CPU else GPU_TOKEN_BUDGET
+        self.patience_s = CPU_PATIENCE_S if wanted == CPU else GPU_PATIENCE_S
         self._bundle = bundle
-        self._device = "cpu" if wanted == CPU else "cuda"
+        self._device = ("cpu", 0) if wanted == CPU else ("cuda", gpu or 0)
         self._profile = profile(bundle.max_seq_len, tensorrt.batch_tokens) if tensorrt else None
-        providers = self._providers(wanted, tensorrt)
-        self._session = _session(bundle.graph(self.precision), threads, providers)
+        providers = self._providers(wanted, tensorrt, gpu or 0)
+        with bundle.loadable(self.precision) as graph:
+            self._session = _session(graph, threads, providers)
         if self._session.get_providers()[0] != wanted:
             raise SettingsError(
                 f"ONNX Runtime could not start {wanted}: see its message above; it wants CUDA, cuDNN and for TensorRT also "
                 "libnvinfer on the library path (pip install 'onnxruntime-gpu[cuda,cudnn]' tensorrt), or set RERANKER_ENGINE=openvino"
             )
         self._inputs = frozenset(node.name for node in self._session.get_inputs())
+        check_inputs(self._inputs, bundle)
         self._output = self._session.get_outputs()[0].name
 
     def infer(self, rows: Sequence[Row]) -> Logits:
@@ -79,30 +85,34 @@ class OnnxRuntimeEngine:
         binding = self._session.io_binding()
         for name, array in inputs.items():
             if name in self._inputs:
-                binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0))
+                binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, *self._device))
         binding.bind_output(self._output, "cpu")
         self._session.run_with_iobinding(binding)
         logits: Logits = binding.copy_outputs_to_cpu()[0].reshape(-1)
         return logits
 
-    def _providers(self, wanted: str, tensorrt: TensorRT | None) -> list[tuple[str, dict[str, Any]]]:
+    def _providers(self, wanted: str, tensorrt: TensorRT | None, device: int) -> list[tuple[str, dict[str, Any]]]:
         """The wanted provider with its options, then those that take what it leaves."""
-        cuda = (CUDA, {"device_id": 0, "use_tf32": 0, "arena_extend_strategy": "kSameAsRequested"})
+        cuda = (CUDA, {"device_id": device, "use_tf32": 0, "arena_extend_strategy": "kSameAsRequested"})
         if tensorrt and self._profile:
             names = list(pack([_one_token()], self._bundle))
             return [
-                (TENSORRT, tensorrt_options(self._bundle, self.precision, tensorrt.cache) | self._profile.options(names)),
+                (TENSORRT, tensorrt_options(self._bundle, self.precision, tensorrt.cache, device) | self._profile.options(names)),
                 cuda,
                 (CPU, {}),
             ]
         return [cuda, (CPU, {})] if wanted == CUDA else [(CPU, {})]
 
 
-def tensorrt_options(bundle: Bundle, precision: str, cache: Path) -> dict[str, Any]:
-    """TensorRT's options but for shapes. A bundle has a folder of its own: the cache tells graphs apart, but not their weights."""
-    folder = str(cache / bundle.digest[:FOLDER_LENGTH])
+def tensorrt_options(bundle: Bundle, precision: str, cache: Path, device: int = 0) -> dict[str, Any]:
+    """TensorRT's options but for shapes.
+
+    A bundle has a folder of its own, since the cache tells graphs apart, but not their weights; and so has each GPU but the first, since
+    instances that start together would write the same files.
+    """
+    folder = str(cache / bundle.digest[:FOLDER_LENGTH] / (f"gpu-{device}" if device else ""))
     return {
-        "device_id": 0,
+        "device_id": device,
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": folder,
         "trt_timing_cache_enable": True,

@@ -15,7 +15,7 @@ from scripts.export.families import bidirectional, encoder, gemma, qwen3
 
 Load = Callable[[Path, dict[str, Any], str], Checkpoint]
 FAMILIES: dict[str, Load] = {
-    **dict.fromkeys(encoder.MODEL_TYPES, encoder.load),
+    **dict.fromkeys(encoder.CLASSES, encoder.load),
     **dict.fromkeys(bidirectional.MODEL_TYPES, bidirectional.load),
     "qwen3": qwen3.load,
     "gemma": gemma.load,
@@ -31,6 +31,8 @@ def load(folder: Path) -> Checkpoint:
         raise ExportError(f"{path} is missing: MODEL is to be the folder of a Hugging Face checkpoint, or a model id of the hub") from None
     except ValueError as error:
         raise ExportError(f"{path} is no valid JSON ({error}): download the checkpoint again") from None
+    if not isinstance(config, dict):
+        raise ExportError(f"{path} is no JSON object: download the checkpoint again")
     family = str(config.get("model_type"))
     if family not in FAMILIES:
         raise ExportError(f"the family of {folder} is {family!r}; known are {', '.join(sorted(FAMILIES))}")

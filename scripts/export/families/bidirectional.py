@@ -11,14 +11,34 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaModel, MistralConfig, MistralModel, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    MistralConfig,
+    MistralForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
+from scripts.export import declared
 from scripts.export.architecture import architecture
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
+from scripts.export.labels import read_labels
+from scripts.export.loading import BUFFERS, load_whole
 from scripts.export.prompt import Prompt, as_pair_encoding
-from scripts.export.weights import read_tensor
+from scripts.export.tokenizer import load as load_tokenizer
+from scripts.export.tokenizer import pad_id
 
-MODEL_TYPES: dict[str, tuple[Any, Any]] = {"llama_bidirec": (LlamaConfig, LlamaModel), "mistral_bidirec": (MistralConfig, MistralModel)}
+# transformers' classes whose weights have the same names and shapes; their own pass, which is causal, is not used.
+MODEL_TYPES: dict[str, tuple[Any, Any]] = {
+    "llama_bidirec": (LlamaConfig, LlamaForSequenceClassification),
+    "mistral_bidirec": (MistralConfig, MistralForSequenceClassification),
+}
+# What config.json calls them: classes of the code that comes with a checkpoint.
+CLASSES = {
+    "llama_bidirec": "LlamaBidirectionalForSequenceClassification",
+    "mistral_bidirec": "MistralBidirectionalForSequenceClassification",
+}
+HARMLESS = {**BUFFERS, r"^lm_head\.": "the head of the language model that the reranker was made of"}
 # The spaces and line feeds are part of what the models were trained with.
 PROMPT = Prompt(before="", query_prefix="question:", query_suffix=" \n \n", passage_prefix=" passage:", after="")
 POOLINGS = ("avg", "cls", "last")
@@ -28,9 +48,10 @@ class Bidirectional(nn.Module):
     """The decoder with its head, as the graph wants it."""
 
     def __init__(self, model: Any, score: Tensor, pooling: str, temperature: float) -> None:
+        """`model`: the decoder; `score`: its head's direction, FP32 [1, hidden]."""
         super().__init__()
         self.model = model
-        self.score = nn.Parameter(score.float(), requires_grad=False)
+        self.score = nn.Parameter(score, requires_grad=False)
         self.pooling = pooling
         self.temperature = temperature
 
@@ -50,20 +71,19 @@ class Bidirectional(nn.Module):
 
 
 def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
-    """The reranker in `folder`. Raises ExportError for a pooling that is not known and for missing weights."""
-    pooling = str(config.get("pooling", "avg"))
-    if pooling not in POOLINGS:
-        raise ExportError(f"{folder} pools by {pooling!r}; known are {', '.join(POOLINGS)}")
+    """The reranker in `folder`. Raises ExportError for another class, a pooling that is not known, and weights that are not whole."""
+    declared.check_class(folder, config, [CLASSES[family]])
+    pooling, temperature = _head(folder, config)
     make_config, make_model = MODEL_TYPES[family]
     own = make_config(**_without_old_names(config))
     own.is_causal = False  # transformers then draws no causal mask
-    model: Any = make_model.from_pretrained(folder, config=own, dtype=torch.float32, attn_implementation="sdpa")
-    for layer in model.layers:
+    classifier: Any = load_whole(make_model, folder, HARMLESS, config=own, attn_implementation="sdpa")
+    for layer in classifier.model.layers:
         layer.self_attn.is_causal = False
-    module = Bidirectional(model, read_tensor(folder, "score.weight"), pooling, float(config.get("temperature", 1.0))).eval()
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)  # AutoTokenizer would want to know the family
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    limit = min(int(config["max_position_embeddings"]), int(tokenizer.model_max_length))
+    score = read_labels(folder, own).logit(classifier.score.weight.detach().T)[None]
+    module = Bidirectional(classifier.model, score, pooling, temperature).eval()
+    tokenizer = load_tokenizer(folder, PreTrainedTokenizerFast)  # AutoTokenizer would want to know the family
+    limit = _limit(own, tokenizer)
 
     def encode(query: str, passage: str) -> Encoded:
         ids = tokenizer(PROMPT.fill(query, passage), truncation=True, max_length=limit)["input_ids"]
@@ -82,11 +102,27 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
         pair_encoding=as_pair_encoding(tokenizer, PROMPT),
         max_seq_len=limit,
         vocabulary_size=int(own.vocab_size),
-        pad_id=int(pad_id),
+        pad_id=pad_id(tokenizer, own.pad_token_id),
         encode=encode,
         reference=reference,
         architecture=architecture(family, own, config, limit),
     )
+
+
+def _head(folder: Path, config: dict[str, Any]) -> tuple[str, float]:
+    """Pooling and temperature, which transformers' classes do not know; the defaults are those of NVIDIA's code."""
+    pooling, temperature = config.get("pooling", "avg"), config.get("temperature", 1.0)
+    if pooling not in POOLINGS:
+        raise ExportError(f"{folder} pools by {pooling!r}; known are {', '.join(POOLINGS)}")
+    if not isinstance(temperature, int | float) or temperature <= 0:
+        raise ExportError(f"{folder}/config.json has the temperature {temperature!r}: correct it to a number above 0")
+    return pooling, float(temperature)
+
+
+def _limit(config: Any, tokenizer: Any) -> int:
+    """The tokens of a pair. A longer one than the sliding window is not allowed: how a window is meant to slide both ways is not stated."""
+    window = getattr(config, "sliding_window", None) or config.max_position_embeddings
+    return min(int(config.max_position_embeddings), int(window), int(tokenizer.model_max_length))
 
 
 def _without_old_names(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What rerankers that are causal language models share: one direction of the vocabulary, read at the last token.
+"""What rerankers that are causal language models share: one direction of their head, read at the last token.
 
-Only that direction of the head goes into the graph; the vocabulary's other hundred thousand would cost more than the model.
+Of a head over the vocabulary only that direction goes into the graph; the other hundred thousand would cost more than the model.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from facade.bundle import PairEncoding
 from scripts.export.checkpoint import Checkpoint, Encoded
+from scripts.export.tokenizer import pad_id
 
 
 class LastToken(nn.Module):
@@ -43,9 +44,9 @@ class Parts:
     reference: Callable[[Tensor], float]
 
 
-def checkpoint(parts: Parts, tokenizer: Any, encoding: PairEncoding, config: dict[str, Any]) -> Checkpoint:
-    """The parts put together. A pair that is too long loses the end of its text, never what follows it."""
-    limit = min(int(config["max_position_embeddings"]), int(tokenizer.model_max_length))
+def checkpoint(parts: Parts, tokenizer: Any, encoding: PairEncoding, config: Any) -> Checkpoint:
+    """The parts put together, with the loaded model's configuration. Too long a pair loses the end of its text, never what follows."""
+    limit = min(int(config.max_position_embeddings), int(tokenizer.model_max_length))
     room = limit - len(encoding.before_query) - len(encoding.after_passage)
 
     def encode(query: str, passage: str) -> Encoded:
@@ -66,8 +67,8 @@ def checkpoint(parts: Parts, tokenizer: Any, encoding: PairEncoding, config: dic
         tokenizer=tokenizer,
         pair_encoding=encoding,
         max_seq_len=limit,
-        vocabulary_size=int(config["vocab_size"]),
-        pad_id=int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id),
+        vocabulary_size=int(config.vocab_size),
+        pad_id=pad_id(tokenizer, config.pad_token_id),
         encode=encode,
         reference=lambda pair: parts.reference(torch.tensor([pair.ids])),
     )

@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, GemmaForCausalLM
+from transformers import GemmaForCausalLM
 
 from facade.bundle import PairEncoding
-from scripts.export.checkpoint import Checkpoint
+from scripts.export import declared
+from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.families.causal import LastToken, Parts, checkpoint
+from scripts.export.loading import load_whole
+from scripts.export.tokenizer import load as load_tokenizer
+
+CLASS = "GemmaForCausalLM"
 
 QUESTION = (
     "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing a prediction of either "
@@ -22,9 +27,15 @@ QUESTION = (
 
 
 def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
-    """The reranker in `folder`."""
-    model: Any = GemmaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    """The reranker in `folder`. Raises ExportError for another class, weights that are not whole, and a tokenizer without a first token."""
+    declared.check(folder, config, [CLASS])
+    declared.check_no_prompt(folder)
+    model: Any = load_whole(GemmaForCausalLM, folder, attn_implementation="sdpa")
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.bos_token_id is None:
+        raise ExportError(
+            f"{folder}: its tokenizer has no bos_token, with which each pair of this family begins: name it in tokenizer_config.json"
+        )
 
     def ids(text: str) -> list[int]:
         found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -46,4 +57,4 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
             return float(model(input_ids=tokens).logits[0, -1, yes])
 
     module = LastToken(model.model, model.lm_head.weight[yes]).eval()
-    return checkpoint(Parts(family, module, reference), tokenizer, encoding, config)
+    return checkpoint(Parts(family, module, reference), tokenizer, encoding, model.config)

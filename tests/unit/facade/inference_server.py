@@ -16,15 +16,16 @@ from facade.pairs import TokenPairs
 from facade.scorer import TritonScorer
 from facade.settings import REPOSITORY
 from facade.tensors import MODEL
+from facade.token_ids import packed, unpacked
 from facade.triton import Triton
 
 # Any deadline that no test is about; generous, since the machine may be busy.
-AMPLE_S = 30.0
+AMPLE_S = 60.0
 INFER_US = 1500
 BUNDLE = read_bundle(newest_version(REPOSITORY / MODEL))
-PAIRS = TokenPairs(tuple([101, 7, 102, *range(1, length), 102] for length in (9, 2, 30, 5, 2, 17)), 3, (), BUNDLE)
+PAIRS = TokenPairs(tuple(packed([101, 7, 102, *range(1, length), 102]) for length in (9, 2, 30, 5, 2, 17)), 3, (), BUNDLE)
 # What the server makes a logit of: the sum of a row's ids and, to tell the segments, a thousand times the sum of their ids.
-LOGITS = [float(sum(row) + 1000 * (len(row) - PAIRS.query_length)) for row in PAIRS.rows]
+LOGITS = [float(sum(row) + 1000 * (len(row) - PAIRS.query_length)) for row in map(unpacked, PAIRS.rows)]
 
 Behaviour = Callable[[ModelInferRequest, grpc.aio.ServicerContext], Awaitable[None]]
 
@@ -115,7 +116,7 @@ class Bundles:
     bundle: Bundle
     newer: list[Bundle] = field(default_factory=list)
 
-    async def renew(self, refused: Bundle) -> bool:
+    async def renew(self, refused: Bundle, served: str | None = None) -> bool:  # noqa: ARG002 (the next one is the served one)
         assert refused is self.bundle
         if not self.newer:
             return False

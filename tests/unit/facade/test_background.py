@@ -27,7 +27,7 @@ class Steps:
 
 async def _run(steps: Steps) -> None:
     async with running(repeat("the test", steps, every_s=0.001)):
-        await asyncio.wait_for(steps.done.wait(), 5)
+        await asyncio.wait_for(steps.done.wait(), 60)
         await asyncio.sleep(0.01)  # the last step's error is logged by now
 
 

@@ -19,6 +19,7 @@ from facade.bundle import (
     manifest_digest,
     newest_version,
     read_bundle,
+    versions,
 )
 from facade.errors import BundleError
 from tests.unit.conftest import MakeBundle
@@ -106,6 +107,71 @@ def test_a_pair_encoding_of_another_form_is_refused(make_bundle: MakeBundle, pai
     folder = make_bundle(pair_encoding=pair)
     with pytest.raises(BundleError, match="lacks an entry"):
         read_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("max_seq_len", "512"),
+        ("max_seq_len", -1),
+        ("max_seq_len", 0),
+        ("max_seq_len", 3),  # the special tokens alone
+        ("max_seq_len", True),
+        ("max_seq_len", 512.0),
+        ("vocabulary_size", "30522"),
+        ("vocabulary_size", 0),
+        ("vocabulary_size", 102),  # below a special token
+        ("pad_id", -1),
+        ("pad_id", 30522),
+        ("pad_id", None),
+        ("model_id", ""),
+        ("model_id", 7),
+        ("version", 1),
+        ("precision", None),
+        ("licence", "MIT"),
+        ("modalities", "text"),
+        ("parity", []),
+        ("files", ["model.onnx"]),
+        ("files", {"../model.onnx": "0" * 64}),
+        ("files", {"model.onnx": 7}),
+        ("pair_encoding", {"before_query": ["a"], "between": [2], "after_passage": [3], "segment_ids": True}),
+        ("pair_encoding", {"before_query": [-1], "between": [2], "after_passage": [3], "segment_ids": True}),
+        ("pair_encoding", {"before_query": 1, "between": [2], "after_passage": [3], "segment_ids": True}),
+        ("pair_encoding", {"before_query": [1], "between": [2], "after_passage": [3], "segment_ids": "yes"}),
+        ("pair_encoding", {"before_query": [1], "between": [2], "after_passage": [3], "segment_ids": True, "query_prefix": 7}),
+        ("pair_encoding", {"before_query": [1], "between": [2], "after_passage": [3], "segment_ids": True, "kestrel": 7}),
+    ],
+)
+def test_an_entry_of_another_form_is_refused_when_it_is_read(make_bundle: MakeBundle, entry: str, value: object) -> None:
+    folder = make_bundle()
+    path = folder / MANIFEST
+    manifest = {**json.loads(path.read_text()), entry: value}
+    path.write_text(json.dumps({**manifest, "digest": manifest_digest(manifest)}))
+    with pytest.raises(BundleError, match=rf"{MANIFEST} lacks an entry \(.*{entry}"):
+        read_bundle(folder)
+
+
+def test_a_file_that_can_not_be_read_is_refused_with_the_reason(make_bundle: MakeBundle) -> None:
+    bundle = read_bundle(make_bundle())
+    for name in (WEIGHTS, MANIFEST):
+        (bundle.folder / name).unlink()
+        (bundle.folder / name).symlink_to("/proc/self/mem")  # even the superuser gets EIO
+    with pytest.raises(BundleError, match=r"model\.onnx can't be read \(Input/output error\)"):
+        bundle.verify(WEIGHTS)
+    with pytest.raises(BundleError, match=r"reranker\.json can't be read \(Input/output error\)"):
+        read_bundle(bundle.folder)
+
+
+def test_versions_are_folders_and_links_to_folders_with_a_manifest(tmp_path: Path) -> None:
+    for name in ("1", "10"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / MANIFEST).touch()
+    (tmp_path / "3").symlink_to("1")
+    (tmp_path / "4").symlink_to("nowhere")
+    (tmp_path / "5").symlink_to("5")
+    (tmp_path / "\u0662").symlink_to("1")  # a digit, but not one of Triton's
+    assert [folder.name for folder in versions(tmp_path)] == ["10", "3", "1"]
+    assert versions(tmp_path / "nowhere") == []
 
 
 def test_a_missing_file_is_named(make_bundle: MakeBundle) -> None:

@@ -7,17 +7,18 @@ import asyncio
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from facade.bundle import MANIFEST
-from facade.current import Current
+from facade.bundle import MANIFEST, read_bundle
+from facade.current import Current, read_version
 from facade.errors import BundleError, OtherBundleError
 from facade.pairs import PairTokenizer
 from tests.unit.conftest import MakeBundle
 
 
-def add_version(make_bundle: MakeBundle, number: str, **entries: object) -> Path:
+def add_version(make_bundle: MakeBundle, number: str, **entries: Any) -> Path:
     """A further version, in a folder of its own beside the first, which gets the same entries."""
     first = make_bundle(**entries)
     folder = first.parent / number
@@ -43,14 +44,13 @@ async def test_many_who_are_refused_at_once_read_it_once(make_bundle: MakeBundle
     old = current.bundle
     add_version(make_bundle, "2", version="2.0.0")
     reads = 0
-    newest = current._newest
 
-    def counted() -> object:
+    def counted(folder: Path, max_seq_len: int | None) -> PairTokenizer:
         nonlocal reads
         reads += 1
-        return newest()
+        return read_version(folder, max_seq_len)
 
-    monkeypatch.setattr(current, "_newest", counted)
+    monkeypatch.setattr("facade.current.read_version", counted)
     assert await asyncio.gather(*(current.renew(old) for _ in range(20))) == [True] * 20
     assert reads == 1
 
@@ -82,6 +82,60 @@ async def test_a_damaged_version_is_told_of_and_the_old_one_stays(make_bundle: M
         assert not await current.renew(current.bundle)
     assert "is not the file that" in caplog.text
     assert current.bundle.version == "1.0.0"
+
+
+async def test_a_tokenizer_of_a_newer_library_is_told_of_and_the_old_one_stays(
+    make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_version(make_bundle, "2", version="2.0.0", tokenizer='{"model": {"type": "Kestrel"}}')
+    current = Current(make_bundle(version="1.0.0").parent, None)
+    assert current.bundle.version == "1.0.0"
+    assert not await current.renew(current.bundle)
+    assert "tokenizer.json can't be used" in caplog.text
+
+
+async def test_the_bundle_that_triton_serves_is_found_among_newer_ones_and_bad_ones(
+    make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    (add_version(make_bundle, "4", version="4.0.0") / "tokenizer.json").write_text("{}")
+    (add_version(make_bundle, "3", version="3.0.0") / MANIFEST).write_text("{}")
+    add_version(make_bundle, "2", version="2.0.0")
+    served = read_bundle(make_bundle(version="1.0.0"))
+    current = Current(served.folder.parent, None)
+    assert current.bundle.version == "2.0.0"
+    assert await current.renew(current.bundle, served.digest)
+    assert current.bundle == served
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_bundle_that_triton_serves_and_no_folder_has_changes_nothing(make_bundle: MakeBundle) -> None:
+    add_version(make_bundle, "2", version="2.0.0")
+    current = Current(make_bundle(version="1.0.0").parent, None)
+    assert not await current.renew(current.bundle, "f" * 64)
+    assert current.bundle.version == "2.0.0"
+
+
+async def test_work_is_done_again_with_the_bundle_that_the_refusal_names(make_bundle: MakeBundle) -> None:
+    add_version(make_bundle, "2", version="2.0.0")
+    served = read_bundle(make_bundle(version="1.0.0"))
+    current = Current(served.folder.parent, None)
+
+    async def work(tokenizer: PairTokenizer) -> str:
+        if tokenizer.bundle.digest != served.digest:
+            raise OtherBundleError(served=served.digest)
+        return tokenizer.bundle.version
+
+    assert await current.served(work) == "1.0.0"
+
+
+async def test_a_served_version_that_can_not_be_read_is_logged_once(make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture) -> None:
+    bad = add_version(make_bundle, "2", version="2.0.0")
+    digest = read_bundle(bad).digest
+    (bad / "tokenizer.json").write_text("{}")
+    current = Current(make_bundle(version="1.0.0").parent, None)
+    for _ in range(3):
+        assert not await current.renew(current.bundle, digest)
+    assert sum("is not the file that" in record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR) == 1
 
 
 def test_a_limit_that_the_model_was_not_made_for_is_refused(make_bundle: MakeBundle) -> None:

@@ -125,7 +125,7 @@ async def test_a_caller_that_leaves_is_told_and_counted(app: Start, caplog: pyte
     client = await app(scorer)
     leaving = await held(client, scorer)
     leaving.cancel()
-    await asyncio.wait_for(scorer.cancelled.wait(), 20)
+    await asyncio.wait_for(scorer.cancelled.wait(), 60)
 
     async def counted() -> bool:
         return rejects(await scrape(client)) == {"client_left": 1}
@@ -138,7 +138,7 @@ async def test_what_no_http_parser_takes_is_told_with_the_id_that_it_is_answered
     client = await app()
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(b"this is no HTTP\r\n\r\n")
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     (line,) = [vars(record) for record in caplog.records if record.name == "facade.broken_http"]
     assert f"X-Request-Id: {line['request_id']}".encode() in answer

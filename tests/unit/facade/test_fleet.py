@@ -14,6 +14,7 @@ import grpc
 import pytest
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
+from facade.bundle import Bundle
 from facade.channel import Access
 from facade.current import Current
 from facade.endpoints import Endpoints
@@ -22,12 +23,13 @@ from facade.fleet import Fleet
 from facade.pairs import TokenPairs
 from facade.patience import Patience
 from facade.scorer import TritonScorer
-from facade.tensors import INFER_US, chunks
+from facade.tensors import INFER_US, OTHER_BUNDLE, chunks
+from facade.token_ids import packed
 from tests.unit.facade.inference_server import AMPLE_S, BUNDLE, LOGITS, PAIRS, Bundles, Server, hangs, says, serving, works
 from tests.unit.waiting import until
 
 NEWER = replace(BUNDLE, digest="newer")
-BIG = TokenPairs(tuple([*row, number] for number in range(1, 21) for row in PAIRS.rows), PAIRS.query_length, (), BUNDLE)
+BIG = TokenPairs(tuple(row + packed([number]) for number in range(1, 21) for row in PAIRS.rows), PAIRS.query_length, (), BUNDLE)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +51,17 @@ def speaks(*digests: str) -> Callable[[ModelInferRequest, grpc.aio.ServicerConte
     async def behave(request: ModelInferRequest, context: grpc.aio.ServicerContext) -> None:
         if request.parameters["bundle_digest"].string_param not in digests:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server has bundle")
+
+    return behave
+
+
+def serves(digest: str) -> Callable[[ModelInferRequest, grpc.aio.ServicerContext], Awaitable[None]]:
+    """Answers for this bundle alone, and names it where it refuses, as the model does."""
+
+    async def behave(request: ModelInferRequest, context: grpc.aio.ServicerContext) -> None:
+        asked = request.parameters["bundle_digest"].string_param
+        if asked != digest:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{OTHER_BUNDLE} {digest}, the call is for {asked}: serve the same")
 
     return behave
 
@@ -276,3 +289,23 @@ async def test_new_addresses_join_and_old_ones_leave() -> None:
             await until(lambda: sum(fleet.states().values()) == 0)
             with pytest.raises(NotReadyError, match="RERANKER_TRITON_URL has no address"):
                 await scorer.score(PAIRS, AMPLE_S)
+
+
+async def test_a_facade_goes_over_to_the_bundle_that_most_of_the_fleet_serves_not_to_its_own_newest() -> None:
+    """As after its restart, beside a newer version that no Triton could load."""
+    older = replace(BUNDLE, digest="a" * 64)
+    told: list[str | None] = []
+
+    class Chosen(Bundles):
+        async def renew(self, refused: Bundle, served: str | None = None) -> bool:
+            told.append(served)
+            return await super().renew(refused, served)
+
+    current = Chosen(BUNDLE, [older])
+    async with servers(3) as some:
+        for each, digest in zip(some, ("b" * 64, older.digest, older.digest), strict=True):
+            each.behaviours = [serves(digest)]
+        async with fleet_of([each.target for each in some], current) as (fleet, _):
+            await until(lambda: fleet.states() == {"serving": 2, "other_bundle": 1, "away": 0})
+    assert current.bundle is older
+    assert told[-1] == older.digest

@@ -25,7 +25,7 @@ JSON_LINES = {"NIM_JSONL_LOGGING": "1"}
 def lines(program: str, **settings: str) -> list[str]:
     """What a program writes to standard error; it writes nothing to standard output."""
     done = subprocess.run(
-        [sys.executable, "-c", PREAMBLE.format(settings=settings) + program], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", PREAMBLE.format(settings=settings) + program], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.stdout == ""
     return done.stderr.removesuffix("\n").split("\n") if done.stderr else []

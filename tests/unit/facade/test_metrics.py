@@ -52,14 +52,20 @@ def test_the_stages_and_reasons_are_those_of_the_documentation() -> None:
     assert documented.values("reason") == list(REASONS)
 
 
-def test_every_error_has_a_reason_of_its_own() -> None:
+def test_every_error_has_a_reason_of_its_own_or_is_an_invalid_request() -> None:
     family = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, RerankerError)]
     ends_a_request = [each for each in family if each not in {RerankerError, BundleError, SettingsError}]
-    reasons = [reason(each("")) for each in ends_a_request]
-    assert len(set(reasons)) == len(ends_a_request) > 7
-    assert set(reasons) <= set(REASONS)
-    assert reason(errors.OverloadedError("")) == "overloaded"
-    assert reason(errors.InputTooLongError("")) == "input_too_long"
+    reasons = {each: reason(each.__new__(each)) for each in ends_a_request}
+    assert set(reasons.values()) <= set(REASONS)
+    own = [each for each in ends_a_request if reasons[each] != "invalid_request" or each is errors.InvalidRequestError]
+    assert len({reasons[each] for each in own}) == len(own) > 7
+    assert all(issubclass(each, errors.InvalidRequestError) for each in set(ends_a_request) - set(own))
+    assert reasons[errors.OverloadedError] == "overloaded"
+    assert reasons[errors.InputTooLongError] == "input_too_long"
+
+
+def test_an_error_of_no_family_is_internal() -> None:
+    assert reason(KeyError("x")) == "internal"
 
 
 def test_what_is_counted_by_reason_and_stage_is_there_before_it_happens() -> None:

@@ -5,7 +5,7 @@ Variables that set nothing are told, with the reason or the nearest name that se
 
 from dataclasses import fields
 
-from facade.nim_names import NO_MEANING, ignored_names
+from facade.nim_names import NO_MEANING, ignored_names, without_ignored_names
 from facade.settings import Settings
 
 KNOWN = [name for knob in fields(Settings) for name in knob.metadata["names"]]
@@ -36,3 +36,10 @@ def test_no_variable_both_sets_something_and_has_no_meaning() -> None:
 def test_every_reason_that_names_a_setting_names_one_that_there_is() -> None:
     for reason in NO_MEANING.values():
         assert all(word.strip(".,;:") in KNOWN for word in reason.split() if word.startswith(("RERANKER_", "NIM_"))), reason
+
+
+def test_a_child_process_gets_what_sets_something_and_what_is_not_ours() -> None:
+    kept = {"NIM_MAX_SEQ_LEN": "64", "HOME": "/", "REDIS_PORT": "tcp://10.96.7.3:6379"}
+    ignored = {"NIM_QQQQ": "1", "NIM_CACHE_PATH": "/c", "NIM_SERVER_PORT": "tcp://10.96.7.1:8000", "NIM_SERVER_SERVICE_HOST": "10.96.7.1"}
+    assert without_ignored_names({**kept, **ignored}) == kept
+    assert ignored_names(without_ignored_names({**kept, **ignored})) == []

@@ -12,11 +12,12 @@ from functools import cache
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Encoding, Tokenizer
+from tokenizers import AddedToken, Encoding, Tokenizer
 
 from facade.bundle import TOKENIZER, Bundle, read_bundle
-from facade.errors import BundleError, InputTooLongError, InvalidRequestError
+from facade.errors import BundleError, InputTooLongError, InvalidRequestError, ScoringError
 from facade.pairs import PairTokenizer, TokenPairs
+from facade.token_ids import count, packed
 from tests.unit.conftest import MakeBundle
 
 LIMITS = (8, 9, 16, 33, 64, 128, 512)
@@ -108,7 +109,7 @@ def tokenizer_at(bundle: Bundle) -> Callable[[int], PairTokenizer]:
 
 
 def segments(pairs: TokenPairs, row: int) -> list[int]:
-    return [0] * pairs.query_length + [1] * (len(pairs.rows[row]) - pairs.query_length)
+    return [0] * pairs.query_length + [1] * (count(pairs.rows[row]) - pairs.query_length)
 
 
 @settings(max_examples=250)  # of four pairs each
@@ -129,13 +130,13 @@ def test_truncated_pairs_are_those_of_the_library(
         assert (index in pairs.truncated) == (len(empty) + len(query_ids) + len(reference.ids(passage)) > limit)
         expected = reference.cut_pair(query, passage, limit)
         if expected is not None:
-            assert pairs.rows[index] == expected.ids
+            assert pairs.rows[index] == packed(expected.ids)
             assert segments(pairs, index) == expected.type_ids
         else:
             # The query alone fills the limit: no passage is left, and the query is cut from its right.
             assert len(query_ids) + len(empty) >= limit
-            assert len(pairs.rows[index]) == limit
-            assert pairs.rows[index] == [empty[0], *query_ids[: limit - len(empty)], *empty[1:]]
+            assert count(pairs.rows[index]) == limit
+            assert pairs.rows[index] == packed([empty[0], *query_ids[: limit - len(empty)], *empty[1:]])
             assert pairs.query_length == limit - 1
 
 
@@ -159,7 +160,7 @@ def test_without_truncation_pairs_are_whole_or_all_that_are_too_long_are_told(
         assert error.detail["pairs"] == [{"passage": index, "tokens": tokens} for index, tokens in too_long.items()]
     else:
         pairs = tokenizer_at(limit).encode(query, passages, truncate=False)
-        assert list(pairs.rows) == [pair.ids for pair in whole]
+        assert list(pairs.rows) == [packed(pair.ids) for pair in whole]
         assert [segments(pairs, index) for index in range(len(passages))] == [pair.type_ids for pair in whole]
         assert pairs.truncated == ()
 
@@ -245,3 +246,16 @@ def test_several_threads_may_use_one_tokenizer(tokenizer_at: Callable[[int], Pai
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda query: tokenizer.encode(query, passages, truncate=True), queries))
     assert together == alone
+
+
+def test_a_tokenizer_whose_own_code_panics_fails_the_request_in_words(bundle: Bundle, make_bundle: MakeBundle) -> None:
+    """Rust's panic is no Exception of Python's: it would pass every handler, and the client would get no answer."""
+    joiner = "\u200c"
+    content = json.loads((bundle.folder / TOKENIZER).read_text())
+    emptied = {"type": "Replace", "pattern": {"String": joiner}, "content": ""}
+    content["normalizer"] = {"type": "Sequence", "normalizers": [content["normalizer"], emptied]}
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    tokenizer.add_tokens([AddedToken(joiner, normalized=True)])
+    panicking = PairTokenizer(read_bundle(make_bundle(tokenizer=tokenizer.to_str())), 64)
+    with pytest.raises(ScoringError, match="the tokenizer failed on this request"):
+        panicking.encode("which way?", ["\u65e5\u672c x"], truncate=True)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facade.ranking import Ranking
-from facade.schema import MAX_PASSAGES, ErrorResponse, RankingRequest, RankingResponse, error_body, parse_ranking, ranking_body
+from facade.ranking import MAX_PASSAGES, Ranking
+from facade.schema import ErrorResponse, RankingRequest, RankingResponse, error_body, parse_ranking, ranking_body
 from tests.unit.facade.bodies import BOTH, body, faults, refusal, refusal_of, request
 
 

@@ -133,7 +133,6 @@ def test_an_unknown_field_is_refused_in_the_nims_words() -> None:
         (request(passages={}), "passages: expected a valid list"),
         (request(passages=["left"]), "passages[0]: expected a JSON object"),
         (request(truncate="end"), "truncate: expected 'NONE' or 'END'"),
-        (request(truncate=None), "truncate: expected 'NONE' or 'END'"),
         (request(model=""), "model: empty, send some text"),
         (request(model="m" * 129), "model: longer than 128 characters"),
     ],

@@ -85,7 +85,7 @@ async def test_at_the_end_readiness_is_down_first_work_is_finished_and_then_nobo
         assert not end.done()
         scorer.release.set()
         ranked(await under_way)
-        await asyncio.wait_for(end, 20)
+        await asyncio.wait_for(end, 60)
         for session in (api, health):
             with pytest.raises(aiohttp.ClientConnectionError):
                 await get(session, READY)
@@ -124,7 +124,7 @@ async def test_who_keeps_a_connection_and_asks_at_the_last_moment_is_answered() 
 
         await eventually(refuses_connections, "nobody listens any more")
         refused(await post(api, GOOD), 503)  # on the connection that it has kept
-        await asyncio.wait_for(end, 20)
+        await asyncio.wait_for(end, 60)
 
 
 async def test_an_idle_server_ends_at_once() -> None:

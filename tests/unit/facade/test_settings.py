@@ -39,6 +39,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "max_wait_s": ("2.5", 2.5),
     "body_limit_bytes": ("1000", 1000),
     "body_timeout_s": ("3", 3.0),
+    "head_limit_bytes": ("8190", 8190),
     "chunk_tokens": ("1024", 1024),
     "chunks_in_flight": ("8", 8),
     "tokenizers": ("3", 3),
@@ -118,6 +119,7 @@ def test_two_names_of_one_setting_that_disagree_are_refused_by_name() -> None:
         ("NIM_HTTP_API_PORT", "http"),
         ("NIM_HTTP_API_PORT", "80.5"),
         ("NIM_MAX_SEQ_LEN", "7"),
+        ("RERANKER_HTTP_HEAD_LIMIT_BYTES", "1023"),
         ("NIM_REQUEST_TIMEOUT_S", "0"),
         ("NIM_REQUEST_TIMEOUT_S", "-1"),
         ("NIM_REQUEST_TIMEOUT_S", "nan"),
@@ -138,6 +140,22 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_name_and_what_is_expect
     with pytest.raises(SettingsError) as refused:
         Settings.from_environment({name: text})
     assert refused.value.message.startswith(f"{name}={text}: expected ")
+
+
+def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "here").touch()
+    paths = [knob for knob in fields(Settings) if isinstance(SAMPLES[knob.name][1], Path)]
+    assert len(paths) >= 9
+    for knob in paths:
+        name = knob.metadata["names"][0]
+        assert getattr(Settings.from_environment({name: "~/here"}), knob.name) == tmp_path / "here", name
+
+
+@pytest.mark.parametrize("name", ["RERANKER_MODEL_REPOSITORY", "RERANKER_TENSORRT_CACHE", "NIM_TLS_CERT_PATH"])
+def test_a_home_folder_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}=~no-such-user/a: expected "):
+        Settings.from_environment({name: "~no-such-user/a"})
 
 
 def test_all_faults_are_told_at_once() -> None:

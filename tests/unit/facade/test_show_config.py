@@ -41,6 +41,30 @@ def test_a_secret_is_masked() -> None:
 def test_the_command_prints_them_and_ends() -> None:
     for arguments, environment in ((["--show-config"], {}), ([], {"SHOW_CONFIG": "1"})):
         ended = subprocess.run(
-            [sys.executable, "-m", "facade", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-m", "facade", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=300
         )
         assert "NIM_HTTP_API_PORT=8000  (default)" in ended.stdout
+
+
+def test_the_command_prints_what_is_ignored_after_them() -> None:
+    environment = {"NIM_MAX_SEQ_LENGHT": "64", "NIM_CACHE_PATH": "/cache", "NIM_SERVER_PORT": "tcp://10.96.7.1:8000"}
+    for arguments, further in ((["--show-config"], {}), ([], {"SHOW_CONFIG": "1"})):
+        ended = subprocess.run(
+            [sys.executable, "-m", "facade", *arguments],
+            cwd=ROOT,
+            env={**environment, **further},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert "NIM_HTTP_API_PORT=8000  (default)" in ended.stdout
+        warnings = [line for line in ended.stdout.splitlines() if line.startswith("warning: ")]
+        assert [line.split()[1] for line in warnings] == ["NIM_CACHE_PATH", "NIM_MAX_SEQ_LENGHT", "NIM_SERVER_PORT=tcp://10.96.7.1:8000"]
+        assert "did you mean NIM_MAX_SEQ_LEN?" in warnings[1]
+
+
+def test_no_warning_is_printed_where_nothing_is_ignored() -> None:
+    command = [sys.executable, "-m", "facade", "--show-config"]
+    ended = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=True, timeout=60)
+    assert "warning" not in ended.stdout

@@ -11,9 +11,10 @@ from facade.stages import Stages
 
 def test_a_block_is_timed_under_its_stages_name() -> None:
     stages = Stages()
+    began = time.perf_counter()
     with stages.time("decode"):
         time.sleep(0.002)
-    assert 0.002 <= stages.seconds["decode"] < 1.0
+    assert 0.002 <= stages.seconds["decode"] <= time.perf_counter() - began
 
 
 def test_a_stage_has_the_time_of_all_its_attempts_the_failed_ones_among_them() -> None:

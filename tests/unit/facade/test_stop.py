@@ -60,12 +60,12 @@ async def test_what_is_under_way_is_answered_and_then_it_is_over(app: Start) -> 
     scorer.release.set()
     for answer in await asyncio.gather(*under_way):
         ranked(answer)
-    await asyncio.wait_for(end, 20)
+    await asyncio.wait_for(end, 60)
 
 
 async def test_it_is_over_at_once_where_nothing_is_under_way(app: Start) -> None:
     client = await app(Held())
-    await asyncio.wait_for(stop(client).drain(LONG_S), 20)
+    await asyncio.wait_for(stop(client).drain(LONG_S), 60)
 
 
 @pytest.mark.parametrize("path", ["/v1/ranking", "/v1/retrieval/nvidia/reranking", "/ranking"])
@@ -74,7 +74,7 @@ async def test_a_ranking_that_comes_later_is_refused_at_once_and_told_to_come_ag
     client = await app(scorer)
     under_way = await held(client, scorer)
     end = await draining(client)
-    answer = await asyncio.wait_for(post(client, GOOD, path), 20)
+    answer = await asyncio.wait_for(post(client, GOOD, path), 60)
     assert "shutting down" in refused(answer, 503)["message"]
     assert answer.headers["Connection"] == "close"
     scorer.release.set()
@@ -123,7 +123,7 @@ async def test_what_is_not_done_in_time_is_cut_off_and_told_so(app: Start) -> No
     scorer = Held()
     client = await app(scorer)
     under_way = await held(client, scorer)
-    await asyncio.wait_for(stop(client).drain(0.1), 20)
+    await asyncio.wait_for(stop(client).drain(0.1), 60)
     assert "no time left" in refused(await under_way, 503)["message"]
     assert scorer.cancelled.is_set()
 
@@ -133,8 +133,8 @@ async def test_a_caller_that_left_is_not_waited_for(app: Start) -> None:
     client = await app(scorer)
     under_way = await held(client, scorer)
     under_way.cancel()
-    await asyncio.wait_for(scorer.cancelled.wait(), 20)
-    await asyncio.wait_for(stop(client).drain(LONG_S), 20)
+    await asyncio.wait_for(scorer.cancelled.wait(), 60)
+    await asyncio.wait_for(stop(client).drain(LONG_S), 60)
 
 
 async def test_before_the_stop_connections_are_kept_and_afterwards_they_end_with_their_answer(app: Start) -> None:

@@ -12,9 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.bundle import Bundle
-from facade.errors import InvalidRequestError
+from facade.errors import BundleError, InvalidRequestError
 from facade.pairs import TokenPairs
-from facade.tensors import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Row, Tokens, chunks, pack, unpack
+from facade.tensors import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    OTHER_BUNDLE,
+    TOKEN_TYPE_IDS,
+    Row,
+    Tokens,
+    check_inputs,
+    chunks,
+    pack,
+    served_digest,
+    unpack,
+)
+from facade.token_ids import packed, unpacked
 
 MAX_LEN = 12
 PADDING_SIDES = ("right", "left", "both")
@@ -100,21 +113,21 @@ def test_packing_pads_on_the_right_to_the_longest_row(small: Bundle, drawn: list
 def test_chunks_carry_every_pair_once_with_its_segments_within_the_budget(
     small: Bundle, lengths: list[int], query_length: int, budget: int
 ) -> None:
-    pairs = TokenPairs(tuple([index, *range(1, length)] for index, length in enumerate(lengths)), query_length, (), small)
+    pairs = TokenPairs(tuple(packed([index, *range(1, length)]) for index, length in enumerate(lengths)), query_length, (), small)
     seen = []
     for chunk in chunks(pairs, budget):
         rows, tokens = chunk.inputs[INPUT_IDS].shape
         assert rows == len(chunk.indexes)
         assert rows == 1 or rows * tokens <= budget
         for index, row in zip(chunk.indexes, unpack(chunk.inputs, small), strict=True):
-            assert row.input_ids.tolist() == pairs.rows[index]
+            assert row.input_ids.tolist() == unpacked(pairs.rows[index]).tolist()
             assert row.token_type_ids.tolist() == [0] * query_length + [1] * (lengths[index] - query_length)
         seen += chunk.indexes
     assert sorted(seen) == list(range(len(lengths)))
 
 
 def test_equal_pairs_travel_once(small: Bundle) -> None:
-    pairs = TokenPairs(([1, 2], [1, 2, 3], [1, 2], [1, 2, 3], [1, 2]), 1, (), small)
+    pairs = TokenPairs(tuple(map(packed, ([1, 2], [1, 2, 3], [1, 2], [1, 2, 3], [1, 2]))), 1, (), small)
     sent = [(chunk.indexes, chunk.inputs[INPUT_IDS].shape) for chunk in chunks(pairs, 3)]
     assert sent == [([0], (1, 2)), ([1], (1, 3))]
 
@@ -145,8 +158,11 @@ def flatten(inputs: dict[str, Tokens]) -> None:
         inputs[name] = inputs[name].reshape(-1)
 
 
-def drop_segments(inputs: dict[str, Tokens]) -> None:
-    del inputs[TOKEN_TYPE_IDS]
+def drop(name: str) -> Callable[[dict[str, Tokens]], None]:
+    def change(inputs: dict[str, Tokens]) -> None:
+        del inputs[name]
+
+    return change
 
 
 def lengthen(inputs: dict[str, Tokens]) -> None:
@@ -165,7 +181,10 @@ def lengthen(inputs: dict[str, Tokens]) -> None:
         (clear_rows(1), "row 1: no token"),
         (clear_rows(0, 2), "row 0: no token, and so in 1 more"),
         (lengthen, "row 0: more than 12 tokens, and so in 2 more"),
-        (drop_segments, "token_type_ids is missing"),
+        (set_in(ATTENTION_MASK, 0, 1, 0), "row 0: attention_mask has padding between tokens"),
+        (drop(TOKEN_TYPE_IDS), "token_type_ids is missing"),
+        (drop(ATTENTION_MASK), "attention_mask is missing"),
+        (drop(INPUT_IDS), "input_ids is missing"),
         (widen(ATTENTION_MASK), r"expected tensors of one shape \[rows, tokens\], got \(3, 4\), \(3, 5\) and \(3, 4\)"),
         (widen(TOKEN_TYPE_IDS), r"expected tensors of one shape \[rows, tokens\]"),
         (flatten, r"expected tensors of one shape \[rows, tokens\], got \(12,\), \(12,\) and \(12,\)"),
@@ -195,3 +214,21 @@ def test_segment_ids_are_not_required_by_bundles_without_them(plain: Bundle) -> 
 def test_a_row_of_exactly_the_limit_passes(small: Bundle) -> None:
     rows = rows_of([[(1, 0)] * MAX_LEN])
     assert as_lists(unpack(pack(rows, small), small)) == as_lists(rows)
+
+
+def test_a_graphs_inputs_have_to_be_those_that_its_bundle_gives(small: Bundle, plain: Bundle) -> None:
+    names = (INPUT_IDS, ATTENTION_MASK)
+    check_inputs((*names, TOKEN_TYPE_IDS), small)
+    check_inputs(names, plain)
+    with pytest.raises(BundleError, match="takes token_type_ids and its manifest has none"):
+        check_inputs((*names, TOKEN_TYPE_IDS), plain)
+    with pytest.raises(BundleError, match="does not take token_type_ids and its manifest has them"):
+        check_inputs(names, small)
+
+
+@pytest.mark.parametrize(
+    ("text", "digest"),
+    [(f"{OTHER_BUNDLE} {'0a' * 32}, the call is for x", "0a" * 32), (f"{OTHER_BUNDLE} x", None), ("", None)],
+)
+def test_a_refusal_names_the_served_bundle(text: str, digest: str | None) -> None:
+    assert served_digest(text) == digest

@@ -14,7 +14,9 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 from facade.bundle import Bundle
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.scorer import TritonScorer, wait_until_scoring
+from facade.tensors import OTHER_BUNDLE
 from tests.conftest import free_ports
+from tests.slowness import slowness
 from tests.unit.facade.inference_server import AMPLE_S, LOGITS, PAIRS, Server, client, hangs, says, serving, works
 
 
@@ -52,6 +54,17 @@ async def test_another_bundle_is_told_as_such(triton: Server, bundle: Bundle) ->
     async with client(triton.target, bundle) as scorer:
         with pytest.raises(NotReadyError, match="another model bundle"):
             await scorer.probe(AMPLE_S)
+
+
+@pytest.mark.parametrize(("text", "served"), [(f"{OTHER_BUNDLE} {'4f' * 32}, the call is for x", "4f" * 32), (OTHER_BUNDLE, None)])
+async def test_a_refusal_says_which_bundle_is_served_where_the_server_names_it(
+    triton: Server, bundle: Bundle, text: str, served: str | None
+) -> None:
+    triton.behaviours = [says(grpc.StatusCode.UNIMPLEMENTED, text)]
+    async with client(triton.target, bundle) as scorer:
+        with pytest.raises(OtherBundleError) as refused:
+            await scorer.score(PAIRS, AMPLE_S)
+    assert refused.value.served == served
 
 
 @pytest.mark.parametrize("status", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND])
@@ -96,10 +109,12 @@ async def test_one_failed_chunk_fails_the_request_and_stops_the_others(triton: S
 
 
 async def test_a_server_that_never_answers_runs_into_the_requests_own_deadline(triton: Server, bundle: Bundle) -> None:
-    triton.behaviours = [hangs]
-    async with client(triton.target, bundle) as scorer:
+    triton.behaviours = [works, hangs]
+    limit_s = 0.2 * slowness()
+    async with client(triton.target, bundle, chunk_tokens=1 << 20) as scorer:
+        await scorer.score(PAIRS, AMPLE_S)  # connects, which is not the deadline's to wait for
         with pytest.raises(DeadlineExceededError, match="time was up"):
-            await scorer.score(PAIRS, 0.2)
+            await scorer.score(PAIRS, limit_s)
         await asyncio.wait_for(triton.cancelled.wait(), AMPLE_S)
 
 

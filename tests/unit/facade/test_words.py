@@ -17,8 +17,11 @@ from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 from facade import words as under_test
 from facade.bundle import TOKENIZER, Bundle
 from facade.words import Words, stops_at_spaces, text_ids
-from tests.tiny_checkpoints import save
 from tests.unit.facade.test_pairs import PIECE, TEXT
+
+pytest.importorskip("torch")
+
+from tests.tiny_checkpoints import save
 
 PAIRS = Path(__file__).resolve().parents[2] / "data" / "squad_pairs.json"
 

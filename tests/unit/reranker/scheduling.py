@@ -12,7 +12,7 @@ from facade.tensors import Row
 from tests.unit.reranker.summing import Summing, row
 from tests.unit.waiting import wait_until
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 from facade.tensors import Logits, Row
 
 POISON, NAN, INFINITE = 30_000, 30_001, 30_002
-STARTED_S = 5.0
+STARTED_S = 60.0
 
 
 def row(*ids: int) -> Row:
@@ -35,6 +35,7 @@ class Summing:
     streams: int = 1
     batch_cost: int = 10
     token_budget: int = 1 << 20
+    patience_s: float = 0.0001
     memory: int = 1 << 30
     batches: list[list[Row]] = field(default_factory=list)
     free: Event = field(default_factory=Event)

@@ -22,7 +22,7 @@ from facade.bundle import WEIGHTS, Bundle, read_bundle
 from facade.errors import BundleError, SettingsError
 from facade.pairs import PairTokenizer
 from facade.settings import Settings
-from facade.tensors import Logits, Row
+from facade.tensors import Logits, Row, pair_row
 from tests.unit.conftest import MakeBundle
 
 TOLERANCE = 1e-4
@@ -54,8 +54,7 @@ def engine(engines: dict[str, Engine], request: pytest.FixtureRequest) -> Engine
 def rows(bundle: Bundle) -> list[Row]:
     """One row per passage."""
     pairs = PairTokenizer(bundle, 256).encode(QUERY, PASSAGES, truncate=True)
-    segments = [[0] * pairs.query_length + [1] * (length - pairs.query_length) for length in pairs.lengths()]
-    return [Row(np.array(ids, np.int64), np.array(kinds, np.int64)) for ids, kinds in zip(pairs.rows, segments, strict=True)]
+    return [pair_row(ids, pairs.query_length) for ids in pairs.rows]
 
 
 def test_an_engine_gives_one_finite_logit_per_row(engine: Engine, rows: list[Row], bundle: Bundle) -> None:
@@ -218,3 +217,25 @@ def test_what_cannot_be_used_is_refused_by_name(bundle: Bundle, environment: dic
 def test_a_wrong_setting_is_found_before_any_weights_are_read(bundle: Bundle) -> None:
     with pytest.raises(SettingsError):
         load_engine(replace(bundle, folder=Path("nowhere")), Settings(engine="onnxruntime", precision="bf16"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_graph_that_is_none_is_a_bundles_fault(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    (tmp_path / WEIGHTS).write_bytes(b"kestrel" * 100)
+    with pytest.raises(BundleError, match=r"the graph in .* can't be used .*make export-model"):
+        load_engine(replace(bundle, folder=tmp_path), Settings(engine=name, precision="fp32", threads=1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_graph_of_another_family_is_refused_before_it_is_served(bundle: Bundle, name: str) -> None:
+    """The default graph takes segment ids, which a bundle without them would not give it."""
+    other = replace(bundle, pair_encoding=replace(bundle.pair_encoding, segment_ids=False))
+    with pytest.raises(BundleError, match=r"the graph in .* takes token_type_ids and its manifest has none"):
+        load_engine(other, Settings(engine=name, precision="fp32", threads=1))
+
+
+def test_a_graph_that_fails_at_its_first_rows_is_refused_before_it_is_served(bundle: Bundle) -> None:
+    """Read without an error: its table of embeddings is smaller than the manifest's vocabulary."""
+    other = replace(bundle, vocabulary_size=bundle.vocabulary_size + 1)
+    with pytest.raises(BundleError, match=r"the graph in .* can't be used .*out of data bounds"):
+        load_engine(other, Settings(engine="onnxruntime", precision="fp32", threads=1))

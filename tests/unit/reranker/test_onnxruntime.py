@@ -14,6 +14,9 @@ from engines.onnxruntime import CPU, CUDA, TENSORRT, OnnxRuntimeEngine, TensorRT
 from facade.bundle import Bundle
 from facade.errors import SettingsError
 from facade.tensors import pack
+
+pytest.importorskip("torch")
+
 from tests.unit.reranker.packed_rows import random_rows
 
 LENGTHS = (5, 40, 17, 40, 2)
@@ -21,7 +24,7 @@ LENGTHS = (5, 40, 17, 40, 2)
 
 @pytest.fixture(scope="module")
 def engine(bundle: Bundle) -> OnnxRuntimeEngine:
-    return OnnxRuntimeEngine(bundle, "fp32", 1, gpu=False)
+    return OnnxRuntimeEngine(bundle, "fp32", 1)
 
 
 def test_bound_inputs_give_what_a_plain_run_gives(engine: OnnxRuntimeEngine, bundle: Bundle) -> None:
@@ -49,7 +52,7 @@ class Gpu:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, starts: bool = True) -> None:
         self.providers: list[tuple[str, dict[str, Any]]] = []
-        self.devices: set[str] = set()
+        self.devices: set[tuple[str, int]] = set()
         self.shapes: list[tuple[int, ...]] = []
         place, open_session = onnxruntime.OrtValue.ortvalue_from_numpy, onnxruntime.InferenceSession
 
@@ -60,9 +63,9 @@ class Gpu:
             return made
 
         def put(array: Any, device: str, number: int) -> Any:
-            self.devices.add(device)
+            self.devices.add((device, number))
             self.shapes.append(array.shape)
-            return place(array, "cpu", number)
+            return place(array, "cpu", 0)
 
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
         monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
@@ -74,10 +77,22 @@ def test_cuda_is_used_where_it_is_and_fp32_is_fp32(bundle: Bundle, engine: OnnxR
     rows = random_rows(LENGTHS, bundle.vocabulary_size)
     expected = engine.infer(rows).tolist()
     gpu = Gpu(monkeypatch)
-    assert OnnxRuntimeEngine(bundle, "fp32", 1).infer(rows).tolist() == pytest.approx(expected, abs=1e-5)
+    assert OnnxRuntimeEngine(bundle, "fp32", 1, gpu=0).infer(rows).tolist() == pytest.approx(expected, abs=1e-5)
     assert [name for name, _ in gpu.providers] == [CUDA, CPU]
     assert gpu.providers[0][1]["use_tf32"] == 0
-    assert gpu.devices == {"cuda"}
+    assert gpu.devices == {("cuda", 0)}
+
+
+@pytest.mark.parametrize("tensorrt", [False, True])
+def test_an_instance_computes_on_the_gpu_that_it_was_given(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensorrt: bool
+) -> None:
+    gpu = Gpu(monkeypatch)
+    engine = OnnxRuntimeEngine(bundle, "fp32", 1, TensorRT(tmp_path, 256) if tensorrt else None, gpu=3)
+    engine.infer(random_rows(LENGTHS, bundle.vocabulary_size))
+    assert gpu.devices == {("cuda", 3)}
+    assert {options["device_id"] for name, options in gpu.providers if name != CPU} == {3}
+    assert engine.patience_s < OnnxRuntimeEngine(bundle, "fp32", 1).patience_s
 
 
 def test_tensorrt_gets_no_batch_beyond_its_profile(
@@ -97,7 +112,7 @@ def test_tensorrt_gets_no_batch_beyond_its_profile(
 def test_a_provider_that_does_not_start_is_no_silent_cpu(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     Gpu(monkeypatch, starts=False)
     with pytest.raises(SettingsError, match="could not start CUDAExecutionProvider"):
-        OnnxRuntimeEngine(bundle, "fp32", 1)
+        OnnxRuntimeEngine(bundle, "fp32", 1, gpu=0)
 
 
 def test_tensorrt_is_built_for_the_bundle_s_shapes(bundle: Bundle, tmp_path: Path) -> None:
@@ -106,6 +121,7 @@ def test_tensorrt_is_built_for_the_bundle_s_shapes(bundle: Bundle, tmp_path: Pat
     assert not options["trt_bf16_enable"]
     assert options["trt_engine_cache_enable"]
     assert options["trt_engine_cache_path"] == str(tmp_path / bundle.digest[:16])
+    assert tensorrt_options(bundle, "fp16", tmp_path, 1)["trt_engine_cache_path"] == str(tmp_path / bundle.digest[:16] / "gpu-1")
 
 
 @pytest.mark.parametrize("tensorrt", [None, TensorRT(Path("cache"), 1024)])
@@ -113,7 +129,7 @@ def test_a_build_without_gpus_says_what_to_install(bundle: Bundle, tensorrt: Ten
     if CUDA in onnxruntime.get_available_providers():
         pytest.skip("this build has them")
     with pytest.raises(SettingsError, match="pip install onnxruntime-gpu"):
-        OnnxRuntimeEngine(bundle, "fp32", 1, tensorrt, gpu=True)
+        OnnxRuntimeEngine(bundle, "fp32", 1, tensorrt, gpu=0)
 
 
 def test_another_precision_than_the_graph_s_is_refused(bundle: Bundle) -> None:

@@ -138,3 +138,9 @@ def test_what_cannot_run_is_refused_before_weights_are_read(bundle: Bundle) -> N
         assert refused.value.message.startswith("RERANKER_ENGINE=torch: ")
     with pytest.raises(SettingsError, match="RERANKER_ENGINE=torch: it computes in fp32, bf16, fp16, not in int8"):
         load(nowhere, "int8", 1)
+
+
+def test_an_instance_runs_on_the_gpu_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Running.here("fp32", 3).device == torch.device("cpu") or torch.cuda.is_available()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Running.here("bf16", 3).device == torch.device("cuda", 3)

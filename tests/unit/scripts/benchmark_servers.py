@@ -54,9 +54,15 @@ async def words_as_logits(request: web.Request) -> web.Response:
     return web.json_response({"rankings": rankings}, headers={"Server-Timing": "decode;dur=0.10, infer;dur=2.50, rank;dur=0.01"})
 
 
-async def slow(request: web.Request) -> web.Response:
-    await asyncio.sleep(0.05)
-    return await words_as_logits(request)
+def meeting(count: int) -> Handler:
+    """Answers `count` requests once all of them are there."""
+    all_there = asyncio.Barrier(count)
+
+    async def handler(request: web.Request) -> web.Response:
+        await all_there.wait()
+        return await words_as_logits(request)
+
+    return handler
 
 
 def metrics() -> Handler:

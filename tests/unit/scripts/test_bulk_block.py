@@ -151,7 +151,7 @@ def test_blocks_overlap(tmp_path: Path) -> None:
     class Meeting(Lengths):
         def __init__(self) -> None:
             super().__init__()
-            self.met = threading.Barrier(2, timeout=20)
+            self.met = threading.Barrier(2, timeout=60)
 
         def score(self, asks: Sequence[Ask]) -> list[Scored | Refused]:
             self.met.wait()

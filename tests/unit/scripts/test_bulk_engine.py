@@ -101,7 +101,7 @@ def test_closing_ends_a_block_on_its_way() -> None:
     thread.start()
     wait_until(lambda: any(each.name.startswith("stream-") for each in threading.enumerate()))
     scorer.close()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     assert raised
 

@@ -137,7 +137,7 @@ def test_a_signal_ends_it_cleanly_and_says_how_to_go_on(tmp_path: Path, number: 
     process = started(source, out)
     wait_until(until_done(process, out, 2))
     process.send_signal(number)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=300)
     assert process.returncode == 128 + number
     assert b"stopped; the same command goes on from the last block that is done" in told
     assert b"Traceback" not in told

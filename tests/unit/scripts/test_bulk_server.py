@@ -44,7 +44,7 @@ class Fake:
 
     def start(self) -> None:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(60)
 
     async def _start(self) -> None:
         app = web.Application()
@@ -57,9 +57,9 @@ class Fake:
 
     def stop(self) -> None:
         if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(20)
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(60)
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(20)
+            self._thread.join(60)
         self._loop.close()
 
     async def _ready(self, _: web.Request) -> web.Response:
@@ -215,7 +215,7 @@ def test_closing_ends_requests_on_their_way(fake: Fake, scorer: ServerScorer) ->
     fake.answer = hang
     thread = threading.Thread(target=score)
     thread.start()
-    assert arrived.wait(20)
+    assert arrived.wait(60)
     scorer.close()
-    thread.join(20)
+    thread.join(60)
     assert raised

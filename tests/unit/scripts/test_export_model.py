@@ -13,12 +13,13 @@ transformers = pytest.importorskip("transformers")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from facade.bundle import file_digest, manifest_digest  # noqa: E402
+from facade.bundle import file_digest, manifest_digest, read_bundle  # noqa: E402
+from facade.errors import BundleError  # noqa: E402
 from scripts import export_model  # noqa: E402
 from scripts.export import half_weights, parity  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
 
-FILES = {"model.onnx", "tokenizer.json", "reranker.json"}
+FILES = {"model.onnx", "tokenizer.json", "reranker.json", "README.md"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_bundle_is_three_files_and_nothing_left_beside(bundle: Path) -> None:
+def test_bundle_is_four_files_and_nothing_left_beside(bundle: Path) -> None:
     assert {path.name for path in bundle.iterdir()} == FILES
     assert [path.name for path in bundle.parent.iterdir()] == ["1"]
 
@@ -103,6 +104,58 @@ def test_failed_parity_changes_nothing(
     assert [path.name for path in bundle.parent.iterdir()] == ["1"]
 
 
+def test_an_export_over_another_bundle_leaves_nothing_of_it_and_all_that_is_not_a_bundle_s(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "1"
+    out.mkdir()
+    for name in ("model.onnx", "model.onnx.data", "model.int8.onnx", "README.md", "model.plan", "build_plan.sh", "model.py", "notes.txt"):
+        (out / name).write_text("of another model")
+    assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--name", "tests/tiny"]) == 0
+    assert {path.name for path in out.iterdir()} == FILES | {"model.py", "notes.txt"}
+    assert (out / "README.md").read_text().startswith("# tests/tiny\n")
+    assert {name for name in FILES if (out / name).read_bytes() == b"of another model"} == set()
+
+
+def test_an_export_to_a_linked_folder_writes_into_the_folder(checkpoint: Path, tmp_path: Path) -> None:
+    folder, link = tmp_path / "elsewhere" / "bundle", tmp_path / "model" / "1"
+    folder.mkdir(parents=True)
+    link.parent.mkdir()
+    link.symlink_to(folder)
+    assert export_model.main(["--model", str(checkpoint), "--out", str(link)]) == 0
+    assert link.is_symlink()
+    assert {path.name for path in folder.iterdir()} == FILES
+
+
+@pytest.mark.parametrize("moved", range(len(FILES)))
+def test_a_bundle_that_is_half_replaced_is_never_taken_for_whole(
+    moved: int, checkpoint: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine stops after so many files: the old manifest vouches for none but the old files."""
+    out = tmp_path / "1"
+    shutil.copytree(bundle, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    torch.manual_seed(moved)
+    other = tmp_path / "checkpoint"
+    transformers.BertForSequenceClassification(transformers.AutoConfig.from_pretrained(checkpoint)).save_pretrained(other)
+    for path in checkpoint.glob("tokenizer*"):
+        shutil.copy(path, other)
+    replace, count = Path.replace, iter(range(99))
+
+    def replace_some(self: Path, target: Path) -> Path:
+        if next(count) >= moved:
+            raise OSError("the power is off")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_some)
+    assert export_model.main(["--model", str(other), "--out", str(out)]) == 1
+    whole = read_bundle(out)
+    assert whole.digest == json.loads(before["reranker.json"])["digest"]
+    if (out / "model.onnx").read_bytes() == before["model.onnx"]:
+        whole.verify("model.onnx", "tokenizer.json")
+    else:
+        with pytest.raises(BundleError, match=r"model\.onnx is not the file that reranker\.json describes"):
+            whole.verify("model.onnx", "tokenizer.json")
+
+
 def test_a_full_disk_is_seen_before_the_work(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,7 +190,9 @@ def test_more_labels_than_one_are_refused(tmp_path: Path, capsys: pytest.Capture
 def test_a_decoder_without_its_head_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tiny_checkpoints.save("llama_bidirec", tmp_path / "c")
     transformers.LlamaModel.from_pretrained(folder).save_pretrained(folder)
-    assert "holds no score.weight" in refusal(folder, capsys, model_type="llama_bidirec")
+    assert "missing: score.weight." in refusal(
+        folder, capsys, model_type="llama_bidirec", architectures=["LlamaBidirectionalForSequenceClassification"]
+    )
 
 
 def test_an_unknown_pooling_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,7 @@ class Hub(BaseHTTPRequestHandler):
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     Hub.folder = tiny_checkpoints.save("bert", tmp_path_factory.mktemp("hub") / "tiny")
     (Hub.folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    (Hub.folder / "sentencepiece.bpe.model").write_bytes(b"of another tokenizer")
     (Hub.folder / "modeling_tiny.py").write_text("raise SystemExit('code of a checkpoint was run')")
     Hub.asked = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
@@ -89,7 +90,7 @@ def export(model: str, folder: Path, endpoint: str, **environment: str) -> subpr
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
     )
 
@@ -101,6 +102,7 @@ def test_a_hub_id_is_exported_at_a_commit_that_is_recorded_and_found_again_offli
     assert manifest["source"] == {"model": "tests/tiny", "revision": COMMIT}
     assert (manifest["model_id"], manifest["licence"]["name"]) == ("tests/tiny", "mit")
     assert not any(path.endswith(".py") for path in Hub.asked)
+    assert any(path.endswith("/sentencepiece.bpe.model") for path in Hub.asked)
     (tmp_path / "out" / "reranker.json").unlink()
     again = export("tests/tiny", tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
     assert again.returncode == 0, again.stderr

@@ -156,6 +156,12 @@ def test_order_counts_where_the_reference_tells_passages_apart() -> None:
     assert "only 60.00% of the passages" in found.failures(Tolerance(10.0, 0.9))[-1]
 
 
+def test_a_reference_that_gives_every_pair_the_same_logit_is_no_reference() -> None:
+    (line,) = comparison([0.5, 0.5, 0.5], [0.5, 0.5, 0.5]).failures(Tolerance(0.1, 1.0))
+    assert "so it ranks nothing" in line
+
+
 def test_a_long_list_of_faults_is_cut() -> None:
-    lines = comparison([0.0] * 50, [1.0] * 50).failures(Tolerance(0.1, 1.0))
+    expected = [float(place) for place in range(50)]
+    lines = comparison(expected, [logit + 100.0 for logit in expected]).failures(Tolerance(0.1, 1.0))
     assert lines[-1] == "and 42 more"

@@ -91,7 +91,7 @@ def test_an_export_without_int8_takes_an_older_int8_graph_away(bundle: Path, tmp
     shutil.copytree(bundle, out)
     checkpoint = tiny_checkpoints.save("bert", tmp_path / "tiny")
     assert export_model.main(["--model", str(checkpoint), "--out", str(out)]) == 0
-    assert {path.name for path in out.iterdir()} == {"model.onnx", "tokenizer.json", "reranker.json"}
+    assert {path.name for path in out.iterdir()} == {"model.onnx", "tokenizer.json", "reranker.json", "README.md"}
     assert "int8_parity" not in json.loads((out / "reranker.json").read_text())
 
 

@@ -11,19 +11,6 @@ import pytest
 from facade.errors import SettingsError
 from scripts.serving.run_folder import run_folder
 
-SHARED = "scripts.serving.run_folder._SHARED_MEMORY"
-
-
-@pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A disk and a shared memory of the test's own."""
-    disk, shared = tmp_path / "disk", tmp_path / "shm"
-    disk.mkdir()
-    shared.mkdir()
-    monkeypatch.setenv("TMPDIR", str(disk))
-    monkeypatch.setattr(SHARED, shared)
-    return disk, shared
-
 
 def test_a_run_has_a_folder_of_its_own_and_leaves_nothing_behind(places: tuple[Path, Path]) -> None:
     disk, shared = places

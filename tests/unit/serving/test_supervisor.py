@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from facade.errors import BundleError
 from scripts.serving.attempts import Attempts
 from scripts.serving.child import Child
 from scripts.serving.supervisor import StartFailedError, Supervised
@@ -102,6 +103,45 @@ async def test_a_program_that_never_works_is_killed_when_its_time_is_up(program:
     with pytest.raises(StartFailedError, match="program was not ready within"):
         await made.supervised().launch()
     assert not is_running(made.children[0].pid)
+
+
+async def test_a_program_that_says_why_it_can_not_work_is_killed_at_once(program: MakeProgram) -> None:
+    async def can_not() -> None:
+        raise StartFailedError("no model")
+
+    made = program("exec sleep 1000", ready=can_not)
+    with pytest.raises(StartFailedError, match="no model"):
+        await made.supervised().launch()
+    await until(lambda: not is_running(made.children[0].pid))
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (BundleError("no bundle"), "no bundle"),
+        (
+            OSError(11, "Resource temporarily unavailable"),
+            "program could not be started (BlockingIOError: Resource temporarily unavailable)",
+        ),
+    ],
+)
+async def test_a_start_that_is_not_possible_is_tried_again(
+    program: MakeProgram, error: Exception, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = program("exit 3", "exec sleep 1000")
+    failing = [None, error, error]
+
+    async def start() -> Child:
+        if failing and (fault := failing.pop(0)):
+            raise fault
+        return await made.start()
+
+    server = Supervised("program", start, at_once, None, PATIENCE_S, Attempts("the program"))
+    await server.launch()
+    keep = asyncio.create_task(server.keep())
+    await until(lambda: len(made.children) == 2 and is_running(made.children[1].pid))
+    await end(keep)
+    assert caplog.messages.count(message) == 2
 
 
 async def test_a_launch_that_is_cancelled_leaves_a_program_that_stop_ends(program: MakeProgram) -> None:

@@ -26,7 +26,7 @@ Signal (15) received.
 
 
 def relayed(sent: bytes) -> list[dict[str, str]]:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], input=sent, capture_output=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], input=sent, capture_output=True, check=True, timeout=300)
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 

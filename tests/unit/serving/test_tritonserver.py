@@ -13,7 +13,7 @@ import pytest
 
 from facade.errors import SettingsError
 from facade.settings import REPOSITORY, Settings
-from scripts.serving.tritonserver import Command, triton_command
+from scripts.serving.tritonserver import Command, shown_model, triton_command
 
 if importlib.util.find_spec("pytriton") is None:
     pytest.skip("needs nvidia-pytriton: make serve installs it", allow_module_level=True)
@@ -45,13 +45,20 @@ def test_the_models_are_served_under_their_own_names_and_the_text_model_under_th
     assert flags(command)["--model-repository"] == str(models)
     own = {model.name for model in REPOSITORY.iterdir() if (model / "config.pbtxt").is_file()}
     assert {model.name for model in models.iterdir()} == own | {"nvidia_llama_1b_v2", "other"}
-    assert (models / "reranker").samefile(REPOSITORY / "reranker")
+    assert (models / "reranker" / "config.pbtxt").samefile(REPOSITORY / "reranker" / "config.pbtxt")
     assert (models / "nvidia_llama_1b_v2").samefile(REPOSITORY / "rerank_text")
 
 
 def test_a_served_name_takes_no_models_place(tmp_path: Path) -> None:
     triton_command(Settings(), ["reranker"], tmp_path, "prefix")
-    assert (tmp_path / "models" / "reranker").samefile(REPOSITORY / "reranker")
+    shown = shown_model(tmp_path)
+    assert (shown / "config.pbtxt").samefile(REPOSITORY / "reranker" / "config.pbtxt")
+
+
+def test_triton_sees_all_of_the_reranker_but_its_versions(command: Command, tmp_path: Path) -> None:
+    shown = shown_model(tmp_path)
+    assert {path.name for path in shown.iterdir()} == {path.name for path in (REPOSITORY / "reranker").iterdir()} - {"1"}
+    assert all(path.exists() for path in shown.iterdir())
 
 
 def test_a_repository_without_the_text_model_is_refused(tmp_path: Path) -> None:
@@ -64,7 +71,7 @@ def test_a_repository_without_the_text_model_is_refused(tmp_path: Path) -> None:
 
 def test_the_real_server_knows_every_flag(command: Command) -> None:
     told = subprocess.run(
-        [command.arguments[0], "--help"], env=command.environment, capture_output=True, text=True, timeout=60, check=False
+        [command.arguments[0], "--help"], env=command.environment, capture_output=True, text=True, timeout=300, check=False
     )
     known = (told.stdout + told.stderr).split()
     assert "--model-repository" in known

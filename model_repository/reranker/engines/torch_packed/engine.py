@@ -23,6 +23,9 @@ from facade.tensors import Logits, Row
 # Tokens of a batch up to which shapes are rounded up and recorded as graphs. Above, kernels take longer than it takes to start them, and
 # tokens that fill up would cost what they take. Not measured yet.
 MOST_RECORDED = 4096
+# Seconds for each token of a call, until it is due: ten times what a token takes. Estimates: of a million tokens a second on a GPU, and of
+# OpenVINO's speed on a processor.
+GPU_PATIENCE_S, CPU_PATIENCE_S = 0.00001, 0.0001
 COMPILERS = ("cc", "gcc", "clang")  # one of them builds what starts torch.compile's kernels
 
 
@@ -36,11 +39,11 @@ class Running:
     recorded: bool
 
     @classmethod
-    def here(cls, precision: str) -> "Running":
-        """The best that this machine can do."""
+    def here(cls, precision: str, gpu: int = 0) -> "Running":
+        """The best that this machine can do: on the GPU of that number, where there is one."""
         cuda = torch.cuda.is_available()
         compiled = cuda and any(shutil.which(name) for name in COMPILERS)
-        device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+        device = torch.device("cuda", gpu) if cuda else torch.device("cpu")
         return cls(device, precision, compiled=compiled, recorded=cuda)
 
     @property
@@ -61,6 +64,7 @@ class PackedEngine:
 
     def __init__(self, model: Model, running: Running, positions: int, filler: int) -> None:
         self.precision = running.precision
+        self.patience_s = GPU_PATIENCE_S if running.device.type == "cuda" else CPU_PATIENCE_S
         self._recorded = running.recorded
         self._positions = positions
         self._filler = filler
@@ -99,12 +103,14 @@ class PackedEngine:
         return Row(np.full(tokens, self._filler, np.int64), np.zeros(tokens, np.int64))
 
 
-def load(bundle: Bundle, precision: str, threads: int) -> PackedEngine:
-    """The bundle's model on this machine's GPU, or on its processor, warmed up. Raises SettingsError for a bundle that can't run so."""
+def load(bundle: Bundle, precision: str, threads: int, gpu: int = 0) -> PackedEngine:
+    """The bundle's model on the GPU of that number, or on the processor, warmed up. Raises SettingsError for a bundle that can't run so."""
     _check(bundle, precision)
-    running = Running.here(precision)
+    running = Running.here(precision, gpu)
     if running.device.type == "cpu":
         torch.set_num_threads(threads)
+    else:
+        torch.cuda.set_device(running.device)  # what names no device, as compiled kernels when they are tuned, means this one
     engine = build(bundle, running)
     if running.device.type == "cuda":
         engine.warm_up()

@@ -1,0 +1,102 @@
+"""What a checkpoint declares beside its weights, held to what a family knows: another architecture under a known name is refused.
+
+Two architectures can have weights of the same names and shapes, and entries of config.json that transformers does not know are left out in
+silence. So a family states the classes that it is built as, and what would change the score is refused. Knows files, no model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.export.checkpoint import ExportError
+
+ADAPTER = "adapter_config.json"
+TOKENIZER_SETTINGS = "tokenizer_config.json"
+MODULES = "modules.json"  # sentence-transformers', as the next
+PROMPTS = "config_sentence_transformers.json"
+
+
+def check(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Raise ExportError unless config.json names one of `classes` and nothing beside it changes what is computed.
+
+    For families whose every part is transformers' own: a checkpoint that comes with code of its own is refused.
+    """
+    check_class(folder, config, classes)
+    for file, entries in (("config.json", config), (TOKENIZER_SETTINGS, read(folder / TOKENIZER_SETTINGS))):
+        if entries.get("auto_map"):
+            raise ExportError(
+                f"{folder} comes with code of its own (auto_map in {file}), which is never run, and transformers' "
+                f"{' or '.join(classes)} may compute something else: export a checkpoint that needs no code"
+            )
+
+
+def check_class(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Raise ExportError unless config.json names one of `classes`, and its weights are whole and not quantised."""
+    named = config.get("architectures") or []
+    if not named or not set(named) <= set(classes):
+        stated = f"names the architecture {', '.join(map(str, named))}" if named else "names no architecture"
+        raise ExportError(
+            f"{folder}/config.json {stated} in `architectures`; rerankers of type {config.get('model_type')!r} are known as "
+            f"{' or '.join(classes)}: export a checkpoint of that class"
+        )
+    if config.get("quantization_config"):
+        raise ExportError(
+            f"{folder} has quantised weights (quantization_config in config.json): export the checkpoint that they were made of"
+        )
+    if config.get("transformers_weights"):
+        raise ExportError(
+            f"{folder}/config.json names its weights (transformers_weights): rename that file to model.safetensors, remove the entry"
+        )
+    if (folder / ADAPTER).is_file():
+        raise ExportError(f"{folder} holds an adapter ({ADAPTER}): merge it into its base model (peft: merge_and_unload) and export that")
+
+
+def check_positions(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise ExportError unless positions are absolute, the only ones that transformers 5 computes for the families of BERT."""
+    kind = config.get("position_embedding_type", "absolute")
+    if kind != "absolute":
+        raise ExportError(
+            f"{folder}/config.json says position_embedding_type {kind!r}; transformers' class knows absolute ones alone and would "
+            "score with those: export a checkpoint with absolute positions"
+        )
+
+
+def check_no_prompt(folder: Path) -> None:
+    """Raise ExportError where sentence-transformers would put a prompt before the texts, which transformers' tokenizer does not."""
+    name = sentence_transformers(folder, PROMPTS).get("default_prompt_name")
+    if name is not None:
+        raise ExportError(
+            f"{folder}/{PROMPTS} puts the prompt {name!r} before each pair, which is not known for this family: remove default_prompt_name "
+            "if the model is to be scored without it"
+        )
+
+
+def logit_score(folder: Path) -> dict[str, Any] | None:
+    """The entries of sentence-transformers' module LogitScore, which says what tokens a language model answers with; None without one."""
+    for module in _parsed(folder / MODULES) or []:
+        if str(module.get("type", "")).endswith(".LogitScore"):
+            return read(folder / str(module.get("path", "")) / "config.json")
+    return None
+
+
+def sentence_transformers(folder: Path, name: str) -> dict[str, Any]:
+    """The entries of one of sentence-transformers' files, which it reads only beside its list of modules."""
+    return read(folder / name) if (folder / MODULES).is_file() else {}
+
+
+def read(file: Path) -> dict[str, Any]:
+    """The object in a JSON file, empty where there is no such file."""
+    content = _parsed(file)
+    return content if isinstance(content, dict) else {}
+
+
+def _parsed(file: Path) -> Any:
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ExportError(f"{file} is no valid JSON ({error}): download the checkpoint again") from None

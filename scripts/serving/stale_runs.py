@@ -1,0 +1,85 @@
+"""What killed runs left on this machine, which the next start removes. Knows a run's files, not what they are for.
+
+A run holds a lock on a file in its folder, and so does each process that inherits the descriptor. The kernel releases the lock with the
+last of these processes, even after SIGKILL, so a lock that can be taken proves that nothing of the run is left.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+PREFIX = "triton-reranker-"
+# What tempfile.mkdtemp makes of the prefix.
+_NAME = re.compile(re.escape(PREFIX) + r"[a-z0-9_]{8}")
+# Also the mark of a run's folder: a folder without it may be anybody's, and is left alone.
+_LOCK = "run.lock"
+
+
+def lock(folder: Path) -> int | None:
+    """Mark a new folder as a living run's, for as long as a process has the descriptor that is returned.
+
+    None where another start took the folder for a stale one first and removed it. Raises OSError where the lock can't be made; the
+    folder is removed then.
+    """
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if (folder / _LOCK).exists():
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def remove(folder: Path, shared_memory: Path) -> None:
+    """Remove a run's folder, and its files in shared memory. The lock goes last, so that a removal that is cut off can be repeated."""
+    remove_shared(folder.name, shared_memory)
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if entry.name != _LOCK:
+                shutil.rmtree(entry, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_shared(prefix: str, shared_memory: Path) -> None:
+    """Remove the files in shared memory whose names begin with `prefix`."""
+    for file in shared_memory.glob(f"{prefix}*"):
+        with suppress(OSError):
+            file.unlink()
+
+
+def remove_stale(place: Path, shared_memory: Path) -> list[Path]:
+    """Remove what this user's runs left in `place` and in shared memory, where no process of them is left; returns the folders."""
+    named = [folder for folder in place.glob(f"{PREFIX}*") if _NAME.fullmatch(folder.name)]
+    return [folder for folder in named if _is_own(folder) and _remove_if_stale(folder, shared_memory)]
+
+
+def _is_own(folder: Path) -> bool:
+    try:
+        state = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(state.st_mode) and state.st_uid == os.geteuid()
+
+
+def _remove_if_stale(folder: Path, shared_memory: Path) -> bool:
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(folder, shared_memory)
+        return not folder.exists()
+    except OSError:  # the lock is taken: the run lives
+        return False
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,233 @@
+"""What makes a tiny checkpoint odd: each a change of the folder that tests/tiny_checkpoints.py has written."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, Qwen3ForSequenceClassification
+
+from tests.tiny_checkpoints import ROBERTA, ROBERTA_JOINS, ROBERTA_SPECIAL, classifier, spaced
+
+WEIGHTS = "model.safetensors"
+SEGMENTS = "bert.embeddings.token_type_embeddings.weight"
+# A reranker's template, in the roles that sentence-transformers gives a pair's texts.
+PAIR_TEMPLATE = (
+    "<|im_start|>system\nIs it an answer?<|im_end|>\n<|im_start|>user\n"
+    '<Query>: {{ messages | selectattr("role", "eq", "query") | map(attribute="content") | first }}\n'
+    '<Document>: {{ messages | selectattr("role", "eq", "document") | map(attribute="content") | first }}'
+    "<|im_end|>\n{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CHAT_TEMPLATE = "{% for message in messages %}{% if message.role == 'user' %}{{ message.content }}{% endif %}{% endfor %}"
+
+Change = Callable[[Path], None]
+
+
+def read(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / name).read_text())
+    return content
+
+
+def write(folder: Path, name: str, content: object) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(content))
+
+
+def plain(folder: Path) -> None:
+    """Nothing odd about it."""
+
+
+def one_layer(folder: Path) -> None:
+    """The first layer alone, for the exporters' sake: they take seconds for each."""
+    told = read(folder)
+    kept = {name: 1 for name in ("num_hidden_layers", "n_layers") if name in told}
+    config(**kept, **({"layer_types": told["layer_types"][:1]} if "layer_types" in told else {}))(folder)
+    weights(lambda stored: {name: tensor for name, tensor in stored.items() if not re.search(r"\blayers?\.[1-9]", name)})(folder)
+
+
+def config(*left_out: str, **entries: Any) -> Change:
+    """Other entries in config.json, and some left out."""
+
+    def change(folder: Path) -> None:
+        kept = {name: value for name, value in read(folder).items() if name not in left_out}
+        write(folder, "config.json", kept | entries)
+
+    return change
+
+
+def weights(make: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Change:
+    """Other weights, made of those by name that the family has."""
+
+    def change(folder: Path) -> None:
+        stored = {name: tensor.clone() for name, tensor in load_file(folder / WEIGHTS).items()}
+        save_file({name: tensor.contiguous() for name, tensor in make(stored).items()}, folder / WEIGHTS, {"format": "pt"})
+
+    return change
+
+
+def renamed(**names: str) -> Change:
+    def rename(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        made = {}
+        for name, tensor in stored.items():
+            own = name
+            for old, new in names.items():
+                own = own.replace(old.replace("__", "."), new.replace("__", "."))
+            made[own] = tensor
+        return made
+
+    return weights(rename)
+
+
+def added(**shapes: tuple[int, ...]) -> Change:
+    return weights(lambda stored: stored | {name.replace("__", "."): torch.ones(shape) for name, shape in shapes.items()})
+
+
+def without(*starts: str) -> Change:
+    return weights(lambda stored: {name: tensor for name, tensor in stored.items() if not name.startswith(starts)})
+
+
+def both(*changes: Change) -> Change:
+    def change(folder: Path) -> None:
+        for each in changes:
+            each(folder)
+
+    return change
+
+
+def labelled(*names: str, **more: Any) -> Change:
+    """As many labels as names, trained as a classifier of pairs."""
+
+    def change(folder: Path) -> None:
+        own = AutoConfig.from_pretrained(folder, id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)}, **more)
+        torch.manual_seed(11)
+        AutoModelForSequenceClassification.from_config(own).save_pretrained(folder)
+
+    return change
+
+
+def decoder_labelled(*names: str) -> Change:
+    """The same for a decoder, whose type transformers does not know."""
+
+    def change(folder: Path) -> None:
+        config(id2label=dict(enumerate(names)), label2id={name: number for number, name in enumerate(names)})(folder)
+        torch.manual_seed(11)
+        weights(lambda stored: stored | {"score.weight": torch.randn(len(names), stored["score.weight"].shape[1])})(folder)
+
+    return change
+
+
+def base_only(folder: Path) -> None:
+    """An encoder that nobody has made a reranker of, under the name of one."""
+    own = read(folder)
+    AutoModel.from_pretrained(folder).save_pretrained(folder)
+    write(folder, "config.json", own)
+
+
+def sharded(folder: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    (folder / WEIGHTS).unlink()
+    model.save_pretrained(folder, max_shard_size="1MB")
+
+
+def as_bf16(folder: Path) -> None:
+    weights(lambda stored: {name: tensor.to(torch.bfloat16) for name, tensor in stored.items()})(folder)
+    config(dtype="bfloat16")(folder)
+
+
+def pickled(folder: Path) -> None:
+    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+
+
+def without_segments(folder: Path) -> None:
+    """As multilingual MiniLM: XLM-R's tokenizer, BERT's model."""
+    for file in folder.iterdir():
+        file.unlink()
+    tokenizer = spaced(folder, "unigram", ROBERTA_SPECIAL, *ROBERTA_JOINS, **ROBERTA)
+    classifier(folder, "bert", tokenizer)
+
+
+def segments_kept_back(folder: Path) -> None:
+    """The tokenizer could make segment ids, but its settings say that the model gets none."""
+    write(folder, "tokenizer_config.json", read(folder, "tokenizer_config.json") | {"model_input_names": ["input_ids", "attention_mask"]})
+
+
+def tokenizer_code(folder: Path) -> None:
+    write(
+        folder, "tokenizer_config.json", read(folder, "tokenizer_config.json") | {"auto_map": {"AutoTokenizer": ["tokenization.Own", None]}}
+    )
+
+
+def one_segment(folder: Path) -> None:
+    config(type_vocab_size=1)(folder)
+    weights(lambda stored: stored | {SEGMENTS: stored[SEGMENTS][:1]})(folder)
+
+
+def as_classifier(folder: Path) -> None:
+    """Qwen3 with a head of one label, drawn at random."""
+    own = AutoConfig.from_pretrained(folder, num_labels=1, pad_token_id=0)
+    torch.manual_seed(11)
+    Qwen3ForSequenceClassification(own).save_pretrained(folder)
+
+
+def converted(folder: Path) -> None:
+    """As the public conversions of Qwen3-Reranker are made: the head is the vocabulary's yes minus its no."""
+    own = AutoConfig.from_pretrained(folder, num_labels=1, pad_token_id=0)
+    words = AutoTokenizer.from_pretrained(folder).get_vocab()
+    stored = load_file(folder / WEIGHTS)
+    model = Qwen3ForSequenceClassification(own)
+    embedded = stored["model.embed_tokens.weight"]
+    head = (embedded[words["yes"]] - embedded[words["no"]]).to(torch.bfloat16).float()
+    model.load_state_dict({name: value for name, value in stored.items() if name != "lm_head.weight"} | {"score.weight": head[None]})
+    model.save_pretrained(folder)
+
+
+def template(text: str) -> Change:
+    def change(folder: Path) -> None:
+        (folder / "chat_template.jinja").write_text(text)
+
+    return change
+
+
+def cross_encoder(*more: dict[str, Any], **settings: Any) -> Change:
+    """The files that sentence-transformers writes beside a checkpoint: its modules, and the settings of its prompts."""
+
+    def change(folder: Path) -> None:
+        modules = [{"path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}, *more]
+        write(folder, "modules.json", [{"idx": number, "name": str(number), **module} for number, module in enumerate(modules)])
+        write(
+            folder,
+            "config_sentence_transformers.json",
+            {"model_type": "CrossEncoder", "prompts": {}, "default_prompt_name": None} | settings,
+        )
+        messages = {"method": "forward", "method_output_name": "logits", "format": "flat"}
+        made = {
+            "transformer_task": "text-generation" if more else "sequence-classification",
+            "modality_config": {"text": {name: messages[name] for name in ("method", "method_output_name")}, "message": messages},
+            "module_output_name": "causal_logits" if more else "scores",
+            "processing_kwargs": {"chat_template": {"add_generation_prompt": True}},
+        }
+        write(folder, "sentence_bert_config.json", made)
+
+    return change
+
+
+def logit_of(word: str) -> Change:
+    """sentence-transformers' module that scores by the logit of one word."""
+
+    def change(folder: Path) -> None:
+        cross_encoder({"path": "1_LogitScore", "type": "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"})(folder)
+        token = AutoTokenizer.from_pretrained(folder).get_vocab()[word]
+        write(folder, "1_LogitScore/config.json", {"true_token_id": token, "false_token_id": None})
+
+    return change
+
+
+def untied(folder: Path) -> None:
+    """A head of its own instead of the embeddings."""
+    config(tie_word_embeddings=False)(folder)
+    torch.manual_seed(11)
+    weights(lambda stored: stored | {"lm_head.weight": torch.randn_like(stored["model.embed_tokens.weight"])})(folder)

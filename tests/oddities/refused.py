@@ -1,0 +1,136 @@
+"""The odd checkpoints that are refused."""
+
+from tests.oddities.changes import (
+    CHAT_TEMPLATE,
+    PAIR_TEMPLATE,
+    added,
+    as_classifier,
+    base_only,
+    both,
+    config,
+    cross_encoder,
+    decoder_labelled,
+    labelled,
+    one_segment,
+    pickled,
+    renamed,
+    sharded,
+    template,
+    tokenizer_code,
+    without,
+    write,
+)
+from tests.oddities.odd import Odd
+
+REFUSED = [
+    Odd("no head: a base model under a reranker's name", "bert", base_only, "missing: classifier.bias, classifier.weight."),
+    Odd(
+        "no head: the head's two tensors left out",
+        "roberta",
+        without("classifier.out_proj"),
+        "missing: classifier.out_proj.bias, classifier.out_proj.weight.",
+    ),
+    Odd("no head", "llama_bidirec", without("score."), "missing: score.weight."),
+    Odd(
+        "no head of its own, though it is not tied",
+        "qwen3",
+        both(config(tie_word_embeddings=False), without("lm_head.")),
+        "missing: lm_head.weight.",
+    ),
+    Odd(
+        "no head of its own, though it is not tied",
+        "gemma",
+        both(config(tie_word_embeddings=False), without("lm_head.")),
+        "missing: lm_head.weight.",
+    ),
+    Odd(
+        "a head for two labels where one is named",
+        "bert",
+        added(classifier__weight=(2, 48)),
+        "of another shape: classifier.weight [2, 48] instead of [1, 48]",
+    ),
+    Odd("weights by its author's own names", "xlm-roberta", renamed(attention="mixer"), "missing: roberta.encoder.layer.0.attention."),
+    Odd("fewer layers in config.json than in the weights", "electra", config(num_hidden_layers=1), "unused: electra.encoder.layer.1."),
+    Odd("more layers in config.json than in the weights", "distilbert", config(n_layers=3), "missing: distilbert.transformer.layer.2."),
+    Odd(
+        "a gate that no transformers class has",
+        "bert",
+        added(bert__encoder__layer__0__gate__weight=(48,)),
+        "unused: bert.encoder.layer.0.gate.weight.",
+    ),
+    Odd(
+        "an index that names a file which is not there",
+        "bert",
+        both(sharded, lambda folder: min(folder.glob("model-*")).unlink()),
+        "model-00001-of-00002.safetensors",
+    ),
+    Odd("weights as pytorch_model.bin only", "bert", pickled, "has its weights as pytorch_model.bin only"),
+    Odd("quantised weights", "qwen3", config(quantization_config={"quant_method": "gptq", "bits": 4}), "has quantised weights"),
+    Odd(
+        "an adapter beside the base model",
+        "bert",
+        lambda folder: write(folder, "adapter_config.json", {"peft_type": "LORA"}),
+        "holds an adapter",
+    ),
+    Odd(
+        "`architectures: JinaBertForSequenceClassification`",
+        "bert",
+        config(architectures=["JinaBertForSequenceClassification"]),
+        "JinaBertForSequenceClassification",
+    ),
+    Odd("`architectures: BertForMaskedLM`", "bert", config(architectures=["BertForMaskedLM"]), "BertForMaskedLM"),
+    Odd("no `architectures`", "deberta-v2", config("architectures"), "names no architecture"),
+    Odd(
+        "`architectures: LlamaForSequenceClassification`, which is causal",
+        "llama_bidirec",
+        config(architectures=["LlamaForSequenceClassification"]),
+        "LlamaForSequenceClassification",
+    ),
+    Odd("an unknown `model_type`", "bert", config(model_type="t5"), "'t5'; known are bert, "),
+    Odd(
+        "`auto_map` to its author's code",
+        "xlm-roberta",
+        config(auto_map={"AutoModel": "modeling.XLMRobertaFlash"}),
+        "code of its own (auto_map in config.json)",
+    ),
+    Odd("a tokenizer by its author's code", "bert", tokenizer_code, "code of its own (auto_map in tokenizer_config.json)"),
+    Odd("`position_embedding_type: alibi`", "bert", config(position_embedding_type="alibi"), "position_embedding_type 'alibi'"),
+    Odd(
+        "`position_embedding_type: relative_key`",
+        "electra",
+        config(position_embedding_type="relative_key"),
+        "position_embedding_type 'relative_key'",
+    ),
+    Odd("`is_decoder: true`", "roberta", config(is_decoder=True), "the same score for every pair"),
+    Odd("an unknown `hidden_act`", "bert", config(hidden_act="swiglu"), "'swiglu'"),
+    Odd("one segment in the model, two in the tokenizer", "bert", one_segment, "they do not belong together"),
+    Odd("two labels without meaning", "bert", labelled("LABEL_0", "LABEL_1"), "which of them means relevant is not plain"),
+    Odd(
+        "two labels without meaning", "mistral_bidirec", decoder_labelled("LABEL_0", "LABEL_1"), "which of them means relevant is not plain"
+    ),
+    Odd("three labels", "distilbert", labelled("contradiction", "neutral", "entailment"), "has 3 labels"),
+    Odd(
+        "a prompt of sentence-transformers",
+        "bert",
+        cross_encoder(prompts={"rerank": "Rank: "}, default_prompt_name="rerank"),
+        "puts the prompt 'rerank' before each pair",
+    ),
+    Odd("an unknown pooling", "llama_bidirec", config(pooling="max"), "pools by 'max'"),
+    Odd("a temperature of 0", "llama_bidirec", config(temperature=0), "temperature 0:"),
+    Odd("`Qwen3ForSequenceClassification`, its prompt unknown", "qwen3", as_classifier, "the prompt that it was trained with is not known"),
+    Odd(
+        "`Qwen3ForSequenceClassification` with a chat template for conversations",
+        "qwen3",
+        both(as_classifier, template(CHAT_TEMPLATE)),
+        "is not known",
+    ),
+    Odd(
+        "a chat template that trims the texts", "qwen3", template(PAIR_TEMPLATE.replace("first }}", "first | trim }}")), "changes the texts"
+    ),
+    Odd(
+        "a chat template that puts the document first",
+        "qwen3",
+        template(PAIR_TEMPLATE.replace('"query"', '"q"').replace('"document"', '"query"').replace('"q"', '"document"')),
+        "the query once and then the document once",
+    ),
+]

@@ -1,0 +1,118 @@
+"""transformers' own score of a checkpoint, computed from its files without the export's code: what a served score is held to.
+
+Prompts are written out as they were read in the models' documentation, so that they can't be wrong in the same way as the export's.
+"""
+
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    MistralConfig,
+    MistralForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+from tests.tiny_checkpoints import LIMIT
+
+Score = Callable[[str, str], float]
+LOGITS = {"": lambda logits: logits[0], "second": lambda logits: logits[1] - logits[0], "first": lambda logits: logits[0] - logits[1]}
+QWEN3 = (
+    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. "
+    'Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
+    "<Instruct>: Given a web search query, retrieve relevant passages that answer the query\n"
+    "<Query>: {query}\n<Document>: {passage}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+)
+TEMPLATE = (
+    "<|im_start|>system\nIs it an answer?<|im_end|>\n<|im_start|>user\n<Query>: {query}\n<Document>: {passage}<|im_end|>\n"
+    "<|im_start|>assistant\n"
+)
+GEMMA = (
+    "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing a prediction "
+    "of either 'Yes' or 'No'."
+)
+BOTH_WAYS = {
+    "llama_bidirec": ("llama", LlamaConfig, LlamaForSequenceClassification),
+    "mistral_bidirec": ("mistral", MistralConfig, MistralForSequenceClassification),
+}
+
+
+def own_score(folder: Path, family: str, scored_as: str) -> Score:
+    """The score of a pair by the checkpoint in `folder`; `scored_as`: see Odd."""
+    if family in BOTH_WAYS:
+        return _both_ways(folder, family, scored_as)
+    if family == "gemma":
+        return _gemma(folder)
+    if family == "qwen3":
+        return _qwen3(folder, scored_as)
+    return _pair(folder, scored_as)
+
+
+def _pair(folder: Path, scored_as: str) -> Score:
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    known = inspect.signature(model.forward).parameters
+
+    def score(query: str, passage: str) -> float:
+        given = tokenizer([query], [passage], truncation="only_second", max_length=LIMIT, return_tensors="pt")
+        logits = model(**{name: tensor for name, tensor in given.items() if name in known}).logits[0]
+        return float(LOGITS[scored_as](logits))
+
+    return score
+
+
+def _both_ways(folder: Path, family: str, scored_as: str) -> Score:
+    """A mask of four dimensions, all zeros, lets every token see every other one, whatever the model's own mask is."""
+    kind, make_config, make_model = BOTH_WAYS[family]
+    told: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    config = make_config.from_dict({**told, "model_type": kind})
+    model = make_model.from_pretrained(folder, config=config, dtype=torch.float32).eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    limit = min(LIMIT, told.get("sliding_window") or LIMIT)
+
+    def score(query: str, passage: str) -> float:
+        text = f"question:{query} \n \n passage:{passage}"
+        ids = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")["input_ids"]
+        seen = torch.zeros(1, 1, ids.shape[1], ids.shape[1])
+        states = model.model(input_ids=ids, attention_mask=seen).last_hidden_state
+        return float(LOGITS[scored_as](model.score(states.mean(dim=1))[0])) / told.get("temperature", 1.0)
+
+    return score
+
+
+def _gemma(folder: Path) -> Score:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    yes = tokenizer("Yes", add_special_tokens=False)["input_ids"][0]
+
+    def score(query: str, passage: str) -> float:
+        texts = (f"A: {query}", "\n", f"B: {passage}", "\n", GEMMA)
+        ids = [tokenizer.bos_token_id, *(token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"])]
+        return float(model(input_ids=torch.tensor([ids])).logits[0, -1, yes])
+
+    return score
+
+
+def _qwen3(folder: Path, scored_as: str) -> Score:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    words = tokenizer.get_vocab()
+    make: Any = AutoModelForSequenceClassification if "classifier" in scored_as else AutoModelForCausalLM
+    model = make.from_pretrained(folder, dtype=torch.float32).eval()
+    prompt = TEMPLATE if "template" in scored_as else QWEN3
+
+    def score(query: str, passage: str) -> float:
+        ids = tokenizer(prompt.format(query=query, passage=passage), return_tensors="pt")["input_ids"]
+        logits = model(input_ids=ids).logits[0]
+        if "classifier" in scored_as:
+            return float(logits[0])
+        return float(logits[-1, words["Yes"]] if "Yes" in scored_as else logits[-1, words["yes"]] - logits[-1, words["no"]])
+
+    return score

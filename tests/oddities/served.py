@@ -1,0 +1,65 @@
+"""The odd checkpoints that are served."""
+
+from tests.oddities.changes import (
+    PAIR_TEMPLATE,
+    added,
+    as_bf16,
+    as_classifier,
+    both,
+    config,
+    converted,
+    cross_encoder,
+    decoder_labelled,
+    labelled,
+    logit_of,
+    plain,
+    renamed,
+    segments_kept_back,
+    sharded,
+    template,
+    untied,
+    without_segments,
+)
+from tests.oddities.odd import Odd
+from tests.tiny_checkpoints import LIMIT
+
+SERVED = [
+    *(Odd("nothing odd", family, plain) for family in ("bert", "deberta-v2", "distilbert", "gemma", "modernbert")),
+    Odd("`type_vocab_size` left out of config.json", "bert", config("type_vocab_size")),
+    Odd("`hidden_act: gelu_new`", "bert", config(hidden_act="gelu_new")),
+    Odd("a tokenizer that makes no segment ids (multilingual MiniLM)", "bert", without_segments),
+    Odd("`model_input_names` without segment ids", "bert", segments_kept_back),
+    Odd("two labels, `irrelevant` and `relevant`", "bert", labelled("irrelevant", "relevant"), scored_as="second"),
+    Odd("two labels, `YES` before `NO`", "roberta", labelled("YES", "NO"), scored_as="first"),
+    Odd("norms called gamma and beta", "bert", renamed(LayerNorm__weight="LayerNorm__gamma", LayerNorm__bias="LayerNorm__beta")),
+    Odd(
+        "position ids and pretraining heads left in the weights",
+        "bert",
+        added(bert__embeddings__position_ids=(1, LIMIT), cls__predictions__bias=(9,)),
+    ),
+    Odd("an unused pooler", "xlm-roberta", added(roberta__pooler__dense__weight=(48, 48), roberta__pooler__dense__bias=(48,))),
+    Odd("weights in several files", "bert", sharded),
+    Odd("weights in bf16", "electra", as_bf16),
+    Odd("pooling and limits left out of config.json", "llama_bidirec", config("pooling", "temperature", "rms_norm_eps")),
+    Odd(
+        "an older config's linear rotary scaling",
+        "llama_bidirec",
+        config("rope_parameters", rope_theta=5000.0, rope_scaling={"type": "linear", "factor": 2.0}),
+    ),
+    Odd("a sliding window shorter than the limit", "mistral_bidirec", config(sliding_window=64)),
+    Odd("two labels, `false` and `true`", "llama_bidirec", decoder_labelled("false", "true"), scored_as="second"),
+    Odd("a head that is not tied to the embeddings", "qwen3", untied),
+    Odd(
+        "the logit of one word, under its own chat template",
+        "qwen3",
+        both(template(PAIR_TEMPLATE), logit_of("Yes")),
+        scored_as="Yes template",
+    ),
+    Odd(
+        "`Qwen3ForSequenceClassification` with a chat template for pairs",
+        "qwen3",
+        both(as_classifier, template(PAIR_TEMPLATE), cross_encoder()),
+        scored_as="classifier template",
+    ),
+    Odd("`Qwen3ForSequenceClassification`, converted from a Qwen3-Reranker", "qwen3", converted, scored_as="classifier"),
+]

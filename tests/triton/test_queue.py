@@ -1,0 +1,112 @@
+"""python -m pytest tests/triton/test_queue.py
+
+Text calls that wait are bounded: the next is refused at once, and one whose caller left costs no more than what was under way.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from facade.settings import Settings
+from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from tests.triton.engine_counts import all_engine_tokens
+from tests.triton.grpc_client import text_inputs, token_inputs
+
+# A call that keeps the engine busy: 100,000 tokens, of which two cores compute some 50,000 a second.
+BUSY_CALLS, BUSY_ROWS, ROW_TOKENS = 6, 512, 200
+# Text calls of 512 passages: each of two instances takes in 16, and refuses the others. Of that number, either instance gets more than 16.
+FIT, BEYOND = 2 * 16, 64
+AT_ONCE_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that nothing else asks while it is filled up."""
+    running = start_server(tmp_path_factory.mktemp("queue"))
+    try:
+        wait_until_ready(running)
+        yield running
+    finally:
+        stop_server(running)
+
+
+@pytest.fixture
+async def client(own_server: Server) -> AsyncIterator[InferenceServerClient]:
+    async with InferenceServerClient(own_server.grpc) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def busy(client: InferenceServerClient) -> AsyncIterator[None]:
+    """The engine has large calls to compute, of which all but the first wait in Triton's queue; cancelled in the end."""
+    inputs = token_inputs([[101] * ROW_TOKENS] * BUSY_ROWS, [[0] * ROW_TOKENS] * BUSY_ROWS)
+    tasks = [asyncio.create_task(client.infer("reranker", inputs)) for _ in range(BUSY_CALLS)]
+    await asyncio.sleep(0.3)  # until the first is in the model
+    try:
+        yield
+    finally:
+        await end(tasks)
+
+
+async def end(tasks: "list[asyncio.Task[object]]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_answered(client: InferenceServerClient) -> list[list[int]]:
+    """The ranking of one passage. Calls that were cancelled leave once their chunks under way are answered; until then it is refused."""
+    while True:
+        try:
+            answer = await client.infer("rerank_text", text_inputs(["which rock floats?"], ["pumice"]), client_timeout=60)
+        except InferenceServerException as error:
+            if "wait here" not in str(error.message()):
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            ranked: list[list[int]] = answer.as_numpy("index").tolist()
+            return ranked
+
+
+async def test_a_text_call_that_there_is_no_room_for_is_refused_at_once(client: InferenceServerClient) -> None:
+    inputs = text_inputs(["which rock floats?"], [f"stone {place}" for place in range(512)])
+    async with busy(client):
+        waiting = [asyncio.create_task(client.infer("rerank_text", inputs)) for _ in range(FIT + BEYOND)]
+        try:
+            while sum(task.done() for task in waiting) < BEYOND:
+                await asyncio.wait([task for task in waiting if not task.done()], return_when=asyncio.FIRST_COMPLETED, timeout=60)
+            began = time.monotonic()
+            with pytest.raises(InferenceServerException, match=r"passages of \d+ bytes wait here") as refusal:
+                await client.infer("rerank_text", inputs)
+            assert time.monotonic() - began < AT_ONCE_S
+            assert refusal.value.status() == "StatusCode.UNAVAILABLE"
+            refused = [task for task in waiting if task.done()]
+            assert BEYOND <= len(refused) < FIT + BEYOND
+            assert all("wait here" in str(task.exception()) for task in refused)
+        finally:
+            await end(waiting)
+    assert await until_answered(client) == [[0]]
+
+
+async def test_a_text_call_whose_deadline_is_over_costs_no_more_than_its_chunks_under_way(
+    own_server: Server, client: InferenceServerClient
+) -> None:
+    before, _ = await all_engine_tokens(own_server, client)
+    passages = [f"number {number} " + "stone " * 180 for number in range(512)]
+    large = token_inputs([[101] * ROW_TOKENS] * BUSY_ROWS, [[0] * ROW_TOKENS] * BUSY_ROWS)
+    first = [asyncio.create_task(client.infer("reranker", large)) for _ in range(3)]
+    await asyncio.sleep(0.1)  # so that they come first
+    with pytest.raises(InferenceServerException) as end_of_deadline:
+        await client.infer("rerank_text", text_inputs(["stone?"], passages), client_timeout=0.3)
+    assert end_of_deadline.value.status() == "StatusCode.DEADLINE_EXCEEDED"
+    await asyncio.gather(*first)
+    await asyncio.sleep(1)  # in which the model would send and compute further chunks
+    after, _ = await all_engine_tokens(own_server, client)
+    settings = Settings.from_environment({})
+    own = after - before - len(first) * BUSY_ROWS * ROW_TOKENS
+    assert own < (settings.chunks_in_flight + 1) * settings.chunk_tokens
