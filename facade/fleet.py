@@ -98,9 +98,15 @@ class Fleet:
         raise NotReadyError("; ".join(reasons) or _NOBODY)
 
     def _other_bundle(self, bundle: Bundle) -> OtherBundleError:
-        """The refusal of `bundle`, with the one that most of those members serve which refused it."""
+        """The refusal of `bundle`, with the other one that most members serve.
+
+        Where no more members serve another one than serve `bundle`, it has the digest of `bundle` itself: then the caller waits and asks
+        again, and this side does not go back to a bundle that only the last members of a rollout serve.
+        """
         served = Counter(member.served for member in self._members.values() if member.served and member.refused == bundle.digest)
-        return OtherBundleError(served=next((digest for digest, _ in served.most_common(1)), None))
+        digest, count = next(iter(served.most_common(1)), (None, 0))
+        serving = sum(member.serves(bundle) for member in self._members.values())
+        return OtherBundleError(served=bundle.digest if digest and count <= serving else digest)
 
     def _serving(self, bundle: Bundle, tried: list[Member]) -> list[Member]:
         return [member for member in self._members.values() if member not in tried and member.serves(bundle)]

@@ -6,7 +6,7 @@ left out until most have it.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import cast
 
@@ -309,3 +309,34 @@ async def test_a_facade_goes_over_to_the_bundle_that_most_of_the_fleet_serves_no
             await until(lambda: fleet.states() == {"serving": 2, "other_bundle": 1, "away": 0})
     assert current.bundle is older
     assert told[-1] == older.digest
+
+
+async def test_the_last_member_of_a_rollout_does_not_take_the_fleet_back() -> None:
+    """Just after the facade went over, no member is proven for the new bundle, and the last one refuses it."""
+    newer = replace(BUNDLE, digest="c" * 64)
+    asked: list[tuple[str, str | None]] = []
+
+    class Asked(Bundles):
+        async def renew(self, refused: Bundle, served: str | None = None) -> bool:
+            asked.append((refused.digest, served))
+            return await super().renew(refused, served)
+
+    current = Asked(BUNDLE, [newer])
+
+    async def probe(scorer: TritonScorer) -> None:
+        while True:
+            with suppress(NotReadyError):
+                await scorer.probe(AMPLE_S)
+            await asyncio.sleep(0)
+
+    async with servers(3) as some, fleet_of([each.target for each in some], current) as (fleet, scorer):
+        await all_serve(fleet, 3)
+        for each in some:
+            each.behaviours = [serves(BUNDLE.digest)]
+        probing = asyncio.create_task(probe(scorer))
+        some[0].behaviours = some[1].behaviours = [serves(newer.digest)]
+        await until(lambda: current.bundle is newer and fleet.states() == {"serving": 2, "other_bundle": 1, "away": 0})
+        await asyncio.sleep(0.2)
+        probing.cancel()
+    assert (BUNDLE.digest, newer.digest) in asked
+    assert (newer.digest, BUNDLE.digest) not in asked
