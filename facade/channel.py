@@ -91,7 +91,7 @@ def connect(target: str, access: Access) -> InferenceServerClient:
     options: list[tuple[str, str | int]] = list(_OPTIONS)
     if access.server_name:
         options.append(("grpc.ssl_target_name_override", access.server_name))
-    if _is_loopback(target):
+    if is_loopback(target.rpartition(":")[0].strip("[]")):
         options.append(("grpc.enable_http_proxy", 0))  # that of http_proxy reaches another machine's loopback, if any
     client = InferenceServerClient(target, creds=access.credentials, channel_args=options)
     if access.keys:
@@ -99,8 +99,8 @@ def connect(target: str, access: Access) -> InferenceServerClient:
     return client
 
 
-def _is_loopback(target: str) -> bool:
-    host = target.rpartition(":")[0].strip("[]")
+def is_loopback(host: str) -> bool:
+    """Whether an address or a name, without a port, is that of this machine for itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

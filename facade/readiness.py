@@ -39,7 +39,7 @@ class Probed(Protocol):
 
 @dataclass
 class Readiness:
-    """Learns from what becomes of a model's inferences; `watch` asks where nobody else does, and now and then for the engine.
+    """Readiness by the outcome of a model's inferences; `watch` sends a probe where there is no traffic, and regularly to learn the engine.
 
     `name` is what the log calls the model, where there are several. `lost` is set while it isn't ready.
     """

@@ -20,7 +20,7 @@ class Answer:
 
 @dataclass(eq=False)
 class Call:
-    """Rows that are answered together. `gone` tells whether nobody waits any more; it is asked before work is spent, batch by batch."""
+    """Rows that are answered together. `gone` says whether the client has disconnected; it is asked before each batch."""
 
     rows: Sequence[Row]
     answered: Callable[[Answer | None], None]

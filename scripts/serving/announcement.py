@@ -17,7 +17,7 @@ _CURL = """curl -s{options} {url}/v1/ranking -H 'Content-Type: application/json'
 
 
 def _shown_url(settings: Settings) -> str:
-    """The API's address as somebody on this machine writes it."""
+    """The API's address for a client on this machine."""
     host, port = settings.address
     if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
         host = "localhost"
@@ -33,7 +33,7 @@ def _curl_options(settings: Settings) -> str:
 
 
 def announce(settings: Settings, model: str, seconds: float) -> None:
-    """Print that `model` is served after a start of so many seconds, and a request to try; in a log for programs, one line."""
+    """Print that `model` is served, after a start of `seconds`, and a request to try; as JSON lines, only the first."""
     url = _shown_url(settings)
     ready = f"Ready after {seconds:.1f} s: {url} ranks with {model}; docs at /docs, stop with Ctrl-C."
     if settings.json_logs:

@@ -15,7 +15,7 @@ from pathlib import Path
 PREFIX = "triton-reranker-"
 # What tempfile.mkdtemp makes of the prefix.
 _NAME = re.compile(re.escape(PREFIX) + r"[a-z0-9_]{8}")
-# Also the mark of a run's folder: a folder without it may be anybody's, and is left alone.
+# Also the mark of a run's folder: a folder without it may belong to another program, and is left alone.
 _LOCK = "run.lock"
 
 

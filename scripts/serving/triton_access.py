@@ -3,10 +3,9 @@
 Triton takes keys as flags only; hidden_arguments.py keeps them from other users of the machine.
 """
 
-import ipaddress
 import re
 
-from facade.channel import HEADER, uses_tls
+from facade.channel import HEADER, is_loopback, uses_tls
 from facade.errors import SettingsError
 from facade.settings import Settings
 
@@ -42,18 +41,11 @@ def _tls_flags(settings: Settings) -> list[str]:
 def warnings(settings: Settings) -> list[str]:
     """What of Triton is open to other machines without any control, and what to do about it."""
     found = []
-    if not _is_loopback(settings.grpc_address[0]) and not (settings.triton_key or settings.triton_tls_ca):
+    if not is_loopback(settings.grpc_address[0]) and not (settings.triton_key or settings.triton_tls_ca):
         found.append(
             f"Triton's gRPC on {settings.grpc_address[0]} ranks for whoever reaches it:"
             " set RERANKER_TRITON_KEY, or RERANKER_TRITON_TLS_CA_PATH with a certificate"
         )
-    if settings.triton_http_port and not _is_loopback(settings.triton_host):
+    if settings.triton_http_port and not is_loopback(settings.triton_host):
         found.append(f"Triton's HTTP on {settings.triton_host} has no TLS of its own: unset NIM_HTTP_TRITON_PORT, or put a proxy before it")
     return found
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

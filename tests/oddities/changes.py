@@ -120,7 +120,7 @@ def decoder_labelled(*names: str) -> Change:
 
 
 def base_only(folder: Path) -> None:
-    """An encoder that nobody has made a reranker of, under the name of one."""
+    """An encoder without a reranker's head, under the name of a reranker."""
     own = read(folder)
     AutoModel.from_pretrained(folder).save_pretrained(folder)
     write(folder, "config.json", own)

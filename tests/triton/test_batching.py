@@ -94,7 +94,7 @@ async def test_equal_passages_are_computed_once_and_padding_is_counted(server: S
     async with aiohttp.ClientSession(server.http) as session, session.post("/v1/ranking", json=body) as answer:
         counted = (await answer.json())["usage"]["prompt_tokens"]
         assert len({entry["logit"] for entry in (await answer.json())["rankings"]}) == 1
-    tokens, padding = (now - then for now, then in zip(await all_engine_tokens(server, client), before, strict=True))
+    tokens, padding = (after - earlier for after, earlier in zip(await all_engine_tokens(server, client), before, strict=True))
     assert counted / 50 <= tokens < 2 * counted / 50
     assert 0 < padding < tokens
 
