@@ -65,6 +65,14 @@ def until(condition: Callable[[], bool], limit_s: float) -> bool:
     return False
 
 
+def ranks(server: Server) -> bool:
+    """Whether it ranks, and says so before long: on a busy machine Triton may call the model unhealthy for a moment, which is a 503."""
+    if until(lambda: rank(server) == 200, START_LIMIT_S):
+        return True
+    print(server.output())
+    return False
+
+
 def test_the_printed_curl_ranks(server: Server) -> None:
     command = re.search(r"^curl .*?\}'$", server.output(), re.MULTILINE | re.DOTALL)
     assert command, server.output()
@@ -160,7 +168,7 @@ def test_a_server_under_nohup_outlives_its_terminal(fresh: Callable[..., Server]
         signal.signal(signal.SIGHUP, before)
     wait_until_ready(running)
     running.process.send_signal(signal.SIGHUP)
-    assert rank(running) == 200
+    assert ranks(running)
     assert "stopping" not in running.output()
 
 
@@ -171,7 +179,7 @@ def test_a_proxy_of_the_environment_keeps_the_server_from_nothing(fresh: Callabl
         url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
         running = fresh(http_proxy=url, https_proxy=url, HTTP_PROXY=url, HTTPS_PROXY=url, no_proxy="", NO_PROXY="")
         wait_until_ready(running)
-        assert rank(running) == 200
+        assert ranks(running)
 
 
 def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable[..., Server]) -> None:
