@@ -49,6 +49,7 @@ check: $(VENV)/.dev ## Format, lint, types, all tests, and the deployment files 
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(MAKE) test
 	$(MAKE) test-python312
 	@if $(MAKE) --silent .tools/.done .tools/audit/.done; then $(MAKE) check-deploy; else echo "check-deploy is left out: what it needs can't be installed here" >&2; fi

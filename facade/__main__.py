@@ -5,10 +5,10 @@ import sys
 
 import uvloop
 
-from facade.api_keys import new_key
 from facade.errors import RerankerError
-from facade.server import serve
-from facade.start import settings_at_start, tell_refusal
+from facade.http.access import new_key
+from facade.http.server import serve
+from facade.startup import settings_at_start, tell_refusal
 
 
 def main() -> int:

@@ -19,7 +19,7 @@
      |- BundleError               -   at start: the model bundle is missing or damaged
      `- SettingsError             -   at start: an environment variable can't be used
 
-Each error's text says what to do about it and carries no user text. This module knows no HTTP library: `facade/envelope.py` renders.
+Each error's text says what to do about it and carries no user text. This module knows no HTTP library: `facade/http/envelope.py` renders.
 """
 
 from collections.abc import Mapping

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
+from facade.config.settings import REPOSITORY
 from facade.errors import RerankerError
-from facade.settings import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "reranker"))  # the model's own modules, as Triton finds them
 

@@ -14,9 +14,9 @@ from statistics import median
 
 from tqdm import tqdm
 
-from facade.bundle import newest_version, read_bundle
-from facade.settings import REPOSITORY
-from facade.tensors import MODEL
+from facade.config.settings import REPOSITORY
+from facade.reranking.bundle import newest_version, read_bundle
+from facade.reranking.tensors import MODEL
 from scripts.benchmark import targets
 from scripts.benchmark.agreement import reference
 from scripts.benchmark.checkpoint import checkpoint

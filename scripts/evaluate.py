@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from facade.config.settings import PRECISIONS
 from facade.errors import RerankerError
-from facade.settings import PRECISIONS
 from scripts.bert.base_model import installed
 from scripts.retrieval import covid_qa, held_out, squad
 from scripts.retrieval.bm25 import BM25

@@ -9,7 +9,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from facade.bundle import INT8
+from facade.reranking.bundle import INT8
 from scripts.export import failures, families, sample, whole_files
 from scripts.export.assembly import Names, Texts, export
 from scripts.export.log import library_log, warn

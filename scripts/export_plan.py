@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facade.bundle import Bundle, newest_version, read_bundle
+from facade.config.settings import REPOSITORY
 from facade.errors import BundleError
-from facade.settings import REPOSITORY
-from facade.tensors import MODEL, Row, pack
+from facade.reranking.bundle import Bundle, newest_version, read_bundle
+from facade.reranking.tensors import MODEL, Row, pack
 from scripts import export_model, rebuild_checkpoint
 from scripts.bert.rebuilt import RebuildError
 from scripts.export import plan

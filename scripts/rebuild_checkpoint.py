@@ -9,9 +9,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from facade.bundle import TOKENIZER, WEIGHTS, newest_version, read_bundle
-from facade.settings import REPOSITORY
-from facade.tensors import MODEL
+from facade.config.settings import REPOSITORY
+from facade.reranking.bundle import TOKENIZER, WEIGHTS, newest_version, read_bundle
+from facade.reranking.tensors import MODEL
 from scripts.bert.base_model import base_tokenizer
 from scripts.bert.rebuilt import RebuildError, rebuild
 

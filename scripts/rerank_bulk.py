@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from facade.config.settings import Settings
 from facade.errors import RerankerError
-from facade.settings import Settings
 from scripts.bulk import run_state, source, threads
-from scripts.bulk.block import BlockWorker, Job, Scoring
+from scripts.bulk.block import Block
 from scripts.bulk.errors import BrokenOffError, BulkError
 from scripts.bulk.output import output
 from scripts.bulk.parts import Record, replace
@@ -25,7 +25,7 @@ from scripts.bulk.progress import Progress
 from scripts.bulk.rows import Form
 from scripts.bulk.run_state import InputFile, Model, Run
 from scripts.bulk.server import KEY_VARIABLE, PATIENCE_S
-from scripts.bulk.source import Block
+from scripts.bulk.worker import BlockWorker, Job, Scoring
 
 # Rows of a block, where no other number is asked for: what a kill can lose, and what a cluster's worker gets at a time. Both are some
 # 5,000 pairs, ten seconds of a small model on two cores: enough that sorting them by length leaves next to no padding.

@@ -18,15 +18,15 @@ from typing import Any
 from urllib.parse import urljoin
 
 from facade.background import running
-from facade.channel import Access, connect
-from facade.current import Current
+from facade.config.nim_names import without_ignored_names
+from facade.config.settings import Settings
 from facade.errors import RerankerError
-from facade.nim_names import without_ignored_names
-from facade.scorer import TritonScorer, wait_until_scoring
-from facade.settings import Settings
-from facade.start import settings_at_start, tell_refusal
-from facade.tensors import MODEL
-from facade.triton import Triton
+from facade.reranking.active_bundle import ActiveBundle
+from facade.reranking.tensors import MODEL
+from facade.scoring.scorer import TritonScorer, wait_until_scoring
+from facade.startup import settings_at_start, tell_refusal
+from facade.triton.channel import Access, connect
+from facade.triton.client import Triton
 from scripts.serving import triton_access, triton_log
 from scripts.serving.announcement import announce
 from scripts.serving.attempts import Attempts
@@ -73,7 +73,7 @@ async def serve(settings: Settings) -> None:
     with run_folder() as folder, triton_log.json_lines() if settings.json_logs else nullcontext() as output:
         names, flags = (first.bundle.model_id, *settings.served_names), triton_access.access_flags(settings, admin_key)
         command = folder.fill(lambda: triton_command(settings, names, folder.path, folder.prefix, flags))
-        current = Current(settings.model_repository / MODEL, settings.max_seq_len, first.tokenizer)
+        current = ActiveBundle(settings.model_repository / MODEL, settings.max_seq_len, first.tokenizer)
         async with Triton(settings.triton_target, access) as model_server, connect(settings.triton_target, access) as client:
             scorer = TritonScorer(model_server, current, settings.chunk_tokens, settings.chunks_in_flight)
             swap = Swap(versions, current, shown_model(folder.path), TritonModels(client), scorer.probe)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from facade.bundle import Bundle, newest_version, read_bundle
-from facade.settings import REPOSITORY
+from facade.config.settings import REPOSITORY
+from facade.reranking.bundle import Bundle, newest_version, read_bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 300.0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facade.errors import InvalidRequestError
-from facade.ranking import MAX_PASSAGES
+from facade.reranking.ranking import MAX_PASSAGES
 
 QUERY = "query"
 # NIM 2.4's documents have the second name.

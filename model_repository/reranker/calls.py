@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from scoring import Outcome
 
 from facade.errors import ScoringError
-from facade.tensors import Row
+from facade.reranking.tensors import Row
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from logged import logged
 from outbox import Outbox
 from scoring import Outcome, score
 
-from facade.batching import pick
 from facade.errors import ScoringError
-from facade.tensors import padded_length
+from facade.reranking.batching import pick
+from facade.reranking.tensors import padded_length
 
 LOG = logging.getLogger(__name__)
 

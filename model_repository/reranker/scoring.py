@@ -11,7 +11,7 @@ import numpy as np
 from engines import Engine
 
 from facade.errors import ScoringError
-from facade.tensors import Logits, Row
+from facade.reranking.tensors import Logits, Row
 
 Outcome = float | ScoringError
 

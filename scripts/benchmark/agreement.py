@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from facade.bundle import TOKENIZER, Bundle
+from facade.reranking.bundle import TOKENIZER, Bundle
 from scripts.benchmark.load import RefusedError, Send
 from scripts.benchmark.workload import Ask, Texts
 from scripts.bert.rebuilt import rebuild

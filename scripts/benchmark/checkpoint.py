@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facade.bundle import TOKENIZER, Bundle
+from facade.reranking.bundle import TOKENIZER, Bundle
 from scripts.benchmark.workplace import workplace
 from scripts.bert.rebuilt import rebuild
 from scripts.rebuild_checkpoint import write

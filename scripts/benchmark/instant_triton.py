@@ -13,7 +13,7 @@ import numpy as np
 from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
 from tritonclient.utils import serialize_byte_tensor
 
-from facade.tensors import ENGINE, INFER_US, LOGIT
+from facade.reranking.tensors import ENGINE, INFER_US, LOGIT
 from scripts.benchmark.process import HOST
 
 _SERVICE = "inference.GRPCInferenceService"  # KServe's protocol, which Triton speaks

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from facade.bundle import newest_version, read_bundle
-from facade.settings import REPOSITORY
-from facade.tensors import MODEL
+from facade.config.settings import REPOSITORY
+from facade.reranking.bundle import newest_version, read_bundle
+from facade.reranking.tensors import MODEL
 
 # What decides how fast a processor multiplies matrices of low precision.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")

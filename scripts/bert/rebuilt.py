@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from transformers import BertConfig, BertForSequenceClassification
 
-from facade.bundle import WEIGHTS
+from facade.reranking.bundle import WEIGHTS
 from scripts.bert.base_model import base_folder
 
 

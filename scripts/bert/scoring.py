@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facade.batching import plan
+from facade.reranking.batching import plan
 from scripts.bert.forward import logits
 
 TOKENS_PER_FORWARD = 4096  # rows of alike length go forward together: little padding, and it stays near the processor's caches

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from facade.bundle import lowered_limit, newest_version, read_bundle
+from facade.config.settings import Settings
 from facade.errors import InvalidRequestError
-from facade.pairs import PairTokenizer, TokenPairs
-from facade.settings import Settings
-from facade.tensors import MODEL, Row
+from facade.reranking.bundle import lowered_limit, newest_version, read_bundle
+from facade.reranking.pairs import PairTokenizer, TokenPairs
+from facade.reranking.tensors import MODEL, Row
 from scripts.bulk.errors import BrokenOffError
 from scripts.bulk.rows import Ask, Refused, Scored
 from scripts.bulk.run_state import Model

@@ -14,7 +14,7 @@ from scripts.bulk.errors import BulkError
 from scripts.bulk.rows import Form, Refused, form_of
 
 if TYPE_CHECKING:
-    from scripts.bulk.source import Block
+    from scripts.bulk.block import Block
 
 # Lines among which one has to show the form; a file that begins with more bad ones than this is another file than was meant.
 _LOOKED_AT = 1000

@@ -19,7 +19,7 @@ except ImportError as error:
     raise BulkError(f"Parquet needs pyarrow ({error}): pip install 'triton-reranker[bulk]', or use JSON lines") from None
 
 if TYPE_CHECKING:
-    from scripts.bulk.source import Block
+    from scripts.bulk.block import Block
 
 # Rows that are decoded at a time: what is in memory beside a block, whatever the size of a file's row groups.
 _DECODED = 1024

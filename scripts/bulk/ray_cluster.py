@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from facade.config.settings import REPOSITORY
 from facade.errors import RerankerError
-from facade.settings import REPOSITORY
-from scripts.bulk.block import IN_FLIGHT, BlockWorker, Job, Scoring, require_model
+from scripts.bulk.block import Block
 from scripts.bulk.errors import BrokenOffError, BulkError
 from scripts.bulk.parts import Record, Rejected
 from scripts.bulk.run_state import Model
-from scripts.bulk.source import Block
+from scripts.bulk.worker import IN_FLIGHT, BlockWorker, Job, Scoring, require_model
 
 _CONNECT_S = 5.0
 

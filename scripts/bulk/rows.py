@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from facade.ranking import rank
+from facade.reranking.ranking import rank
 from scripts.bulk.errors import BulkError
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import aiohttp
 import orjson
 
-from facade.ranking import MAX_PASSAGES
+from facade.reranking.ranking import MAX_PASSAGES
 from scripts.bulk.errors import BrokenOffError, BulkError
 from scripts.bulk.rows import Ask, Refused, Scored
 from scripts.bulk.run_state import Model

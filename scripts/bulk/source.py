@@ -6,28 +6,17 @@ A block never crosses from one file to the next. Rows count from 1 in each file:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from scripts.bulk import json_lines
+from scripts.bulk.block import Block
 from scripts.bulk.errors import BulkError
 from scripts.bulk.rows import Form
 
 PARQUET = ".parquet"
 JSON_LINES = (".jsonl", ".ndjson")
 KINDS = (PARQUET, *JSON_LINES)
-
-
-@dataclass(frozen=True)
-class Block:
-    """`rows` rows of a file, `first` of which (from 0) is at byte `offset`; Parquet has no such, and 0 here."""
-
-    number: int
-    file: Path
-    first: int
-    rows: int
-    offset: int = 0
 
 
 class Reader(Protocol):

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from queue import SimpleQueue
 
-from scripts.bulk.block import IN_FLIGHT, BlockWorker
+from scripts.bulk.block import Block
 from scripts.bulk.parts import Record
-from scripts.bulk.source import Block
+from scripts.bulk.worker import IN_FLIGHT, BlockWorker
 
 
 def ranked(blocks: Iterable[Block], worker: BlockWorker) -> Generator[Record]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from facade.settings import Settings
+from facade.config.settings import Settings
 
 # The start script gives the facade its drain limit and 5 s, and Triton 10 s.
 _STOP_S = {"facade": 0.0, "cpu": 15.0, "gpu": 15.0}

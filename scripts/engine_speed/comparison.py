@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from facade.errors import RerankerError
-from facade.tensors import Row
+from facade.reranking.tensors import Row
 from scripts.engine_speed import rounds
 from scripts.engine_speed.contenders import CONTENDERS, Circumstances, Score, UnavailableError
 from scripts.engine_speed.subject import Subject

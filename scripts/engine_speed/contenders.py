@@ -16,9 +16,9 @@ from engines.torch_packed.families import FAMILIES
 from engines.torch_packed.refusal import ARCHITECTURE
 from engines.torch_packed.weights import Weights
 
-from facade.batching import plan
-from facade.settings import Settings
-from facade.tensors import Logits, Row, pack
+from facade.config.settings import Settings
+from facade.reranking.batching import plan
+from facade.reranking.tensors import Logits, Row, pack
 from scripts.engine_speed.subject import Subject
 
 Score = Callable[[Sequence[Row]], Logits]

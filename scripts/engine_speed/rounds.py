@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from facade.tensors import Row
+from facade.reranking.tensors import Row
 
 MIXED = "mixed"
 SHORTEST = 32  # tokens of a mixed row: a short question and a sentence

@@ -17,8 +17,8 @@ from engines.torch_packed.refusal import ARCHITECTURE, refusal
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaModel
 
-from facade.bundle import WEIGHTS, Bundle, PairEncoding, read_bundle
 from facade.errors import SettingsError
+from facade.reranking.bundle import WEIGHTS, Bundle, PairEncoding, read_bundle
 from scripts.export.architecture import architecture
 from scripts.export.families.bidirectional import Bidirectional
 from scripts.export.families.encoder import Classifier

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import onnx
 
-from facade.bundle import INT8, INT8_GRAPH, MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
+from facade.reranking.bundle import INT8, INT8_GRAPH, MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
 from scripts.export import graph, half_weights, parity, plan, quantised, sample
 from scripts.export.card import CARD, card
 from scripts.export.checkpoint import Checkpoint, ExportError

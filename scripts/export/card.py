@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from facade.bundle import INT8
+from facade.reranking.bundle import INT8
 from scripts.export.manifest import Manifest, Parity, Source
 
 CARD = "README.md"

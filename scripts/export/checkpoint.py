@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facade.bundle import PairEncoding
+from facade.reranking.bundle import PairEncoding
 
 Inputs = Mapping[str, Tensor]
 

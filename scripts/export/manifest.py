@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from facade.bundle import FORMAT, PairEncoding, manifest_digest
+from facade.reranking.bundle import FORMAT, PairEncoding, manifest_digest
 
 
 @dataclass(frozen=True)

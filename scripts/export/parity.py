@@ -15,10 +15,10 @@ import onnxruntime
 import openvino
 from numpy.typing import NDArray
 
-from facade.bundle import Bundle
-from facade.pairs import PairTokenizer
-from facade.tensors import Row, pack
-from facade.token_ids import unpacked
+from facade.reranking.bundle import Bundle
+from facade.reranking.pairs import PairTokenizer
+from facade.reranking.tensors import Row, pack
+from facade.reranking.token_ids import unpacked
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 from scripts.export.trial import SEED, Trial
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from facade.ranking import MAX_PASSAGES
+from facade.reranking.ranking import MAX_PASSAGES
 
 SHORTEST = 64  # tokens; below it a pair costs next to nothing on a GPU, whatever kernel it gets
 ENGINE = "model.plan"

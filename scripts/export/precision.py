@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import torch
 
-from facade.bundle import INT8
+from facade.reranking.bundle import INT8
 from scripts.export.checkpoint import Checkpoint
 
 DRAWN = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

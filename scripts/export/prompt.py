@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from facade.bundle import PairEncoding
+from facade.reranking.bundle import PairEncoding
 from scripts.export.checkpoint import ExportError
 
 # What joins to its neighbours: spaces and line feeds at either end, punctuation, digits, nothing, other scripts, the prompt's own words.

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from facade.bundle import Bundle
-from facade.pairs import PairTokenizer
-from facade.tensors import Tokens, chunks
+from facade.reranking.bundle import Bundle
+from facade.reranking.pairs import PairTokenizer
+from facade.reranking.tensors import Tokens, chunks
 from scripts.export.checkpoint import ExportError
 from scripts.export.trial import Trial
 

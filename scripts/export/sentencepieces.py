@@ -14,7 +14,7 @@ from sentencepiece import SentencePieceProcessor
 from tokenizers import Tokenizer, normalizers
 from transformers.convert_slow_tokenizer import SentencePieceExtractor
 
-from facade.bundle import TOKENIZER
+from facade.reranking.bundle import TOKENIZER
 from scripts.export.checkpoint import ExportError
 from scripts.export.log import warn
 from scripts.export.prompt import TRIED

@@ -13,9 +13,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from facade.bundle import read_bundle
-from facade.pairs import PairTokenizer
-from facade.settings import Settings
+from facade.config.settings import Settings
+from facade.reranking.bundle import read_bundle
+from facade.reranking.pairs import PairTokenizer
 from scripts.retrieval.base_encoder import BaseEncoder
 from scripts.serving.in_process import load, logits, rows_of
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from facade.settings import Settings
+from facade.config.settings import Settings
 
 LOG = logging.getLogger("serve")
 

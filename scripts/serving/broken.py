@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from facade.errors import DeadlineExceededError, OverloadedError
-from facade.patience import Patience, Silence
+from facade.triton.silence import Patience, Silence
 
 _PROBE_EVERY_S = 0.5
 _AGAIN_S = 0.2  # after a refusal

@@ -4,8 +4,8 @@ import asyncio
 
 import aiohttp
 
+from facade.config.settings import Settings
 from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
-from facade.settings import Settings
 from scripts.serving.attempts import Attempts
 from scripts.serving.facade_answers import facade_answers
 from scripts.serving.health import address

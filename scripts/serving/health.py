@@ -8,8 +8,8 @@ import sys
 import urllib.error
 import urllib.request
 
+from facade.config.settings import Settings
 from facade.errors import RerankerError
-from facade.settings import Settings
 
 PATH = "/v1/health/ready"
 TIMEOUT_S = 4.0  # below the health check's own limit, so that it can say why

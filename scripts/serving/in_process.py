@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facade.bundle import Bundle
-from facade.pairs import TokenPairs
-from facade.settings import REPOSITORY, Settings
-from facade.tensors import MODEL, Logits, Row, pair_row
+from facade.config.settings import REPOSITORY, Settings
+from facade.reranking.bundle import Bundle
+from facade.reranking.pairs import TokenPairs
+from facade.reranking.tensors import MODEL, Logits, Row, pair_row
 
 if TYPE_CHECKING:
     from engines import Engine

@@ -3,9 +3,9 @@
 import socket
 from itertools import combinations
 
+from facade.config.settings import Settings
 from facade.errors import SettingsError
-from facade.settings import Settings
-from facade.tensors import MODEL
+from facade.reranking.tensors import MODEL
 from scripts.serving.versions import Versions
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from facade.background import repeat
-from facade.current import Current
+from facade.config.settings import REPOSITORY
 from facade.errors import BundleError, RerankerError
-from facade.settings import REPOSITORY
-from facade.tensors import MODEL
+from facade.reranking.active_bundle import ActiveBundle
+from facade.reranking.tensors import MODEL
 from scripts.serving.shown_version import CODE, show
 from scripts.serving.supervisor import StartFailedError
 from scripts.serving.versions import Version, Versions
@@ -49,7 +49,7 @@ class Swap:
     """
 
     versions: Versions
-    current: Current
+    current: ActiveBundle
     shown: Path
     models: Models
     probe: Callable[[float], Awaitable[object]]

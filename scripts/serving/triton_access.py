@@ -5,9 +5,9 @@ Triton takes keys as flags only; hidden_arguments.py keeps them from other users
 
 import re
 
-from facade.channel import HEADER, is_loopback, uses_tls
+from facade.config.settings import Settings
 from facade.errors import SettingsError
-from facade.settings import Settings
+from facade.triton.channel import HEADER, is_loopback, uses_tls
 
 # What changes the server or the machine it runs on, and what writes files. Health, metadata, model configurations and statistics stay
 # open: clients and load balancers ask for them, and they tell nothing of requests.

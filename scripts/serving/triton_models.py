@@ -7,7 +7,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from facade.errors import BundleError, NotReadyError
-from facade.tensors import MODEL
+from facade.reranking.tensors import MODEL
 
 _TIMEOUT_S = 10.0
 _LOAD_TIMEOUT_S = 300.0  # weights of gigabytes from a slow disk

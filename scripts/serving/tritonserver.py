@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from facade.bundle import triton_name
-from facade.collector import triton_traces_url
+from facade.config.settings import Settings
 from facade.errors import SettingsError
-from facade.settings import Settings
-from facade.tensors import MODEL
+from facade.reranking.bundle import triton_name
+from facade.reranking.tensors import MODEL
+from facade.telemetry.collector import triton_traces_url
 from scripts.serving.hidden_arguments import hidden
 from scripts.serving.shown_version import link_files
 

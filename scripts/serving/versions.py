@@ -9,10 +9,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from facade.bundle import INT8_GRAPH, WEIGHTS, Bundle, no_bundle, read_bundle, versions
-from facade.current import read_version
 from facade.errors import BundleError
-from facade.pairs import PairTokenizer
+from facade.reranking.active_bundle import read_version
+from facade.reranking.bundle import INT8_GRAPH, WEIGHTS, Bundle, no_bundle, read_bundle, versions
+from facade.reranking.pairs import PairTokenizer
 
 LOG = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from facade.bundle import Bundle
+from facade.reranking.bundle import Bundle
 from tests.clients import plain_http
 from tests.clients.corpus import PASSAGES, PASSAGES_WITH_A_LONG_ONE, QUERY
 from tests.clients.plain_http import Ranking

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tritonclient.utils import InferenceServerException
 
-from facade.bundle import TOKENIZER, Bundle
+from facade.reranking.bundle import TOKENIZER, Bundle
 from tests.clients import plain_http
 from tests.clients.corpus import PASSAGES, PASSAGES_WITH_A_LONG_ONE, QUERY
 from tests.clients.plain_http import Ranking, assert_same_ranking

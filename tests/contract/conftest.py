@@ -9,10 +9,10 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 from tokenizers import Tokenizer
 
-from facade.app import create_app
-from facade.bundle import TOKENIZER, Bundle
-from facade.scorer import Scorer
-from facade.settings import Settings
+from facade.config.settings import Settings
+from facade.http.app import create_app
+from facade.reranking.bundle import TOKENIZER, Bundle
+from facade.scoring.scorer import Scorer
 from tests.conftest import Server
 
 

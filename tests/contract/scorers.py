@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from facade.admission import Work
 from facade.errors import DeadlineExceededError, OtherBundleError
-from facade.pairs import TokenPairs
-from facade.scorer import Scores
+from facade.reranking.pairs import TokenPairs
+from facade.scoring.admission import Work
+from facade.scoring.scorer import Scores
 from tests.contract.calls import GOOD, Answer, Client, post
 
 _CHUNK = 4096  # tokens

@@ -13,10 +13,10 @@ import aiohttp
 import orjson
 import pytest
 
-from facade.app import create_app
-from facade.bundle import MANIFEST, Bundle
+from facade.config.settings import Settings
 from facade.errors import BundleError
-from facade.settings import Settings
+from facade.http.app import create_app
+from facade.reranking.bundle import MANIFEST, Bundle
 from tests.conftest import ROOT
 from tests.contract.calls import GOOD, eventually, get, post, ranked, scrape
 from tests.contract.conftest import StartApp
@@ -93,7 +93,9 @@ async def test_metadata_tells_the_limit_the_digest_and_what_computes(client: aio
 
 
 async def test_metadata_and_metrics_follow_an_engine_that_changes_under_load(app: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facade.readiness._PROBE_EVERY_S", 3600.0)  # rankings succeed all the time: no pause is long enough for a probe
+    monkeypatch.setattr(
+        "facade.triton.readiness._PROBE_EVERY_S", 3600.0
+    )  # rankings succeed all the time: no pause is long enough for a probe
     scorer = Swapped("openvino int8", "torch bf16")
     client = await app(scorer)
     ranked(await post(client, GOOD))

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from facade.app import create_app
-from facade.settings import Settings
-from facade.spellings import template
+from facade.config.settings import Settings
+from facade.http.app import create_app
+from facade.http.spellings import template
 from tests.contract.calls import faults, get, post, ranked, refused, request
 from tests.contract.scorers import Fixed
 

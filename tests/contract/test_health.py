@@ -6,7 +6,7 @@ Live and ready: when the server says that it takes requests, and when that it do
 import aiohttp
 
 from facade.errors import NotReadyError, ScoringError
-from facade.service import SERVICE
+from facade.http.service import SERVICE
 from tests.conftest import free_ports
 from tests.contract.calls import GOOD, READY, Client, eventually, get, post, ranked, refused
 from tests.contract.conftest import StartApp

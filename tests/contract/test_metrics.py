@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from facade import __version__
-from facade.bundle import Bundle
+from facade.reranking.bundle import Bundle
 from tests import documented
 from tests.conftest import Server
 from tests.contract.calls import GOOD, get, post, ranked, refused, request, scrape

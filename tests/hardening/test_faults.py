@@ -20,9 +20,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from tokenizers import Tokenizer
 
-from facade.app import create_app
-from facade.bundle import MANIFEST, TOKENIZER, Bundle, manifest_digest
-from facade.settings import REPOSITORY, Settings
+from facade.config.settings import REPOSITORY, Settings
+from facade.http.app import create_app
+from facade.reranking.bundle import MANIFEST, TOKENIZER, Bundle, manifest_digest
 from tests.conftest import ROOT, Server, free_ports, start_server, stop_server, wait_until_ready
 from tests.contract.calls import READY, Answer, Client, eventually, get, post, ranked, refused, request, scrape
 from tests.hardening.leaks import internals

@@ -22,7 +22,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 from yarl import URL
 
-from facade.bundle import TOKENIZER, Bundle
+from facade.reranking.bundle import TOKENIZER, Bundle
 from tests.collector import Collector, collecting
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.contract.calls import RANKING, call, eventually, post, ranked, request

@@ -39,10 +39,10 @@ import sys
 from pathlib import Path
 sys.path.insert(0, "model_repository/reranker")
 from engines import load_engine
-from facade.bundle import read_bundle
-from facade.pairs import PairTokenizer
-from facade.settings import Settings
-from facade.tensors import chunks
+from facade.reranking.bundle import read_bundle
+from facade.reranking.pairs import PairTokenizer
+from facade.config.settings import Settings
+from facade.reranking.tensors import chunks
 bundle = read_bundle(Path(sys.argv[1]))
 bundle.verify(*bundle.manifest["files"])
 engine, _ = load_engine(bundle, Settings.from_environment({"RERANKER_ENGINE": "onnxruntime"}))

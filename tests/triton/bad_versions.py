@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from facade.bundle import MANIFEST, TOKENIZER, WEIGHTS, file_digest, manifest_digest
+from facade.reranking.bundle import MANIFEST, TOKENIZER, WEIGHTS, file_digest, manifest_digest
 from tests.triton.versions import Versions
 
 Spoil = Callable[[Path, Versions], None]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from facade.bundle import TOKENIZER, Bundle
+from facade.reranking.bundle import TOKENIZER, Bundle
 from scripts.bert.rebuilt import rebuild
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from facade.bundle import read_bundle
-from facade.settings import REPOSITORY
+from facade.config.settings import REPOSITORY
+from facade.reranking.bundle import read_bundle
 from scripts import export_model
 from scripts.export import families
 from tests import tiny_checkpoints

@@ -16,8 +16,8 @@ from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from facade.bundle import TOKENIZER, Bundle
-from facade.settings import REPOSITORY
+from facade.config.settings import REPOSITORY
+from facade.reranking.bundle import TOKENIZER, Bundle
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.triton.conftest import Reference
 from tests.triton.grpc_client import text_inputs, token_inputs
@@ -161,7 +161,7 @@ async def test_an_engine_failure_is_logged_on_both_sides_of_triton_under_the_req
         assert answer.status == 500
     lines = [line for line in faulty_server.output().splitlines() if "request_id=traced-through" in line]
     loggers = {logger for line in lines for logger in re.findall(r"(?:ERROR|INFO) ([\w.]+):", line)}
-    assert loggers == {"reranker", "facade.triton", "facade.access"}
+    assert loggers == {"reranker", "facade.triton.client", "facade.access"}
 
 
 # Models of which each raises what it does not expect where a text or a row has the word.

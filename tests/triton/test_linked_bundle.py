@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from facade.bundle import Bundle
-from facade.settings import REPOSITORY
+from facade.config.settings import REPOSITORY
+from facade.reranking.bundle import Bundle
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 
 BODY = {

@@ -12,7 +12,7 @@ import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from facade.settings import Settings
+from facade.config.settings import Settings
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.triton.engine_counts import all_engine_tokens
 from tests.triton.grpc_client import text_inputs, token_inputs

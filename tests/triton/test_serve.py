@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from facade.settings import REPOSITORY
+from facade.config.settings import REPOSITORY
 from scripts.serving.run_folder import run_folder
 from tests.conftest import ROOT, START_LIMIT_S, Server, start_server, stop_server, wait_until_ready
 from tests.process_tree import alive, descendants

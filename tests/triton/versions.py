@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from facade.settings import REPOSITORY
+from facade.config.settings import REPOSITORY
 from scripts import export_model
 from scripts.export import families
 from tests import tiny_checkpoints

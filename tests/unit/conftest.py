@@ -9,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from facade.bundle import MANIFEST, TOKENIZER, WEIGHTS, Bundle, manifest_digest
+from facade.reranking.bundle import MANIFEST, TOKENIZER, WEIGHTS, Bundle, manifest_digest
 
 # The same examples in every run, so that a change is never blamed for another one's fault. HYPOTHESIS_PROFILE=new draws new ones.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from facade.settings import Settings
+from facade.config.settings import Settings
 from scripts.deploy.promises import broken
 from tests.conftest import ROOT
 

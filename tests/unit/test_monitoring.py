@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from facade.metrics import REASONS, STAGES, Metrics
+from facade.telemetry.metrics import REASONS, STAGES, Metrics
 from scripts.deploy.programs import MissingError, promtool
 from tests import documented
 

@@ -6,7 +6,7 @@ What the README says of folders and settings is so.
 import re
 from dataclasses import fields
 
-from facade.settings import Settings
+from facade.config.settings import Settings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

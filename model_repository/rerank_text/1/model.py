@@ -4,7 +4,7 @@
          request parameter truncate: END or NONE (default), in any case
     out  index INT32 [n, 1] by descending logit, logit FP32 [n, 1], token_count INT32 [n]
 
-Tokenising and truncation are facade/pairs.py's, as they are for HTTP.
+Tokenising and truncation are facade/reranking/pairs.py's, as they are for HTTP.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from room import Room
 
-from facade import logs
-from facade.current import Current
-from facade.dispatch import gather_logits
+from facade.config.settings import Settings
 from facade.errors import InvalidRequestError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
-from facade.pairs import PairTokenizer, TokenPairs
-from facade.ranking import MAX_PASSAGES, rank
-from facade.settings import Settings
-from facade.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Chunk, Logits, chunks, served_digest
+from facade.reranking.active_bundle import ActiveBundle
+from facade.reranking.dispatch import gather_logits
+from facade.reranking.pairs import PairTokenizer, TokenPairs
+from facade.reranking.ranking import MAX_PASSAGES, rank
+from facade.reranking.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Chunk, Logits, chunks, served_digest
+from facade.telemetry import logs
 from facade.unforeseen import in_a_line
 
 LOG = logging.getLogger("rerank_text")
@@ -52,7 +52,7 @@ class TritonPythonModel:
         self._settings = Settings.from_environment()
         logs.configure(self._settings)
         repository = Path(args["model_repository"]).resolve().parent
-        self._current = Current(repository / MODEL, self._settings.max_seq_len)
+        self._current = ActiveBundle(repository / MODEL, self._settings.max_seq_len)
         self._room = Room(MOST_PASSAGES, MOST_BYTES)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(CHUNKS_AT_A_TIME, "reranker-call"))

@@ -18,11 +18,10 @@ from engines.place import Place
 from logged import logged
 from scheduler import Scheduler
 
-from facade import logs
-from facade.bundle import read_bundle
+from facade.config.settings import Settings
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
-from facade.settings import Settings
-from facade.tensors import (
+from facade.reranking.bundle import read_bundle
+from facade.reranking.tensors import (
     ATTENTION_MASK,
     BULK,
     BUNDLE_DIGEST,
@@ -35,6 +34,7 @@ from facade.tensors import (
     Row,
     unpack,
 )
+from facade.telemetry import logs
 
 LOG = logging.getLogger("reranker")
 

@@ -12,10 +12,10 @@ from engines.choice import AUTO, choose, machine
 from engines.place import ALONE, Place
 from engines.processors import usable_cores
 from engines.torch_packed.refusal import refusal
-from facade.bundle import INT8, Bundle
+from facade.config.settings import Settings
 from facade.errors import BundleError, RerankerError
-from facade.settings import Settings
-from facade.tensors import Logits, Row
+from facade.reranking.bundle import INT8, Bundle
+from facade.reranking.tensors import Logits, Row
 
 GPU_PRECISION = "bf16"  # of the engine that can choose; half the time and memory of fp32, and its range
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from openvino import opset13
 
-from facade.tensors import Tokens
+from facade.reranking.tensors import Tokens
 
 KEPT, PLACED, FIRSTS = "kept", "placed", "firsts"
 

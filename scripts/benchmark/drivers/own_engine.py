@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facade.bundle import newest_version, read_bundle
-from facade.pairs import PairTokenizer
-from facade.settings import REPOSITORY, Settings
-from facade.tensors import MODEL, Row
+from facade.config.settings import REPOSITORY, Settings
+from facade.reranking.bundle import newest_version, read_bundle
+from facade.reranking.pairs import PairTokenizer
+from facade.reranking.tensors import MODEL, Row
 from scripts.benchmark.drivers.lines import Model, Request, answer
 from scripts.serving import in_process
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from facade.bundle import PairEncoding
+from facade.reranking.bundle import PairEncoding
 from scripts.export.checkpoint import Checkpoint, Encoded
 from scripts.export.tokenizer import pad_id
 

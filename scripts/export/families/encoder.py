@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from facade.bundle import PairEncoding
+from facade.reranking.bundle import PairEncoding
 from scripts.bert.forward import logits
 from scripts.export import declared
 from scripts.export.architecture import architecture

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import GemmaForCausalLM
 
-from facade.bundle import PairEncoding
+from facade.reranking.bundle import PairEncoding
 from scripts.export import declared
 from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.families.causal import LastToken, Parts, checkpoint

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
+from facade.api.nim import parse_ranking
 from facade.errors import InvalidRequestError
-from facade.schema import parse_ranking
 
 BOTH = pytest.mark.parametrize("hosted", [False, True])
 

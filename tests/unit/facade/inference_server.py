@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
 from tritonclient.utils import serialize_byte_tensor
 
-from facade.bundle import Bundle, newest_version, read_bundle
-from facade.pairs import TokenPairs
-from facade.scorer import TritonScorer
-from facade.settings import REPOSITORY
-from facade.tensors import MODEL
-from facade.token_ids import packed, unpacked
-from facade.triton import Triton
+from facade.config.settings import REPOSITORY
+from facade.reranking.bundle import Bundle, newest_version, read_bundle
+from facade.reranking.pairs import TokenPairs
+from facade.reranking.tensors import MODEL
+from facade.reranking.token_ids import packed, unpacked
+from facade.scoring.scorer import TritonScorer
+from facade.triton.client import Triton
 
 # Any deadline that no test is about; generous, since the machine may be busy.
 AMPLE_S = 60.0

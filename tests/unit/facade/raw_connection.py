@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from facade.app import create_app
-from facade.server import running
-from facade.settings import Settings
+from facade.config.settings import Settings
+from facade.http.app import create_app
+from facade.http.server import running
 from tests.conftest import free_ports
 from tests.contract.scorers import Fixed
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from facade.bundle import Bundle
-from facade.tensors import Row
+from facade.reranking.bundle import Bundle
+from facade.reranking.tensors import Row
 from scripts.export import families
 from scripts.export.architecture import architecture
 from scripts.export.checkpoint import Checkpoint

@@ -8,7 +8,7 @@ from calls import Answer, Call
 from scheduler import Scheduler
 
 from facade.errors import ScoringError
-from facade.tensors import Row
+from facade.reranking.tensors import Row
 from tests.unit.reranker.summing import Summing, row
 from tests.unit.waiting import wait_until
 

@@ -6,7 +6,7 @@ from threading import Event
 
 import numpy as np
 
-from facade.tensors import Logits, Row
+from facade.reranking.tensors import Logits, Row
 
 POISON, NAN, INFINITE = 30_000, 30_001, 30_002
 STARTED_S = 60.0

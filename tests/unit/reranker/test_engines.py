@@ -18,11 +18,11 @@ from engines.openvino import OpenVinoEngine
 from engines.openvino_head import keep_exact
 from openvino import opset13
 
-from facade.bundle import WEIGHTS, Bundle, read_bundle
+from facade.config.settings import Settings
 from facade.errors import BundleError, SettingsError
-from facade.pairs import PairTokenizer
-from facade.settings import Settings
-from facade.tensors import Logits, Row, pair_row
+from facade.reranking.bundle import WEIGHTS, Bundle, read_bundle
+from facade.reranking.pairs import PairTokenizer
+from facade.reranking.tensors import Logits, Row, pair_row
 from tests.unit.conftest import MakeBundle
 
 TOLERANCE = 1e-4

@@ -11,9 +11,9 @@ import onnxruntime
 import pytest
 from engines.onnxruntime import CPU, CUDA, TENSORRT, OnnxRuntimeEngine, TensorRT, tensorrt_options
 
-from facade.bundle import Bundle
 from facade.errors import SettingsError
-from facade.tensors import pack
+from facade.reranking.bundle import Bundle
+from facade.reranking.tensors import pack
 
 pytest.importorskip("torch")
 

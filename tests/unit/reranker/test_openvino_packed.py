@@ -12,8 +12,8 @@ import pytest
 from engines.openvino_packed import FIRSTS, KEPT, PLACED, pack_products, places
 from openvino import opset13
 
-from facade.bundle import Bundle
-from facade.tensors import ATTENTION_MASK, Row, pack
+from facade.reranking.bundle import Bundle
+from facade.reranking.tensors import ATTENTION_MASK, Row, pack
 
 EXACT = {"INFERENCE_PRECISION_HINT": openvino.Type.f32}
 STEP = 16

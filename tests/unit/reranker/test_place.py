@@ -12,8 +12,8 @@ from engines import load_engine
 from engines.choice import Machine
 from engines.place import ALONE, Place, gpus
 
-from facade.bundle import Bundle
-from facade.settings import Settings
+from facade.config.settings import Settings
+from facade.reranking.bundle import Bundle
 from tests.unit.reranker.summing import Summing
 
 

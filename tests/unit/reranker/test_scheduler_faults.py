@@ -13,7 +13,7 @@ from calls import Call
 from scheduler import Scheduler
 
 from facade.errors import ScoringError
-from facade.tensors import Logits, Row
+from facade.reranking.tensors import Logits, Row
 from tests.unit.reranker.scheduling import outcomes, submit
 from tests.unit.reranker.summing import POISON, Summing, row
 

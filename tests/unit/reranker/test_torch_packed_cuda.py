@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from engines.torch_packed.attention import Bounds, flash, padded  # noqa: E402
 from engines.torch_packed.engine import PackedEngine, Running, load  # noqa: E402
 
-from facade.bundle import Bundle  # noqa: E402
+from facade.reranking.bundle import Bundle  # noqa: E402
 from tests.unit.reranker.packed_rows import described, random_rows  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")

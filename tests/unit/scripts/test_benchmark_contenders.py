@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from facade.bundle import Bundle
+from facade.reranking.bundle import Bundle
 from scripts.benchmark import contenders, environments, process
 from scripts.benchmark.agreement import COARSE, COARSE_LIMIT, LIMIT, RIGHT, WRONG, Reference, check, reference
 from scripts.benchmark.checkpoint import _mend_tokenizer

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from facade.config.settings import Settings
 from facade.errors import BundleError, ScoringError
-from facade.settings import Settings
 from scripts.bulk.engine import EngineScorer
 from scripts.bulk.errors import BrokenOffError
 from scripts.bulk.rows import Ask, Refused, Scored

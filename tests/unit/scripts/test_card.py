@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from facade.bundle import PairEncoding
+from facade.reranking.bundle import PairEncoding
 from scripts.export.card import card
 from scripts.export.manifest import Licence, Manifest, Parity, Source
 

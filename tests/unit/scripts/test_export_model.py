@@ -13,8 +13,8 @@ transformers = pytest.importorskip("transformers")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from facade.bundle import file_digest, manifest_digest, read_bundle  # noqa: E402
 from facade.errors import BundleError  # noqa: E402
+from facade.reranking.bundle import file_digest, manifest_digest, read_bundle  # noqa: E402
 from scripts import export_model  # noqa: E402
 from scripts.export import half_weights, parity  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from facade.batching import plan as batches
+from facade.reranking.batching import plan as batches
 from scripts import export_model, export_plan
 from scripts.export.plan import Profile, profiles, script, trtexec
 from tests import tiny_checkpoints

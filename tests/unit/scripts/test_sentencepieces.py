@@ -16,9 +16,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import SentencePieceExtractor
 
-from facade.bundle import read_bundle
-from facade.pairs import PairTokenizer
-from facade.token_ids import unpacked
+from facade.reranking.bundle import read_bundle
+from facade.reranking.pairs import PairTokenizer
+from facade.reranking.token_ids import unpacked
 from scripts import export_model
 from scripts.export import tokenizer
 from scripts.export.checkpoint import ExportError

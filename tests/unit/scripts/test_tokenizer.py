@@ -18,9 +18,9 @@ pytest.importorskip("torch")
 from tokenizers import AddedToken, Tokenizer
 from transformers import BertForSequenceClassification
 
-from facade.bundle import read_bundle
-from facade.pairs import PairTokenizer
-from facade.token_ids import unpacked
+from facade.reranking.bundle import read_bundle
+from facade.reranking.pairs import PairTokenizer
+from facade.reranking.token_ids import unpacked
 from scripts import export_model
 from scripts.export import families
 from scripts.export.checkpoint import ExportError

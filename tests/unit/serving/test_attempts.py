@@ -8,10 +8,10 @@ import logging
 
 import pytest
 
-from facade.bundle import newest_version, read_bundle
+from facade.config.settings import REPOSITORY
 from facade.errors import NotReadyError
-from facade.settings import REPOSITORY
-from facade.triton import Triton
+from facade.reranking.bundle import newest_version, read_bundle
+from facade.triton.client import Triton
 from scripts import serve
 from scripts.serving.attempts import Attempts
 from scripts.serving.child import Child

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
-from facade.patience import Patience
+from facade.triton.silence import Patience
 from scripts.serving.broken import until_broken
 from tests.unit.waiting import PATIENCE_S, until
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from facade.settings import Settings
+from facade.config.settings import Settings
 from scripts.serving.health import address, fault, main
 from tests.conftest import free_ports
 

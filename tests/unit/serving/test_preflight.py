@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from facade.bundle import INT8_GRAPH, WEIGHTS, Bundle
+from facade.config.settings import Settings
 from facade.errors import BundleError, SettingsError
-from facade.settings import Settings
+from facade.reranking.bundle import INT8_GRAPH, WEIGHTS, Bundle
 from scripts.serving.preflight import check
 from tests.conftest import free_ports
 from tests.unit.conftest import MakeBundle

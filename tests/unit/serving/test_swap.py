@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from facade.current import Current
 from facade.errors import BundleError, NotReadyError
-from facade.tensors import MODEL
+from facade.reranking.active_bundle import ActiveBundle
+from facade.reranking.tensors import MODEL
 from scripts.serving.shown_version import link_files
 from scripts.serving.supervisor import StartFailedError
 from scripts.serving.swap import Swap
@@ -71,7 +71,7 @@ def swap(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Swap:  # 
     shown = tmp_path / "shown"
     link_files(model, shown)
     models = Models(shown)
-    return Swap(Versions(model, None), Current(model, None), shown, models, models.probe)
+    return Swap(Versions(model, None), ActiveBundle(model, None), shown, models, models.probe)
 
 
 def models_of(swap: Swap) -> Models:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from facade.config.settings import Settings
 from facade.errors import SettingsError
-from facade.settings import Settings
 from scripts.serving.triton_access import access_flags, warnings
 
 ADMIN = "--grpc-restricted-protocol=shared-memory,model-repository,trace,logging:admin=secret"

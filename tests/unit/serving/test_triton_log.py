@@ -9,8 +9,8 @@ import sys
 
 PROGRAM = """
 import os, sys
-from facade import logs
-from facade.settings import Settings
+from facade.telemetry import logs
+from facade.config.settings import Settings
 from scripts.serving import triton_log
 logs.configure(Settings(jsonl=True))
 with triton_log.json_lines() as output:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from facade.config.settings import REPOSITORY, Settings
 from facade.errors import SettingsError
-from facade.settings import REPOSITORY, Settings
 from scripts.serving.tritonserver import Command, shown_model, triton_command
 
 if importlib.util.find_spec("pytriton") is None:

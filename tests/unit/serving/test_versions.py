@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from facade.bundle import MANIFEST, WEIGHTS
 from facade.errors import BundleError
+from facade.reranking.bundle import MANIFEST, WEIGHTS
 from scripts.serving.versions import Version, Versions
 from tests.unit.conftest import MakeBundle
 

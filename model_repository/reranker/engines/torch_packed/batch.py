@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.torch_packed.attention import Bounds
-from facade.tensors import Row
+from facade.reranking.tensors import Row
 
 # Integers to which each part of the buffer is aligned: 16 bytes, below which compiled kernels would copy their inputs first.
 ALIGNED = 4

@@ -16,9 +16,9 @@ from engines.torch_packed.onnx_weights import read_weights
 from engines.torch_packed.refusal import ARCHITECTURE, PRECISIONS, refusal
 from engines.torch_packed.replay import RECORDED_AT, Runner
 from engines.torch_packed.weights import Weights
-from facade.bundle import WEIGHTS, Bundle
 from facade.errors import SettingsError
-from facade.tensors import Logits, Row
+from facade.reranking.bundle import WEIGHTS, Bundle
+from facade.reranking.tensors import Logits, Row
 
 # Tokens of a batch up to which shapes are rounded up and recorded as graphs. Above, kernels take longer than it takes to start them, and
 # tokens that fill up would cost what they take. Not measured yet.

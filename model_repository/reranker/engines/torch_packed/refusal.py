@@ -1,6 +1,6 @@
 """Why the torch engine can't run a bundle, if it can't. Imports no torch, so that the choice of an engine costs nothing."""
 
-from facade.bundle import INT8, Bundle
+from facade.reranking.bundle import INT8, Bundle
 
 KNOWN = ("bert", "llama_bidirec", "mistral_bidirec")  # families
 ARCHITECTURE = "architecture"  # the manifest's entry, written by scripts/export/architecture.py

@@ -1,0 +1,1 @@
+"""The aiohttp side: routes, middleware, connections."""

@@ -1,0 +1,132 @@
+"""API keys: who may call. The file has their names and hashes, never the keys, and is read again when it changes.
+
+    # name   sha256 of the key, in hex
+    search   sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
+Several keys may have one name, while one takes over from another. A line that is taken away is a key that is refused from then on.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from facade.config.settings import Settings
+from facade.config.watched_files import LOOK_EVERY_S, Watched
+from facade.errors import SettingsError, UnauthorizedError
+from facade.http.envelope import FIELDS, Handler
+
+LOG = logging.getLogger(__name__)
+
+# What the routes that can be open to everybody are called in RERANKER_API_KEYS_EXEMPT.
+_GROUPS = {
+    "health_live": "health",
+    "health_ready": "health",
+    "metrics": "metrics",
+    "docs": "docs",
+    "docs_file": "docs",
+    "openapi": "docs",
+    "models": "models",
+}
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LINE = re.compile(rf"({_NAME.pattern})\s+sha256:([0-9a-fA-F]{{64}})")
+# So that a key is known for one where it turns up by mistake: in a log, or in somebody's repository.
+_PREFIX = "trr_"
+_KEY_BYTES = 32  # of randomness: as many as the hash has
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Names and SHA-256 digests, a pair for each key."""
+
+    entries: tuple[tuple[str, bytes], ...]
+
+    def caller(self, key: str) -> str | None:
+        """The name of whoever has this key; None where nobody has. Takes as long for each key, so time tells nothing."""
+        shown = _digest(key)
+        found = [name for name, digest in self.entries if hmac.compare_digest(shown, digest)]
+        return found[0] if found else None
+
+
+def parse(text: str) -> Keys:
+    """The keys of a file's text. Raises SettingsError that names the first line that is none; its text is not repeated."""
+    entries = []
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.partition("#")[0].strip()
+        if not content:
+            continue
+        entry = _LINE.fullmatch(content)
+        if entry is None:
+            raise SettingsError(f"line {number} is not `name sha256:<64 hex digits>`: make one with python -m facade --new-api-key NAME")
+        entries.append((entry[1], bytes.fromhex(entry[2])))
+    return Keys(tuple(entries))
+
+
+def new_key(name: str) -> tuple[str, str]:
+    """A fresh key for its caller, and the line for the file. Raises SettingsError for a name that can't stand there."""
+    if not _NAME.fullmatch(name):
+        raise SettingsError("the name of an API key has 1 to 64 letters, digits and ._- only: choose another one")
+    key = _PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+    return key, f"{name} sha256:{_digest(key).hex()}"
+
+
+def _digest(key: str) -> bytes:
+    # Fast, and without salt: a key of 256 random bits can't be guessed, and one hash an entry would slow every request down.
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
+
+
+class AccessKeys:
+    """Lets requests through that show a key, or need none. Raises SettingsError where the file can't be used."""
+
+    def __init__(self, file: Path, exempt: tuple[str, ...]) -> None:
+        self._file = file
+        self._open = frozenset(route for route, group in _GROUPS.items() if group in exempt)
+        self._watched = Watched(file)
+        self._keys = self._read()
+
+    @classmethod
+    def of(cls, settings: Settings) -> "AccessKeys | None":
+        """As the settings say; None where callers need no key."""
+        return cls(settings.api_keys_file, settings.api_keys_exempt) if settings.api_keys_file else None
+
+    def _read(self) -> Keys:
+        try:
+            keys = parse(self._file.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise SettingsError(
+                f"RERANKER_API_KEYS_FILE={self._file} can't be read ({why}): name a file that this process may read"
+            ) from None
+        except SettingsError as error:
+            raise SettingsError(f"RERANKER_API_KEYS_FILE={self._file}: {error}") from None
+        if not keys.entries:
+            LOG.warning("RERANKER_API_KEYS_FILE=%s has no key, so every caller is refused", self._file)
+        return keys
+
+    async def follow(self, every_s: float = LOOK_EVERY_S) -> None:
+        """Take over what becomes of the file, until cancelled."""
+        await self._watched.follow(self._renew, every_s)
+
+    async def _renew(self) -> None:
+        self._keys = self._read()
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Raises UnauthorizedError, before anything of the body is read."""
+        if request.match_info.route.name not in self._open:
+            request[FIELDS]["caller"] = self._caller(request.headers.getall("Authorization", []))
+        return await handler(request)
+
+    def _caller(self, authorizations: list[str]) -> str:
+        scheme, _, key = (authorizations[0] if len(authorizations) == 1 else "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise UnauthorizedError("an API key is needed: send it once, as header `Authorization: Bearer <key>`")
+        name = self._keys.caller(key.strip())
+        if name is None:
+            raise UnauthorizedError("this API key is not known here: check it, or ask whoever runs this server for a new one")
+        return name

@@ -1,0 +1,62 @@
+"""What the handlers work with, put together once per app: settings, model, tokenizer threads, scorer, admission, readiness, metrics."""
+
+import asyncio
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from facade.api.nim import RankingRequest, quoted
+from facade.config.settings import Settings
+from facade.errors import UnknownModelError
+from facade.reranking.active_bundle import ActiveBundle
+from facade.reranking.pairs import PairTokenizer, TokenPairs
+from facade.reranking.ranking import MAX_PASSAGES
+from facade.scoring.admission import Admission
+from facade.scoring.scorer import Scorer
+from facade.telemetry.metrics import Metrics
+from facade.triton.fleet import Fleet
+from facade.triton.readiness import Readiness
+
+
+@dataclass(frozen=True)
+class Service:
+    """One served model; `fleet` where it is several Tritons; `created` in seconds since 1970."""
+
+    settings: Settings
+    current: ActiveBundle
+    threads: Executor
+    scorer: Scorer
+    fleet: Fleet | None
+    admission: Admission
+    readiness: Readiness
+    metrics: Metrics
+    created: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The served model's names, its own first."""
+        return tuple(dict.fromkeys((self.current.bundle.model_id, *self.settings.served_names)))
+
+    def most_tokens(self, passages: int = MAX_PASSAGES) -> int:
+        """The most tokens that truncation leaves of a request with this number of passages."""
+        return passages * self.current.tokenizer.max_seq_len
+
+    def require_model(self, name: str | None) -> None:
+        """Raises UnknownModelError for a name that isn't served; None means the default."""
+        if name is not None and name not in self.names:
+            served = ", ".join(self.names)
+            remedy = "send one of these or no model, or list the name in NIM_SERVED_MODEL_NAME"
+            raise UnknownModelError(f"model {quoted(name)!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
+
+    async def tokenise(self, asked: RankingRequest, tokenizer: PairTokenizer) -> TokenPairs:
+        """Token pairs of the request, made in a thread of the tokenizer's own."""
+
+        def encode() -> TokenPairs:
+            passages = [passage.text for passage in asked.passages]
+            return tokenizer.encode(asked.query.text, passages, truncate=asked.truncate == "END")
+
+        return await asyncio.get_running_loop().run_in_executor(self.threads, encode)
+
+
+SERVICE = web.AppKey("service", Service)

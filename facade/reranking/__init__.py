@@ -1,0 +1,1 @@
+"""Score pairs: what HTTP, gRPC and bulk share. Knows no HTTP and no Triton."""

@@ -1,0 +1,74 @@
+"""Token ids of texts, word by word: a word that came before costs a lookup instead of a tokenisation.
+
+Only for tokenizers of BERT's kind: they do nothing across a space, so a text's ids are those of what stands between its spaces. For English
+of many topics that is three to five times as fast; where no word comes twice, it takes up to twice as long (measured). Knows no pairs.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from facade.reranking.token_ids import Ids, packed
+
+# All words of SQuAD dev's articles are 41,000; so many take some 15 MB.
+_MOST_KNOWN = 65_536
+# Characters. Longer ones hardly come again: addresses, keys, and whole passages of languages that put no spaces.
+_LONGEST = 40
+# Of a request. 512 passages of 200 words have some 10,000; more are no language, and not worth the memory.
+_MOST_NEW = 16_384
+
+
+def stops_at_spaces(tokenizer: Tokenizer) -> bool:
+    """Whether nothing that the tokenizer does crosses a space (U+0020)."""
+    kind = isinstance(tokenizer.model, WordPiece), isinstance(tokenizer.pre_tokenizer, BertPreTokenizer)
+    added = tokenizer.get_added_tokens_decoder().values()
+    stripping = any(token.lstrip or token.rstrip or " " in token.content for token in added)
+    return all(kind) and isinstance(tokenizer.normalizer, BertNormalizer) and not stripping
+
+
+class WordCache:
+    """What `tokenizer`, which stops at spaces, makes of the words that were seen. Safe to use from several threads."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, Ids] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def ids(self, texts: Sequence[str]) -> list[Ids]:
+        """Token ids of each text without special tokens, as the tokenizer's own. Raises TypeError for text that is no valid Unicode."""
+        if len(self._known) > _MOST_KNOWN:
+            self._known = {}  # a new one: other threads go on with theirs
+        known = self._known
+        words = {text: text.split(" ") for text in texts}
+        new = set(chain.from_iterable(words.values())).difference(known)
+        strange = {word for word in new if len(word) > _LONGEST} if len(new) <= _MOST_NEW else new
+        whole = [text for text, own in words.items() if not strange.isdisjoint(own)]
+        found = dict(zip(whole, text_ids(self._tokenizer, whole), strict=True))
+        known.update(self._learned([*new.difference(strange)]))
+        ids_of = known.__getitem__
+        for text in words.keys() - found.keys():
+            found[text] = b"".join(map(ids_of, words[text]))
+        return [found[text] for text in texts]
+
+    def _learned(self, words: Sequence[str]) -> Iterable[tuple[str, Ids]]:
+        """Each word with its ids. One text of all words is tokenised: a text for each would take three times as long."""
+        [encoded] = self._tokenizer.encode_batch([" ".join(words)], add_special_tokens=False)
+        ids, starts = encoded.ids, [start for start, _ in encoded.offsets]
+        first, space = 0, -1
+        for word in words:
+            space += 1 + len(word)
+            last = bisect_left(starts, space, first)
+            yield word, packed(ids[first:last])
+            first = last
+
+
+def text_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Ids]:
+    """Token ids of each text without special tokens. Raises TypeError for text that is no valid Unicode."""
+    return [packed(encoded.ids) for encoded in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]

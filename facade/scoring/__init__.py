@@ -1,0 +1,1 @@
+"""Token pairs -> logits: chunks in flight, admission, measured speed."""

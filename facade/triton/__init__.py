@@ -1,0 +1,1 @@
+"""The Triton servers: client, fleet, readiness."""

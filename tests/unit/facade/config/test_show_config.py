@@ -1,0 +1,70 @@
+"""python -m pytest tests/unit/facade/config/test_show_config.py
+
+All settings with value, source and meaning, and no secret.
+"""
+
+import subprocess
+import sys
+from dataclasses import fields
+
+from facade.config.settings import Settings
+from facade.config.show_config import lines
+from tests.conftest import ROOT
+
+
+def shown(environment: dict[str, str]) -> str:
+    return "\n".join(lines(Settings.from_environment(environment), environment))
+
+
+def test_every_setting_is_shown_with_its_meaning() -> None:
+    text = shown({})
+    for knob in fields(Settings):
+        assert f"{knob.metadata['names'][0]}=" in text
+        assert knob.metadata["meaning"] in text
+
+
+def test_a_setting_is_shown_by_the_variable_that_set_it_and_the_others_are_named() -> None:
+    text = shown({"NIM_SERVER_PORT": "9001", "NIM_BIND_ADDR": "[::]:8000", "NIM_SERVED_MODEL_NAME": "a,b"})
+    assert "NIM_SERVER_PORT=9001  (from the environment)\n    port of the HTTP API [also NIM_HTTP_API_PORT]" in text
+    assert "NIM_BIND_ADDR=:::8000  (from" in text
+    assert "NIM_SERVED_MODEL_NAME=a,b  (from" in text
+    assert "NIM_REQUEST_TIMEOUT_S" in text
+    assert "NIM_SERVER_REQUEST_TIMEOUT_S=120.0  (default)" in text
+
+
+def test_a_secret_is_masked() -> None:
+    text = shown({"RERANKER_TRITON_KEY": "s3cret"})
+    assert "s3cret" not in text
+    assert "RERANKER_TRITON_KEY=***  (from the environment)" in text
+
+
+def test_the_command_prints_them_and_ends() -> None:
+    for arguments, environment in ((["--show-config"], {}), ([], {"SHOW_CONFIG": "1"})):
+        ended = subprocess.run(
+            [sys.executable, "-m", "facade", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=300
+        )
+        assert "NIM_HTTP_API_PORT=8000  (default)" in ended.stdout
+
+
+def test_the_command_prints_what_is_ignored_after_them() -> None:
+    environment = {"NIM_MAX_SEQ_LENGHT": "64", "NIM_CACHE_PATH": "/cache", "NIM_SERVER_PORT": "tcp://10.96.7.1:8000"}
+    for arguments, further in ((["--show-config"], {}), ([], {"SHOW_CONFIG": "1"})):
+        ended = subprocess.run(
+            [sys.executable, "-m", "facade", *arguments],
+            cwd=ROOT,
+            env={**environment, **further},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert "NIM_HTTP_API_PORT=8000  (default)" in ended.stdout
+        warnings = [line for line in ended.stdout.splitlines() if line.startswith("warning: ")]
+        assert [line.split()[1] for line in warnings] == ["NIM_CACHE_PATH", "NIM_MAX_SEQ_LENGHT", "NIM_SERVER_PORT=tcp://10.96.7.1:8000"]
+        assert "did you mean NIM_MAX_SEQ_LEN?" in warnings[1]
+
+
+def test_no_warning_is_printed_where_nothing_is_ignored() -> None:
+    command = [sys.executable, "-m", "facade", "--show-config"]
+    ended = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, check=True, timeout=60)
+    assert "warning" not in ended.stdout

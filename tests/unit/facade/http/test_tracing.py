@@ -1,0 +1,258 @@
+"""python -m pytest tests/unit/facade/http/test_tracing.py
+
+Traces as a collector gets them, by OTLP over HTTP: which spans, how they hang together, what they tell, and what they never tell.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp.plugin import AiohttpClient
+
+from facade.config.settings import Settings
+from facade.errors import ScoringError
+from facade.http import tracing
+from facade.http.app import create_app
+from facade.http.spellings import template
+from facade.reranking.bundle import Bundle
+from tests.collector import Collector, Span, collecting
+from tests.conftest import free_ports
+from tests.contract.calls import GOOD, get, post, ranked, refused, request
+from tests.contract.scorers import Failing, Fixed, Held, held
+
+StartTraced = Callable[..., Awaitable[TestClient[Any, Any]]]
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+CALLER = "b7ad6b7169203331"
+STAGES = ["decode", "tokenise", "score", "rank"]
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as running:
+        yield running
+
+
+@pytest.fixture
+def traced(aiohttp_client: AiohttpClient, collector: Collector) -> StartTraced:
+    """An app in this process that traces to the collector; closing it sends what it has."""
+
+    async def start(scorer: Any = None, **environment: str) -> TestClient[Any, Any]:
+        settings = {"NIM_ENABLE_OTEL": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **environment}
+        return await aiohttp_client(create_app(Settings.from_environment(settings), scorer or Fixed()))
+
+    return start
+
+
+def of_caller(sampled: bool = True) -> dict[str, str]:
+    return {"traceparent": f"00-{TRACE}-{CALLER}-{int(sampled):02d}"}
+
+
+def server_span(collector: Collector) -> Span:
+    (span,) = [span for span in collector.spans if span.kind == "SERVER"]
+    return span
+
+
+async def test_a_request_is_a_span_of_the_callers_trace_and_its_stages_are_spans_below_it(
+    traced: StartTraced, collector: Collector
+) -> None:
+    client = await traced()
+    ranked(await post(client, GOOD, **of_caller()))
+    await client.close()
+    whole = server_span(collector)
+    assert (whole.name, whole.trace_id, whole.parent_id) == ("POST /v1/ranking", TRACE, CALLER)
+    stages = [span for span in collector.spans if span is not whole]
+    assert [span.name for span in stages] == STAGES
+    assert {(span.trace_id, span.parent_id) for span in stages} == {(TRACE, whole.span_id)}
+    assert collector.paths == ["/v1/traces"]
+
+
+async def test_a_span_tells_sizes_times_and_names(traced: StartTraced, collector: Collector, bundle: Bundle) -> None:
+    client = await traced()
+    answer = await post(client, request("which rock floats", ["pumice", "basalt " * 600], truncate="END"), **{"X-Request-Id": "r-1"})
+    await client.close()
+    told = server_span(collector).attributes
+    assert told["http.request.method"] == "POST"
+    assert told["http.route"] == "/v1/ranking"
+    assert told["http.response.status_code"] == 200
+    assert told["url.scheme"] == "http"
+    assert told["network.protocol.version"] == "1.1"
+    assert told["reranker.request_id"] == "r-1"
+    assert told["reranker.passages"] == 2
+    assert told["reranker.truncated"] == 1
+    assert told["reranker.tokens"] == answer.body["usage"]["total_tokens"]
+    assert told["reranker.model"] == bundle.model_id
+    assert {f"reranker.{stage}_ms" for stage in ("decode", "tokenise", "queue", "infer", "pack", "rank")} <= set(told)
+
+
+async def test_the_resource_is_the_services_and_what_otel_variables_add(
+    traced: StartTraced, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=abc")
+    client = await traced(OTEL_SERVICE_NAME="search-reranker")
+    await post(client, GOOD)
+    await client.close()
+    assert {span.service for span in collector.spans} == {"search-reranker"}
+    assert b"staging" in collector.bodies[0]
+    assert collector.headers[0]["authorization"] == "abc"
+
+
+async def test_a_request_without_a_trace_begins_one_of_its_own(traced: StartTraced, collector: Collector) -> None:
+    client = await traced()
+    for _ in range(2):
+        await post(client, GOOD)
+    await client.close()
+    roots = [span for span in collector.spans if span.kind == "SERVER"]
+    assert [span.parent_id for span in roots] == ["", ""]
+    assert len({span.trace_id for span in roots}) == 2
+
+
+async def test_what_the_caller_does_not_sample_is_not_traced_and_sent_to_nobody(traced: StartTraced, collector: Collector) -> None:
+    client = await traced()
+    ranked(await post(client, GOOD, **of_caller(sampled=False)))
+    await client.close()
+    assert collector.bodies == []
+
+
+async def test_the_sampler_is_opentelemetrys_own_setting(
+    traced: StartTraced, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    client = await traced()
+    ranked(await post(client, GOOD))
+    await client.close()
+    assert collector.bodies == []
+
+
+async def test_health_checks_and_scrapes_are_not_traced(traced: StartTraced, collector: Collector) -> None:
+    client = await traced()
+    for path in ("/v1/health/live", "/v1/health/ready", "/v1/metrics", "/v1/version"):
+        await get(client, path)
+    await client.close()
+    assert [span.name for span in collector.spans] == ["GET /v1/version"]
+
+
+async def test_a_callers_path_is_no_part_of_a_span(traced: StartTraced, collector: Collector) -> None:
+    client = await traced()
+    await get(client, "/v1/zanzibar?key=zanzibar")
+    await post(client, GOOD, "/v1/retrieval/zanzibar/reranking")
+    await client.close()
+    assert [span.name for span in collector.spans if span.kind == "SERVER"] == ["GET unrouted", "POST /v1/retrieval/{model}/reranking"]
+    assert b"zanzibar" not in b"".join(collector.bodies)
+
+
+async def test_every_route_has_a_path_that_reads_like_the_documentation(traced: StartTraced) -> None:
+    client = await traced()
+    for resource in client.server.app.router.resources():
+        path = template(resource.canonical)
+        assert re.fullmatch(r"(/[a-z0-9.]+|/\{(model|file)\})+", path), path
+
+
+async def test_an_error_of_the_servers_own_is_marked_and_a_callers_is_not(traced: StartTraced, collector: Collector) -> None:
+    client = await traced(Failing(lambda: ScoringError("broken")))
+    refused(await post(client, GOOD), 500)
+    refused(await post(client, {"passages": []}), 400)
+    await client.close()
+    failed, faulty = [span for span in collector.spans if span.kind == "SERVER"]
+    assert (failed.status, failed.attributes["error.type"]) == ("ERROR", "500")
+    assert faulty.status == "UNSET"
+    assert "error.type" not in faulty.attributes
+    score = next(span for span in collector.spans if span.name == "score")
+    assert (score.status, score.attributes["error.type"], score.events) == ("ERROR", "ScoringError", ())
+
+
+async def test_an_exception_that_holds_text_is_named_by_its_type(traced: StartTraced, collector: Collector) -> None:
+    client = await traced(Failing(lambda: RuntimeError("zanzibar")))
+    refused(await post(client, GOOD), 500)
+    await client.close()
+    assert "RuntimeError" in {span.attributes.get("error.type") for span in collector.spans}
+    assert b"zanzibar" not in b"".join(collector.bodies)
+
+
+async def test_a_client_that_leaves_ends_its_span(traced: StartTraced, collector: Collector) -> None:
+    scorer = Held()
+    client = await traced(scorer)
+    leaving = await held(client, scorer)
+    leaving.cancel()
+    await asyncio.wait_for(scorer.cancelled.wait(), 60)
+    await client.close()
+    told = server_span(collector).attributes
+    assert told["error.type"] == "client_left"
+    assert told["reranker.passages"] == len(GOOD["passages"])
+
+
+async def test_a_line_of_the_log_has_the_ids_of_its_trace(traced: StartTraced) -> None:
+    seen: list[dict[str, str]] = []
+
+    class Watching(Fixed):
+        async def score(self, pairs: Any, timeout_s: float, work: Any = None) -> Any:
+            seen.append({**tracing.correlation.ids(), **tracing.correlation.headers()})
+            return await super().score(pairs, timeout_s, work)
+
+    client = await traced(Watching())
+    await post(client, GOOD, **of_caller())
+    await client.close()
+    (ids,) = seen
+    assert ids["trace_id"] == TRACE
+    assert ids["traceparent"] == f"00-{TRACE}-{ids['span_id']}-01"
+
+
+async def test_a_collector_that_is_away_does_not_keep_the_server_from_stopping(
+    traced: StartTraced, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tracing, "_FLUSH_S", 0.2)
+    (port,) = free_ports(1)
+    client = await traced(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
+    ranked(await post(client, GOOD))
+    began = time.monotonic()
+    await client.close()
+    assert time.monotonic() - began < 5  # its retries would go on for ten
+    assert any("did not reach the collector" in record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+
+
+async def test_without_an_exporter_the_trace_goes_on_all_the_same(traced: StartTraced, collector: Collector) -> None:
+    client = await traced(OTEL_TRACES_EXPORTER="none")
+    ranked(await post(client, GOOD, **of_caller()))
+    await client.close()
+    assert collector.bodies == []
+
+
+async def test_the_console_gets_a_line_of_json_for_each_span(traced: StartTraced, capfd: pytest.CaptureFixture[str]) -> None:
+    client = await traced(OTEL_TRACES_EXPORTER="console")
+    ranked(await post(client, GOOD))
+    await client.close()
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert [span["name"] for span in told] == [*STAGES, "POST /v1/ranking"]
+
+
+def run(program: str) -> str:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300).stdout
+
+
+def test_without_traces_nothing_of_opentelemetry_is_loaded() -> None:
+    program = "import sys; from facade.http.app import create_app; from facade.config.settings import Settings; create_app(Settings())"
+    assert run(f"{program}; print([name for name in sys.modules if 'opentelemetry' in name])").strip() == "[]"
+
+
+def test_traces_without_the_sdk_are_refused_with_what_to_install() -> None:
+    program = """
+import sys
+sys.modules["opentelemetry"] = None
+from facade.http.app import create_app
+from facade.errors import SettingsError
+from facade.config.settings import Settings
+from facade.http.spellings import template
+try:
+    create_app(Settings(otel=True))
+except SettingsError as error:
+    print(error)
+"""
+    assert "pip install 'triton-reranker[otel]'" in run(program)
