@@ -1,6 +1,6 @@
 """python -m pytest tests/triton/test_readme.py
 
-The README's commands do what it says: its curl gets its answer, and so does the one with TLS and an API key.
+The documented commands do what the pages say: the README's curl gets its answer, and so does the one with TLS and an API key.
 """
 
 import json
@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import ROOT, Server, free_ports, start_server, stop_server, wait_until_ready
 
 README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
 
 def test_the_curl_gets_the_answer_that_the_readme_shows(server: Server) -> None:
@@ -33,7 +34,7 @@ def test_the_curl_gets_the_answer_that_the_readme_shows(server: Server) -> None:
 
 @dataclass(frozen=True)
 class Locked:
-    """The server of the README's section on TLS and keys, the folder with its files, and the command that asks it."""
+    """The server of the section on keys and TLS, the folder with its files, and the command that asks it."""
 
     server: Server
     folder: Path
@@ -44,7 +45,7 @@ class Locked:
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A shell command of the README, with this environment's Python and this tree's code."""
+    """A documented shell command, with this environment's Python and this tree's code."""
     ours = f"PYTHONPATH={shlex.quote(str(ROOT))} {shlex.quote(sys.executable)}"
     shell = ["bash", "-c", command.replace(".venv/bin/python", ours)]
     return subprocess.run(shell, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
@@ -53,7 +54,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     folder = tmp_path_factory.mktemp("locked")
-    found = re.search(r"### TLS and API keys\n.*?```\n(.*?)\n([^\n]+) make serve\n\n(.*?)\n```", README, re.DOTALL)
+    found = re.search(r"## Secure it\n.*?```\n(.*?)\n([^\n]+) make serve\n\n(.*?)\n```", OPERATIONS, re.DOTALL)
     assert found
     prepare, settings, curl = found.groups()
     prepared = run(f"set -e; {prepare}", folder)
