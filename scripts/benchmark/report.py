@@ -16,35 +16,35 @@ from scripts.benchmark.workload import USUAL
 
 _HEAD = """# Benchmarks
 
-Written by `make bench` and `make bench-peers` from the runs beside it; run them again, and this page follows. Compare ratios, not
-absolute figures: they are what carries over to another machine. Texts are SQuAD 1.1 dev's: questions, and passages cut from its articles.
+`make bench` and `make bench-peers` write this page from the runs beside it. Compare ratios, not absolute figures: ratios carry over to
+other machines. Texts: questions of SQuAD 1.1 dev, and passages cut from its articles.
 """
-_PEERS = """The same checkpoint (the default bundle's weights), the same requests and the same cores for all: {clients} clients, {passages}
-passages of {fewest} to {most} words. Peers in process get the same requests one after the other, without HTTP. All contenders are up all
-the time and take turns: in each of {rounds} rounds each gets {seconds:g} s. A ratio is that of a round; shown is the median of them.
-*Scores* compares with transformers in fp32: *right* is as near as bfloat16 comes, *coarse* as near as int8 does. *Changed firsts*: of the
-checked requests, those in which another passage came first.
+_PEERS = """All contenders have the same checkpoint (the default bundle's weights), requests and cores: {clients} clients, {passages}
+passages of {fewest} to {most} words. Peers in process get the requests one after the other, without HTTP. All stay up and take turns,
+{seconds:g} s each in each of {rounds} rounds; a ratio is the median of the rounds' ratios. *Scores* compares with transformers in fp32:
+*right* is within bfloat16's error, *coarse* within int8's. *Changed firsts* is the share of checked requests with another passage in
+first place.
 """
-_SERVER = """Medians of {rounds} rounds of {seconds:g} s a point; engine {engine}. A closed loop's clients send their next request when the
-last one is answered; an open loop's requests come at random times and wait for nobody, and their time counts from when they were due.
+_SERVER = """Medians of {rounds} rounds of {seconds:g} s a point; engine {engine}. In a closed loop, a client sends its next request after
+the last answer. In an open loop, requests arrive at random times, and their time counts from when they were due.
 """
 
 
-# Measured once by hand (/proc/<pid>/task/*/stat over 6 s of the usual load, int8 on two cores); the runs don't tell it.
+# Measured once by hand (/proc/<pid>/task/*/stat over 6 s of the usual load, int8 on two cores); the runs do not contain it.
 _TIME = """
 ## Where the time goes
 
-Under the usual load the engine has 87 % of the two cores, the facade 5 % (half of it tokenising), the model's Python 3 %, Triton 1 %; the
-rest is the benchmark's own client, on the same cores, and idle. That is what HTTP lacks to the engine fed ideal batches. Of the engine's
-time two thirds are int8 products, at 83 to 88 % of what the cores' vector units can do, and a quarter is attention.
+Under the usual load the engine uses 87 % of the two cores, the facade 5 % (half of it tokenising), the model's Python 3 %, Triton 1 %.
+The rest is the benchmark's client, on the same cores, and idle time. That is the gap between HTTP and the engine with ideal batches. Two
+thirds of the engine's time are int8 products, at 83 to 88 % of the peak of the cores' vector units; a quarter is attention.
 
-Products are computed on packed rows and see no padding but up to 15 tokens a batch, which make whole vectors of 16: that is the share
-above. Attention still pads each row to whole vectors and to the longest of its batch, some 8 % of its positions; weighted with its quarter,
-padding takes 2 to 3 % of the engine's time. Without whole vectors an int8 logit would move by up to 0.14 with its batch mates; with them
-it is the same to the last bit in any company.
+Products run on packed rows. Their only padding is up to 15 tokens a batch, to fill vectors of 16: the share of padding above. Attention
+pads each row to whole vectors and to the longest row of its batch, some 8 % of its positions; weighted with its quarter, padding takes 2
+to 3 % of the engine's time. Without whole vectors an int8 logit would move by up to 0.14 with its batch mates; with them it is the same
+to the last bit in every batch.
 
-A single passage takes one core's time; beyond it go some 2.4 ms to the call through gRPC, Triton and its Python process, 0.6 ms to a thread
-that tokenises, and the rest to HTTP on both sides.
+A single passage takes one core's time, and beyond it some 2.4 ms for the call through gRPC, Triton and its Python process, 0.6 ms for a
+thread that tokenises, and the rest for HTTP on both sides.
 """
 
 
