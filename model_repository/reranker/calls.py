@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from scoring import Outcome
-
 from facade.errors import ScoringError
 from facade.reranking.tensors import Row
+from reranker.scoring import Outcome
 
 
 @dataclass(frozen=True)

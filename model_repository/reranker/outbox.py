@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from logged import logged
+from reranker.logged import logged
 
 Sending = Callable[[], None]
 

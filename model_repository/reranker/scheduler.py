@@ -13,15 +13,14 @@ from functools import partial
 from itertools import takewhile
 from operator import attrgetter
 
-from calls import Answer, Call, Waiting
-from engines import Engine
-from logged import logged
-from outbox import Outbox
-from scoring import Outcome, score
-
 from facade.errors import ScoringError
 from facade.reranking.batching import pick
 from facade.reranking.tensors import padded_length
+from reranker.calls import Answer, Call, Waiting
+from reranker.engines import Engine
+from reranker.logged import logged
+from reranker.outbox import Outbox
+from reranker.scoring import Outcome, score
 
 LOG = logging.getLogger(__name__)
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import engines
 import numpy as np
 import torch
-from engines.torch_packed.engine import PackedEngine, Running
-from engines.torch_packed.families import FAMILIES
-from engines.torch_packed.refusal import ARCHITECTURE
-from engines.torch_packed.weights import Weights
 
 from facade.config.settings import Settings
 from facade.reranking.batching import plan
 from facade.reranking.tensors import Logits, Row, pack
+from reranker import engines
+from reranker.engines.torch_packed.engine import PackedEngine, Running
+from reranker.engines.torch_packed.families import FAMILIES
+from reranker.engines.torch_packed.refusal import ARCHITECTURE
+from reranker.engines.torch_packed.weights import Weights
 from scripts.engine_speed.subject import Subject
 
 Score = Callable[[Sequence[Row]], Logits]
@@ -75,7 +75,7 @@ def onnxruntime(subject: Subject, around: Circumstances, *, tensorrt: bool = Fal
     """ONNX Runtime on the device that torch uses, by CUDA or by TensorRT."""
     _check_exported(subject)
     try:
-        from engines.onnxruntime import OnnxRuntimeEngine, TensorRT  # noqa: PLC0415 (a contender that isn't there is left out)
+        from reranker.engines.onnxruntime import OnnxRuntimeEngine, TensorRT  # noqa: PLC0415 (a contender that isn't there is left out)
     except ImportError as error:
         raise UnavailableError(str(error)) from None
     built = TensorRT(around.cache, around.batch_tokens) if tensorrt else None

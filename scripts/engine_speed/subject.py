@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from engines.torch_packed.families import FAMILIES
-from engines.torch_packed.onnx_weights import read_weights
-from engines.torch_packed.refusal import ARCHITECTURE, refusal
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaModel
 
 from facade.errors import SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle, PairEncoding, read_bundle
+from reranker.engines.torch_packed.families import FAMILIES
+from reranker.engines.torch_packed.onnx_weights import read_weights
+from reranker.engines.torch_packed.refusal import ARCHITECTURE, refusal
 from scripts.export.architecture import architecture
 from scripts.export.families.bidirectional import Bidirectional
 from scripts.export.families.encoder import Classifier

@@ -8,14 +8,14 @@ from typing import Protocol
 
 import numpy as np
 
-from engines.choice import AUTO, choose, machine
-from engines.place import ALONE, Place
-from engines.processors import usable_cores
-from engines.torch_packed.refusal import refusal
 from facade.config.settings import Settings
 from facade.errors import BundleError, RerankerError
 from facade.reranking.bundle import INT8, Bundle
 from facade.reranking.tensors import Logits, Row
+from reranker.engines.choice import AUTO, choose, machine
+from reranker.engines.place import ALONE, Place
+from reranker.engines.processors import usable_cores
+from reranker.engines.torch_packed.refusal import refusal
 
 GPU_PRECISION = "bf16"  # of the engine that can choose; half the time and memory of fp32, and its range
 
@@ -74,16 +74,16 @@ def _load(bundle: Bundle, settings: Settings, place: Place) -> tuple[Engine, str
     wanted = None if settings.precision == AUTO else settings.precision
     name, reason = choose(settings.engine, here, refusal(bundle, wanted or GPU_PRECISION))
     if name == "torch":
-        from engines.torch_packed.engine import load  # noqa: PLC0415 (an engine that isn't chosen need not be installed)
+        from reranker.engines.torch_packed.engine import load  # noqa: PLC0415 (an engine that isn't chosen need not be installed)
 
         return load(bundle, wanted or (GPU_PRECISION if here.gpu else "fp32"), threads, place.device), reason
     if name in {"onnxruntime", "tensorrt"}:
-        from engines.onnxruntime import GPU_TOKEN_BUDGET, OnnxRuntimeEngine, TensorRT  # noqa: PLC0415
+        from reranker.engines.onnxruntime import GPU_TOKEN_BUDGET, OnnxRuntimeEngine, TensorRT  # noqa: PLC0415
 
         tensorrt = TensorRT(settings.tensorrt_cache.expanduser(), settings.batch_tokens or GPU_TOKEN_BUDGET)
         built = tensorrt if name == "tensorrt" else None
         gpu = place.device if here.onnxruntime or built else None
         return OnnxRuntimeEngine(bundle, wanted or bundle.manifest["precision"], threads, built, gpu=gpu), reason
-    from engines.openvino import OpenVinoEngine  # noqa: PLC0415
+    from reranker.engines.openvino import OpenVinoEngine  # noqa: PLC0415
 
     return OpenVinoEngine(bundle, wanted or (INT8 if INT8 in bundle.precisions else bundle.manifest["precision"]), threads), reason

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from engines.tensorrt_profile import profile
 from facade.errors import SettingsError
 from facade.reranking.bundle import INT8, Bundle
 from facade.reranking.tensors import Logits, Row, Tokens, check_inputs, pack
+from reranker.engines.tensorrt_profile import profile
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 # Tokens whose time a batch takes beside its own, for starting kernels: on a GPU some hundred of them, of some microseconds each. Estimates.

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import openvino
 
-from engines.openvino_head import keep_exact
-from engines.openvino_packed import filled_up, pack_products, places
 from facade.reranking.bundle import INT8, Bundle
 from facade.reranking.tensors import ATTENTION_MASK, Logits, Row, check_inputs, pack, padded_length
+from reranker.engines.openvino_head import keep_exact
+from reranker.engines.openvino_packed import filled_up, pack_products, places
 
 # Lanes of a vector of FP32. Softmax sums a row's last tokens apart where they fill no vector; rounding to int8 then turns a difference in
 # the last bit into one of up to 0.14 of a logit. With whole vectors a logit is the same, bit for bit, in every company (measured). Whole

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from calls import Answer, Call
-from scheduler import Scheduler
-
 from facade.errors import ScoringError
 from facade.reranking.tensors import Row
+from reranker.calls import Answer, Call
+from reranker.scheduler import Scheduler
 from tests.unit.reranker.summing import Summing, row
 from tests.unit.waiting import wait_until
 

@@ -6,7 +6,8 @@ Which engine runs is decided by what is there, and the reason says so.
 import ctypes
 
 import pytest
-from engines.choice import Machine, choose, machine
+
+from reranker.engines.choice import Machine, choose, machine
 
 NONE = Machine(gpu=False, torch=False, onnxruntime=False)
 ALL = Machine(gpu=True, torch=True, onnxruntime=True)

@@ -12,10 +12,6 @@ from pathlib import Path
 import numpy as np
 import openvino
 import pytest
-from engines import Engine, load_engine
-from engines.choice import machine
-from engines.openvino import OpenVinoEngine
-from engines.openvino_head import keep_exact
 from openvino import opset13
 
 from facade.config.settings import Settings
@@ -23,6 +19,10 @@ from facade.errors import BundleError, SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle, read_bundle
 from facade.reranking.pairs import PairTokenizer
 from facade.reranking.tensors import Logits, Row, pair_row
+from reranker.engines import Engine, load_engine
+from reranker.engines.choice import machine
+from reranker.engines.openvino import OpenVinoEngine
+from reranker.engines.openvino_head import keep_exact
 from tests.unit.conftest import MakeBundle
 
 TOLERANCE = 1e-4

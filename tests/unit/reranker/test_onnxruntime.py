@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from engines.onnxruntime import CPU, CUDA, TENSORRT, OnnxRuntimeEngine, TensorRT, tensorrt_options
 
 from facade.errors import SettingsError
 from facade.reranking.bundle import Bundle
 from facade.reranking.tensors import pack
+from reranker.engines.onnxruntime import CPU, CUDA, TENSORRT, OnnxRuntimeEngine, TensorRT, tensorrt_options
 
 pytest.importorskip("torch")
 

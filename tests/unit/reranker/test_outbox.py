@@ -6,7 +6,8 @@ Everything is sent once, in order, by another thread; what can't be sent keeps n
 from threading import current_thread
 
 import pytest
-from outbox import Outbox
+
+from reranker.outbox import Outbox
 
 
 def test_what_is_put_is_sent_in_order_by_another_thread() -> None:

@@ -6,14 +6,14 @@ An instance of the model takes the GPU that Triton gave it, and shares the proce
 import ctypes
 from typing import Any
 
-import engines
 import pytest
-from engines import load_engine
-from engines.choice import Machine
-from engines.place import ALONE, Place, gpus
 
 from facade.config.settings import Settings
 from facade.reranking.bundle import Bundle
+from reranker import engines
+from reranker.engines import load_engine
+from reranker.engines.choice import Machine
+from reranker.engines.place import ALONE, Place, gpus
 from tests.unit.reranker.summing import Summing
 
 
@@ -69,7 +69,7 @@ def test_an_instance_on_the_processor_has_all_of_it(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["torch", "onnxruntime", "tensorrt"])
 def test_the_engine_is_loaded_on_the_gpu_of_its_place(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    module = pytest.importorskip("engines.torch_packed.engine" if name == "torch" else "engines.onnxruntime")
+    module = pytest.importorskip("reranker.engines.torch_packed.engine" if name == "torch" else "reranker.engines.onnxruntime")
     asked: list[Any] = []
 
     def load(*given: Any, **named: Any) -> Summing:

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from engines.processors import usable_cores
+
+from reranker.engines.processors import usable_cores
 
 HERE = len(os.sched_getaffinity(0))
 

@@ -7,12 +7,12 @@ import time
 from threading import Event
 
 import pytest
-from calls import Call
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduler import Scheduler
 
 from facade.errors import ScoringError
+from reranker.calls import Call
+from reranker.scheduler import Scheduler
 from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
 from tests.unit.reranker.summing import POISON, Summing, expected, row
 from tests.unit.waiting import wait_until

@@ -13,7 +13,7 @@ from tests.unit.waiting import wait_until
 
 
 def test_a_call_whose_caller_left_costs_nothing_and_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.KNOWN_S", 0.0)
+    monkeypatch.setattr("reranker.scheduler.KNOWN_S", 0.0)
     engine = Summing()
     with running(engine, 10) as scheduler:
         left = submit(scheduler, rows_of(10, 10, 10), gone=lambda: True)
@@ -26,7 +26,7 @@ def test_a_call_whose_caller_leaves_in_the_middle_costs_the_batch_that_runs_and_
     engine = Summing()
     engine.free.clear()
     left = Event()
-    monkeypatch.setattr("scheduler.KNOWN_S", 0.0)
+    monkeypatch.setattr("reranker.scheduler.KNOWN_S", 0.0)
     with running(engine, 10) as scheduler:
         call = submit(scheduler, rows_of(10, 10, 10), gone=left.is_set)
         wait_until(lambda: engine.batches)
@@ -39,7 +39,7 @@ def test_a_call_whose_caller_leaves_in_the_middle_costs_the_batch_that_runs_and_
 
 def test_whether_a_caller_left_is_not_asked_again_while_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("scheduler.KNOWN_S", 3600.0)
+    monkeypatch.setattr("reranker.scheduler.KNOWN_S", 3600.0)
     with running(Summing(), 10) as scheduler:
         outcomes(submit(scheduler, rows_of(10, 10, 10), gone=lambda: bool(asked.append(1))))
     assert asked == []

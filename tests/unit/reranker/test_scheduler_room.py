@@ -6,8 +6,8 @@ The pool takes in what keeps the streams busy, and bulk calls wait beside it.
 from threading import Thread
 
 import pytest
-from scheduler import Scheduler
 
+from reranker.scheduler import Scheduler
 from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
 from tests.unit.reranker.summing import Summing
 from tests.unit.waiting import wait_until
@@ -24,7 +24,7 @@ def assert_no_room_until_free(scheduler: Scheduler, engine: Summing) -> None:
 
 
 def test_the_pool_takes_no_more_than_keeps_the_streams_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.BATCHES_WAITING", 2)
+    monkeypatch.setattr("reranker.scheduler.BATCHES_WAITING", 2)
     engine = Summing()
     engine.free.clear()
     with running(engine, 10) as scheduler:
@@ -49,8 +49,8 @@ def test_bulk_calls_that_the_pool_has_no_room_for_keep_nobody_waiting() -> None:
 
 
 def test_but_very_many_of_them_have_to_wait_in_tritons_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.BULK_WAITING", 100)
-    monkeypatch.setattr("scheduler.BATCHES_WAITING", 2)
+    monkeypatch.setattr("reranker.scheduler.BULK_WAITING", 100)
+    monkeypatch.setattr("reranker.scheduler.BATCHES_WAITING", 2)
     engine = Summing()
     engine.free.clear()
     with running(engine, 10) as scheduler:

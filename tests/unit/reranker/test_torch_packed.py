@@ -14,12 +14,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from engines.torch_packed.engine import MOST_RECORDED, PackedEngine, Running, load  # noqa: E402
-from engines.torch_packed.families import FAMILIES  # noqa: E402
-from engines.torch_packed.weights import Weights  # noqa: E402
-
 from facade.errors import SettingsError  # noqa: E402
 from facade.reranking.bundle import Bundle  # noqa: E402
+from reranker.engines.torch_packed.engine import MOST_RECORDED, PackedEngine, Running, load  # noqa: E402
+from reranker.engines.torch_packed.families import FAMILIES  # noqa: E402
+from reranker.engines.torch_packed.weights import Weights  # noqa: E402
 from scripts.bert.base_model import installed  # noqa: E402
 from scripts.bert.rebuilt import rebuild  # noqa: E402
 from scripts.export.checkpoint import Checkpoint  # noqa: E402

@@ -10,10 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engines.torch_packed.attention import Bounds, flash, padded  # noqa: E402
-from engines.torch_packed.engine import PackedEngine, Running, load  # noqa: E402
-
 from facade.reranking.bundle import Bundle  # noqa: E402
+from reranker.engines.torch_packed.attention import Bounds, flash, padded  # noqa: E402
+from reranker.engines.torch_packed.engine import PackedEngine, Running, load  # noqa: E402
 from tests.unit.reranker.packed_rows import described, random_rows  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
@@ -72,6 +71,6 @@ def test_recorded_and_compiled_logits_are_the_eager_ones(bundle: Bundle, precisi
 
 
 def plain_engine(bundle: Bundle, precision: str) -> PackedEngine:
-    from engines.torch_packed.engine import build  # noqa: PLC0415 (only where there is a GPU)
+    from reranker.engines.torch_packed.engine import build  # noqa: PLC0415 (only where there is a GPU)
 
     return build(bundle, replace(Running.here(precision), compiled=False, recorded=False))

@@ -11,12 +11,11 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("transformers")
 
-from engines.torch_packed.engine import load  # noqa: E402
-from engines.torch_packed.onnx_weights import read_weights  # noqa: E402
-from engines.torch_packed.weights import Weights  # noqa: E402
-
 from facade.errors import SettingsError  # noqa: E402
 from facade.reranking.bundle import Bundle  # noqa: E402
+from reranker.engines.torch_packed.engine import load  # noqa: E402
+from reranker.engines.torch_packed.onnx_weights import read_weights  # noqa: E402
+from reranker.engines.torch_packed.weights import Weights  # noqa: E402
 from scripts.export import families, graph, half_weights  # noqa: E402
 from scripts.export.checkpoint import Checkpoint  # noqa: E402
 from scripts.export.precision import lowered  # noqa: E402

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from engines.torch_packed.batch import SHORTEST_BUCKET, Shape, bucket, exact_shape, fill
-from engines.torch_packed.families import FAMILIES, Model
-from engines.torch_packed.onnx_weights import read_weights
-from engines.torch_packed.refusal import ARCHITECTURE, PRECISIONS, refusal
-from engines.torch_packed.replay import RECORDED_AT, Runner
-from engines.torch_packed.weights import Weights
 from facade.errors import SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle
 from facade.reranking.tensors import Logits, Row
+from reranker.engines.torch_packed.batch import SHORTEST_BUCKET, Shape, bucket, exact_shape, fill
+from reranker.engines.torch_packed.families import FAMILIES, Model
+from reranker.engines.torch_packed.onnx_weights import read_weights
+from reranker.engines.torch_packed.refusal import ARCHITECTURE, PRECISIONS, refusal
+from reranker.engines.torch_packed.replay import RECORDED_AT, Runner
+from reranker.engines.torch_packed.weights import Weights
 
 # Tokens of a batch up to which shapes are rounded up and recorded as graphs. Above, kernels take longer than it takes to start them, and
 # tokens that fill up would cost what they take. Not measured yet.
