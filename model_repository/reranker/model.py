@@ -33,7 +33,7 @@ from facade.reranking.tensors import (
 from facade.telemetry import logs
 from reranker.calls import Answer, Call
 from reranker.engines import load_engine
-from reranker.engines.place import Place
+from reranker.engines.machine import Machine, Place
 from reranker.logged import logged
 from reranker.scheduler import Scheduler
 
@@ -50,7 +50,7 @@ class TritonPythonModel:
         settings = Settings.from_environment()
         logs.configure(settings)
         place = Place.of(args)
-        engine, reason = load_engine(bundle, settings, place)
+        engine, reason = load_engine(bundle, settings, Machine.here(place))
         self._bundle = bundle
         self._scheduler = Scheduler(
             engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget, self._count, self._count_failed

@@ -17,7 +17,7 @@ from facade.errors import ScoringError
 from facade.reranking.batching import pick
 from facade.reranking.tensors import padded_length
 from reranker.calls import Answer, Call, Waiting
-from reranker.engines import Engine
+from reranker.engines.engine import Engine
 from reranker.logged import logged
 from reranker.outbox import Outbox
 from reranker.scoring import Outcome, score

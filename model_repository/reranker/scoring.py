@@ -11,7 +11,7 @@ import numpy as np
 
 from facade.errors import ScoringError
 from facade.reranking.tensors import Logits, Row
-from reranker.engines import Engine
+from reranker.engines.engine import Engine
 
 Outcome = float | ScoringError
 

@@ -10,7 +10,8 @@ from facade.reranking.bundle import Bundle
 from facade.reranking.pairs import TokenPairs
 from facade.reranking.tensors import Logits, Row, pair_row
 from reranker.calls import Answer, Call
-from reranker.engines import Engine, load_engine
+from reranker.engines import load_engine
+from reranker.engines.engine import Engine
 from reranker.scheduler import Scheduler
 
 

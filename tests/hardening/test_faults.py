@@ -30,7 +30,7 @@ from tests.hardening.leaks import internals
 # An engine that raises, gives no number, or is out of memory for a row with the word, or for more than two rows with it; else the real one.
 FAULTY_ENGINE = """
 from reranker import model
-from reranker.engines.openvino import OpenVinoEngine
+from reranker.engines.openvino.engine import OpenVinoEngine
 
 def infer(self, rows, _infer=OpenVinoEngine.infer):
     def having(token):

@@ -24,7 +24,7 @@ from tests.triton.grpc_client import text_inputs, token_inputs
 
 # A model whose engine fails where a row has the first word, and gives no number where it has the second; else it is the real one.
 FAULTY_ENGINE = """
-from reranker.engines.openvino import OpenVinoEngine
+from reranker.engines.openvino.engine import OpenVinoEngine
 from reranker.model import TritonPythonModel
 
 def infer(self, rows, _infer=OpenVinoEngine.infer):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reranker.engines.tensorrt_profile import CORNER, MOST_ROWS, Profile, profile
+from reranker.engines.onnxruntime.tensorrt_profile import CORNER, MOST_ROWS, Profile, profile
 
 
 @given(st.integers(1, 100_000), st.integers(1, 1 << 20))
