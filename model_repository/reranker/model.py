@@ -31,10 +31,10 @@ from facade.reranking.tensors import (
     unpack,
 )
 from facade.telemetry import logs
+from reranker.aside import logged
 from reranker.calls import Answer, Call
 from reranker.engines import load_engine
 from reranker.engines.machine import Machine, Place
-from reranker.logged import logged
 from reranker.scheduler import Scheduler
 
 LOG = logging.getLogger("reranker")
