@@ -15,9 +15,6 @@ import torch
 
 from facade.config.settings import REPOSITORY
 from facade.errors import RerankerError
-
-sys.path.insert(0, str(REPOSITORY / "reranker"))  # the model's own modules, as Triton finds them
-
 from scripts.engine_speed import rounds
 from scripts.engine_speed.comparison import compare
 from scripts.engine_speed.contenders import CONTENDERS, Circumstances

@@ -42,10 +42,6 @@ def full(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--full"))
 
 
-# The models' own modules, which Triton finds because it puts a model's folder on the path.
-sys.path[:0] = [str(REPOSITORY / model) for model in ("reranker", "rerank_text")]
-
-
 @dataclass(frozen=True)
 class Server:
     """A running server: addresses, the process of `scripts.serve`, and the file with all of its output."""

@@ -2,9 +2,8 @@
 
 import threading
 
-from asked import Asked
-
 from facade.errors import OverloadedError
+from rerank_text.asked import Asked
 
 
 class Room:

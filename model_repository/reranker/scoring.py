@@ -8,10 +8,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from engines import Engine
 
 from facade.errors import ScoringError
 from facade.reranking.tensors import Logits, Row
+from reranker.engines.engine import Engine
 
 Outcome = float | ScoringError
 

@@ -4,25 +4,21 @@ Several blocks may be scored at a time, each by a thread of its own: while one's
 The pairs of a block go in order of their length, so the scheduler always has pairs alike to batch, and need not look for them.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from facade.config.settings import Settings
 from facade.errors import InvalidRequestError
 from facade.reranking.bundle import lowered_limit, newest_version, read_bundle
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.tensors import MODEL, Row
+from reranker.calls import Answer, Call
 from scripts.bulk.errors import BrokenOffError
 from scripts.bulk.rows import Ask, Refused, Scored
 from scripts.bulk.run_state import Model
 from scripts.serving import in_process
-
-if TYPE_CHECKING:
-    from calls import Answer
 
 
 class EngineScorer:
@@ -84,8 +80,6 @@ class EngineScorer:
             yield call
 
     def _submit(self, rows: Sequence[Row]) -> Future[Answer | None]:
-        from calls import Call  # noqa: PLC0415 (found since in_process.load)
-
         if self._closed.is_set():
             raise BrokenOffError("stopped")
         self._scheduler.wait_for_room()

@@ -48,7 +48,7 @@ def connected(address: str) -> Iterator[None]:
     _require_answer(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # calls nobody
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong is raised here
-    paths = os.pathsep.join([str(REPOSITORY.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    paths = os.pathsep.join([str(REPOSITORY.parent), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         ray.init(address=address, runtime_env={"env_vars": {"PYTHONPATH": paths}}, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, RayError) as error:

@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import engines
 import numpy as np
 import torch
-from engines.torch_packed.engine import PackedEngine, Running
-from engines.torch_packed.families import FAMILIES
-from engines.torch_packed.refusal import ARCHITECTURE
-from engines.torch_packed.weights import Weights
 
 from facade.config.settings import Settings
 from facade.reranking.batching import plan
 from facade.reranking.tensors import Logits, Row, pack
+from reranker.engines import load_engine
+from reranker.engines.engine import Engine
+from reranker.engines.torch_packed import ARCHITECTURE
+from reranker.engines.torch_packed.engine import PackedEngine, Running
+from reranker.engines.torch_packed.families import FAMILIES
+from reranker.engines.torch_packed.weights import Weights
 from scripts.engine_speed.subject import Subject
 
 Score = Callable[[Sequence[Row]], Logits]
@@ -75,7 +75,7 @@ def onnxruntime(subject: Subject, around: Circumstances, *, tensorrt: bool = Fal
     """ONNX Runtime on the device that torch uses, by CUDA or by TensorRT."""
     _check_exported(subject)
     try:
-        from engines.onnxruntime import OnnxRuntimeEngine, TensorRT  # noqa: PLC0415 (a contender that isn't there is left out)
+        from reranker.engines.onnxruntime.engine import OnnxRuntimeEngine, TensorRT  # noqa: PLC0415 (a contender that isn't there is left out)
     except ImportError as error:
         raise UnavailableError(str(error)) from None
     built = TensorRT(around.cache, around.batch_tokens) if tensorrt else None
@@ -87,11 +87,7 @@ def openvino(subject: Subject, around: Circumstances) -> Score:
     """OpenVINO on the CPU."""
     _check_exported(subject)
     wanted = Settings(engine="openvino", precision=around.precision, threads=around.threads)
-    try:
-        engine: Any = engines.load_engine(subject.bundle, wanted)[0]
-    except ImportError as error:
-        raise UnavailableError(str(error)) from None
-    return _planned(engine, around)
+    return _planned(load_engine(subject.bundle, wanted)[0], around)
 
 
 CONTENDERS: dict[str, Callable[[Subject, Circumstances], Score]] = {
@@ -110,7 +106,7 @@ def _check_exported(subject: Subject) -> None:
         raise UnavailableError("the random model is not exported, there is no graph of it")
 
 
-def _planned(engine: Any, around: Circumstances) -> Score:
+def _planned(engine: Engine, around: Circumstances) -> Score:
     """An engine fed as the server feeds it."""
 
     def score(rows: Sequence[Row]) -> Logits:

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from engines.torch_packed.families import FAMILIES
-from engines.torch_packed.onnx_weights import read_weights
-from engines.torch_packed.refusal import ARCHITECTURE, refusal
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaModel
 
 from facade.errors import SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle, PairEncoding, read_bundle
+from reranker.engines.machine import Machine
+from reranker.engines.torch_packed import ARCHITECTURE, refusal
+from reranker.engines.torch_packed.families import FAMILIES
+from reranker.engines.torch_packed.onnx_weights import read_weights
 from scripts.export.architecture import architecture
 from scripts.export.families.bidirectional import Bidirectional
 from scripts.export.families.encoder import Classifier
@@ -84,7 +85,7 @@ def load(name: str, device: torch.device) -> Subject:
 
 
 def _of_bundle(bundle: Bundle) -> Subject:
-    refused = refusal(bundle, "fp32")
+    refused = refusal(bundle, "fp32", Machine.here())
     if refused or bundle.manifest["family"] != "bert":
         raise SettingsError(refused or f"{bundle.folder}: only BERT bundles are measured; for decoders take one of {', '.join(RANDOM)}")
     stored = read_weights(bundle.folder / WEIGHTS, FAMILIES["bert"].prefix)

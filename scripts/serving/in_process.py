@@ -1,35 +1,22 @@
-"""The served model's engine and scoring in this process, without Triton: for evaluation and benchmarks.
+"""The served model's engine and scoring in this process, without Triton: for evaluation, benchmarks and bulk work."""
 
-Their modules lie in the model's folder, which Triton puts on the path; so does this one, once they are asked for.
-"""
-
-from __future__ import annotations
-
-import sys
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facade.config.settings import REPOSITORY, Settings
+from facade.config.settings import Settings
 from facade.reranking.bundle import Bundle
 from facade.reranking.pairs import TokenPairs
-from facade.reranking.tensors import MODEL, Logits, Row, pair_row
-
-if TYPE_CHECKING:
-    from engines import Engine
-    from scheduler import Scheduler
+from facade.reranking.tensors import Logits, Row, pair_row
+from reranker.calls import Answer, Call
+from reranker.engines import load_engine
+from reranker.engines.engine import Engine
+from reranker.scheduler import Scheduler
 
 
 def load(bundle: Bundle, settings: Settings) -> tuple[Engine, Scheduler]:
     """The bundle in the engine and precision that the settings name, and the scheduler that feeds it as in Triton."""
-    folder = str(REPOSITORY / MODEL)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    from engines import load_engine  # noqa: PLC0415 (found from here on)
-    from scheduler import Scheduler  # noqa: PLC0415
-
     engine, _ = load_engine(bundle, settings)
     return engine, Scheduler(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget)
 
@@ -42,8 +29,6 @@ def rows_of(pairs: TokenPairs) -> list[Row]:
 
 def logits(scheduler: Scheduler, rows: Sequence[Row]) -> Logits:
     """Logits FP32 [rows]; the first row that has none raises its ScoringError."""
-    from calls import Answer, Call  # noqa: PLC0415 (found since load)
-
     answered: Future[Answer | None] = Future()
     scheduler.submit(Call(rows, answered.set_result))
     answer = answered.result()

@@ -29,24 +29,26 @@ from tests.hardening.leaks import internals
 
 # An engine that raises, gives no number, or is out of memory for a row with the word, or for more than two rows with it; else the real one.
 FAULTY_ENGINE = """
-from engines.real_openvino import OpenVinoEngine as _Real
+from reranker import model
+from reranker.engines.openvino.engine import OpenVinoEngine
 
-class OpenVinoEngine(_Real):
-    def infer(self, rows):
-        def having(token):
-            return sum(token in row.input_ids for row in rows)
-        if having({raises}):
-            raise RuntimeError("planted fault at /opt/engine/kernel.cc:7, errno 5")
-        if having({exhausts}) or having({crowds}) > 2:
-            raise MemoryError("planted: 8589934592 bytes at 0xdeadbeef")
-        logits = super().infer(rows)
-        logits[[{nan} in row.input_ids for row in rows]] = float("nan")
-        return logits[1:] if having({loses}) else logits
+def infer(self, rows, _infer=OpenVinoEngine.infer):
+    def having(token):
+        return sum(token in row.input_ids for row in rows)
+    if having({raises}):
+        raise RuntimeError("planted fault at /opt/engine/kernel.cc:7, errno 5")
+    if having({exhausts}) or having({crowds}) > 2:
+        raise MemoryError("planted: 8589934592 bytes at 0xdeadbeef")
+    logits = _infer(self, rows)
+    logits[[{nan} in row.input_ids for row in rows]] = float("nan")
+    return logits[1:] if having({loses}) else logits
+
+OpenVinoEngine.infer = infer
 """
 # The model's own part, where it takes a request and where it hands over the logits: both fail for a row with a word of theirs.
 FAULTY_MODEL = """
 
-class TritonPythonModel(TritonPythonModel):
+class TritonPythonModel(model.TritonPythonModel):
     def _rows(self, request, digest):
         rows = super()._rows(request, digest)
         if any({refuses} in row.input_ids for row in rows):
@@ -75,13 +77,10 @@ def faulty(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator
     folder = tmp_path_factory.mktemp("faulty")
     repository = folder / "model_repository"
     shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    engines = repository / "reranker" / "engines"
-    (engines / "openvino.py").rename(engines / "real_openvino.py")
     tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
     ids = {kind: tokenizer.token_to_id(word) for kind, word in WORDS.items()}
-    (engines / "openvino.py").write_text(FAULTY_ENGINE.format(**ids))
-    with (repository / "reranker" / bundle.folder.name / "model.py").open("a") as model:
-        model.write(FAULTY_MODEL.format(**ids))
+    code = repository / "reranker" / bundle.folder.name / "model.py"
+    code.write_text((FAULTY_ENGINE + FAULTY_MODEL).format(**ids))
     running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
     try:
         wait_until_ready(running)

@@ -37,8 +37,7 @@ SCALING = {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "ori
 SCORE = """
 import sys
 from pathlib import Path
-sys.path.insert(0, "model_repository/reranker")
-from engines import load_engine
+from reranker.engines import load_engine
 from facade.reranking.bundle import read_bundle
 from facade.reranking.pairs import PairTokenizer
 from facade.config.settings import Settings

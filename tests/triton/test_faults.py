@@ -22,17 +22,19 @@ from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.triton.conftest import Reference
 from tests.triton.grpc_client import text_inputs, token_inputs
 
-# An engine that fails where a row has the first word, and gives no number where it has the second; else it is the real one.
+# A model whose engine fails where a row has the first word, and gives no number where it has the second; else it is the real one.
 FAULTY_ENGINE = """
-from engines.real_openvino import OpenVinoEngine as _Real
+from reranker.engines.openvino.engine import OpenVinoEngine
+from reranker.model import TritonPythonModel
 
-class OpenVinoEngine(_Real):
-    def infer(self, rows):
-        if any({breaks} in row.input_ids for row in rows):
-            raise RuntimeError("planted fault")
-        logits = super().infer(rows)
-        logits[[{nan} in row.input_ids for row in rows]] = float("nan")
-        return logits
+def infer(self, rows, _infer=OpenVinoEngine.infer):
+    if any({breaks} in row.input_ids for row in rows):
+        raise RuntimeError("planted fault")
+    logits = _infer(self, rows)
+    logits[[{nan} in row.input_ids for row in rows]] = float("nan")
+    return logits
+
+OpenVinoEngine.infer = infer
 """
 
 
@@ -112,11 +114,9 @@ def faulty_server(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> I
     folder = tmp_path_factory.mktemp("faulty")
     repository = folder / "model_repository"
     shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    engines = repository / "reranker" / "engines"
-    (engines / "openvino.py").rename(engines / "real_openvino.py")
     tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
     words = {"breaks": tokenizer.token_to_id("volcano"), "nan": tokenizer.token_to_id("glacier")}
-    (engines / "openvino.py").write_text(FAULTY_ENGINE.format(**words))
+    (repository / "reranker" / bundle.folder.name / "model.py").write_text(FAULTY_ENGINE.format(**words))
     running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
     try:
         wait_until_ready(running)
@@ -166,6 +166,9 @@ async def test_an_engine_failure_is_logged_on_both_sides_of_triton_under_the_req
 
 # Models of which each raises what it does not expect where a text or a row has the word.
 FAULTY_SCHEDULING = """
+from reranker.model import TritonPythonModel
+from reranker.scheduler import Scheduler
+
 def _faulty(self, call, _submit=Scheduler.submit):
     if any({word} in row.input_ids for row in call.rows):
         raise RuntimeError("planted fault")
@@ -174,11 +177,16 @@ def _faulty(self, call, _submit=Scheduler.submit):
 Scheduler.submit = _faulty
 """
 FAULTY_READING = """
-def read(tensors, parameters, _read=read):
+from rerank_text import asked
+from rerank_text.model import TritonPythonModel
+
+def read(tensors, parameters, _read=asked.read):
     call = _read(tensors, parameters)
     if "{word}" in " ".join(call.passages):
         raise RuntimeError("planted fault " + call.passages[0])
     return call
+
+asked.read = read
 """
 
 
@@ -188,9 +196,8 @@ def broken_server(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> I
     repository = folder / "model_repository"
     shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     token = Tokenizer.from_file(str(bundle.folder / TOKENIZER)).token_to_id("volcano")
-    for module, fault in (("reranker/scheduler.py", FAULTY_SCHEDULING.format(word=token)), ("rerank_text/asked.py", FAULTY_READING)):
-        with (repository / module).open("a") as source:
-            source.write(fault.replace("{word}", "glacier"))
+    (repository / "reranker" / bundle.folder.name / "model.py").write_text(FAULTY_SCHEDULING.format(word=token))
+    (repository / "rerank_text/1/model.py").write_text(FAULTY_READING.replace("{word}", "glacier"))
     running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
     try:
         wait_until_ready(running)

@@ -6,6 +6,7 @@ section of the run-book for each alert. The rest: tests/deploy.
 
 import copy
 import re
+import tomllib
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -136,6 +137,16 @@ def test_what_the_images_copy_is_let_in_and_nothing_else() -> None:
     assert {source for source in copied if not any(source == rule or source.startswith(f"{rule}/") for rule in admitted)} == set()
     assert {rule for rule in admitted if not any(source == rule or source.startswith(f"{rule}/") for source in copied)} == set()
     assert [rule for rule in admitted if not (ROOT / rule).exists()] == []
+
+
+def test_an_environment_is_built_with_an_empty_package_for_each_that_is_installed() -> None:
+    """pip links only packages that are there while it runs; their code is copied later."""
+    where = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["where"]
+    tops = {str(path.relative_to(ROOT)) for root in where for path in (ROOT / root).glob("*/__init__.py") if not path.parent.is_symlink()}
+    installed = tops - {"scripts/__init__.py", "tests/__init__.py"}
+    made = re.findall(r"&& touch (.*?) \\\n", DOCKERFILE)
+    assert len(made) == len(re.findall(r"^FROM .* AS environment-", DOCKERFILE, re.MULTILINE))
+    assert {frozenset(files.split()) for files in made} == {frozenset(installed)}
 
 
 def test_compose_gives_the_server_time_to_finish() -> None:

@@ -5,7 +5,6 @@ The rules of the house that no linter holds: sizes, docstrings, names, and that 
 
 import ast
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +29,6 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MOST_LINES = 250
 MOST_LINES_OF_A_FUNCTION = 50
 GRAB_BAGS = {"utils", "util", "common", "helpers", "helper", "misc", "tools", "lib", "base", "core"}
-# The rooms that run inside of Triton, too, where there is neither an HTTP server nor a client of Triton.
-SHARED = {"reranking", "config", "telemetry", "errors", "unforeseen"}
 
 
 def named(path: Path) -> str:
@@ -79,12 +76,6 @@ def test_no_module_is_a_grab_bag(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in MODELS if path.name != "model.py"], ids=named)
 def test_only_the_models_life_cycle_knows_triton(path: Path) -> None:
     assert not any(name.startswith(("triton", "pb_utils")) for name in imports(path))
-
-
-@pytest.mark.parametrize("path", MODELS, ids=named)
-def test_a_model_imports_only_rooms_that_know_neither_http_nor_triton(path: Path) -> None:
-    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("facade.")}
-    assert rooms <= SHARED
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
@@ -150,7 +141,3 @@ def test_what_is_packed_is_what_the_configuration_declares(bundle: Bundle, segme
     for name, array in packed.items():
         assert f"TYPE_{np_to_triton_dtype(array.dtype)}" == DataType.Name(declared[name].data_type)
         assert declared[name].allow_ragged_batch
-
-
-def test_the_models_modules_are_found_as_triton_finds_them() -> None:
-    assert {str(REPOSITORY / "reranker"), str(REPOSITORY / "rerank_text")} <= set(sys.path)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from asked import Asked, Texts, read
 from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.errors import InvalidRequestError
+from rerank_text.asked import Asked, Texts, read
 from tests.unit.facade.bodies import body, refusal_of, request
 
 

@@ -4,10 +4,10 @@ Calls are let in while there is room, refused at once where there is none, and l
 """
 
 import pytest
-from asked import Asked
-from room import Room
 
 from facade.errors import OverloadedError
+from rerank_text.asked import Asked
+from rerank_text.room import Room
 
 
 def call(passages: int, size: int = 0) -> Asked:

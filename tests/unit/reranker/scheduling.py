@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
-from calls import Answer, Call
-from scheduler import Scheduler
-
 from facade.errors import ScoringError
 from facade.reranking.tensors import Row
+from reranker.calls import Answer, Call
+from reranker.pool import Limits
+from reranker.scheduler import Scheduler
 from tests.unit.reranker.summing import Summing, row
 from tests.unit.waiting import wait_until
 
@@ -16,9 +16,14 @@ WAIT_S = 60.0
 
 
 @contextmanager
-def running(engine: Summing, token_budget: int = 1 << 20, counted: list[tuple[int, int]] | None = None) -> Iterator[Scheduler]:
-    told = [] if counted is None else counted
-    scheduler = Scheduler(engine, 512, token_budget, lambda _, tokens, computed: told.append((tokens, computed)))
+def running(
+    engine: Summing,
+    token_budget: int = 1 << 20,
+    counted: list[tuple[int, int]] | None = None,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> Iterator[Scheduler]:
+    counts = [] if counted is None else counted
+    scheduler = Scheduler(engine, 512, token_budget, lambda _, tokens, computed: counts.append((tokens, computed)), limits=limits)
     try:
         yield scheduler
     finally:

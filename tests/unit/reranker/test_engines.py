@@ -12,10 +12,6 @@ from pathlib import Path
 import numpy as np
 import openvino
 import pytest
-from engines import Engine, load_engine
-from engines.choice import machine
-from engines.openvino import OpenVinoEngine
-from engines.openvino_head import keep_exact
 from openvino import opset13
 
 from facade.config.settings import Settings
@@ -23,6 +19,11 @@ from facade.errors import BundleError, SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle, read_bundle
 from facade.reranking.pairs import PairTokenizer
 from facade.reranking.tensors import Logits, Row, pair_row
+from reranker.engines import load_engine
+from reranker.engines.engine import Engine
+from reranker.engines.machine import Machine
+from reranker.engines.openvino.engine import OpenVinoEngine
+from reranker.engines.openvino.exact_head import keep_exact
 from tests.unit.conftest import MakeBundle
 
 TOLERANCE = 1e-4
@@ -165,8 +166,8 @@ UNSET = {"RERANKER_ENGINE": "", "RERANKER_PRECISION": "", "RERANKER_THREADS": ""
 @pytest.mark.parametrize("environment", [{}, {"RERANKER_ENGINE": "auto", "RERANKER_PRECISION": "auto"}, UNSET])
 def test_by_default_the_machine_decides_and_an_empty_variable_counts_as_unset(bundle: Bundle, environment: dict[str, str]) -> None:
     engine, reason = load_engine(bundle, Settings.from_environment(environment))
-    if machine().gpu:
-        pytest.skip("which engine a GPU gets is decided by test_choice")
+    if Machine.here().gpu is not None:
+        pytest.skip("which engine a GPU gets is decided by test_registry")
     assert (engine.name, engine.precision) == ("openvino", "int8")
     assert reason == "no GPU is here, and OpenVINO is the fastest engine on a CPU"
 
@@ -199,7 +200,7 @@ def test_int8_is_near_fp32(engines: dict[str, Engine], rows: list[Row], bundle: 
         ({"RERANKER_PRECISION": "int4"}, "RERANKER_PRECISION=int4: expected one of auto, fp32, bf16, fp16, int8"),
         (
             {"RERANKER_ENGINE": "onnxruntime", "RERANKER_PRECISION": "bf16"},
-            "RERANKER_PRECISION=bf16: the onnxruntime engine computes in fp32",
+            "RERANKER_ENGINE=onnxruntime: it computes in fp32, as the graph says, not in bf16: set RERANKER_PRECISION=auto",
         ),
         ({"RERANKER_THREADS": "many"}, "RERANKER_THREADS"),
         ({"RERANKER_THREADS": "1.5"}, "RERANKER_THREADS"),

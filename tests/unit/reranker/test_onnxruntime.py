@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from engines.onnxruntime import CPU, CUDA, TENSORRT, OnnxRuntimeEngine, TensorRT, tensorrt_options
 
 from facade.errors import SettingsError
 from facade.reranking.bundle import Bundle
 from facade.reranking.tensors import pack
+from reranker.engines.onnxruntime import CUDA
+from reranker.engines.onnxruntime.engine import CPU, TENSORRT, OnnxRuntimeEngine, TensorRT, tensorrt_options
 
 pytest.importorskip("torch")
 
@@ -130,8 +131,3 @@ def test_a_build_without_gpus_says_what_to_install(bundle: Bundle, tensorrt: Ten
         pytest.skip("this build has them")
     with pytest.raises(SettingsError, match="pip install onnxruntime-gpu"):
         OnnxRuntimeEngine(bundle, "fp32", 1, tensorrt, gpu=0)
-
-
-def test_another_precision_than_the_graph_s_is_refused(bundle: Bundle) -> None:
-    with pytest.raises(SettingsError, match="RERANKER_PRECISION=bf16: the onnxruntime engine computes in fp32, as the graph says"):
-        OnnxRuntimeEngine(bundle, "bf16", 1)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import openvino
 import pytest
-from engines.openvino_packed import FIRSTS, KEPT, PLACED, pack_products, places
 from openvino import opset13
 
 from facade.reranking.bundle import Bundle
 from facade.reranking.tensors import ATTENTION_MASK, Row, pack
+from reranker.engines.openvino.packed import FIRSTS, KEPT, PLACED, pack_products, places
 
 EXACT = {"INFERENCE_PRECISION_HINT": openvino.Type.f32}
 STEP = 16

@@ -3,16 +3,15 @@
 Every call is answered once with its own outcomes; streams share the pool; batches keep the budget; small calls don't wait for large ones.
 """
 
-import time
 from threading import Event
 
 import pytest
-from calls import Call
 from hypothesis import given
 from hypothesis import strategies as st
-from scheduler import Scheduler
 
 from facade.errors import ScoringError
+from reranker.calls import Call
+from reranker.scheduler import Scheduler
 from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
 from tests.unit.reranker.summing import POISON, Summing, expected, row
 from tests.unit.waiting import wait_until
@@ -50,18 +49,6 @@ def test_rows_of_several_calls_share_a_batch() -> None:
     assert engine.shapes == [(1, 1), (3, 20)]
 
 
-def test_little_work_is_shared_by_all_idle_streams() -> None:
-    engine = Summing(streams=4)
-    engine.free.clear()
-    with running(engine) as scheduler:
-        wait_until(lambda: scheduler._idle == 4)
-        answer = submit(scheduler, rows_of(*[10] * 8))
-        wait_until(lambda: len(engine.batches) == 4)
-        engine.free.set()
-        outcomes(answer)
-    assert engine.shapes == [(2, 10)] * 4
-
-
 def test_a_small_call_overtakes_a_large_one() -> None:
     engine = Summing(batch_cost=0)
     with held_up(engine, 100) as scheduler:
@@ -82,19 +69,6 @@ def test_and_is_answered_by_one_batch_with_what_is_like_it() -> None:
         outcomes(small)
         outcomes(large)
     assert engine.shapes[1:3] == [(3, 25), (8, 12)]
-
-
-def test_but_not_one_that_has_waited_for_its_share() -> None:
-    engine = Summing(batch_cost=0)
-    with held_up(engine, 100) as scheduler:
-        large = submit(scheduler, rows_of(50, 50))
-        due = scheduler._pool[0].due
-        wait_until(lambda: time.perf_counter() + 30 * engine.patience_s > due)
-        small = submit(scheduler, rows_of(30))
-        engine.free.set()
-        outcomes(small)
-        outcomes(large)
-    assert engine.shapes[1:3] == [(2, 50), (1, 30)]
 
 
 def test_bulk_calls_wait_for_the_others_however_large_these_are() -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calls import Call
-from scheduler import Scheduler
 
 from facade.errors import ScoringError
 from facade.reranking.tensors import Logits, Row
+from reranker.calls import Call
+from reranker.pool import Limits
+from reranker.scheduler import Scheduler
 from tests.unit.reranker.scheduling import outcomes, submit
 from tests.unit.reranker.summing import POISON, Summing, row
 
@@ -93,9 +94,8 @@ def test_a_row_that_can_not_be_scored_counts_its_batch_as_failed(failures: list[
     assert failures == [1]
 
 
-def test_a_caller_of_whom_it_can_not_be_known_whether_it_left_is_answered(monkeypatch: pytest.MonkeyPatch, failures: list[int]) -> None:
-    monkeypatch.setattr("scheduler.KNOWN_S", 0.0)
-    scheduler = start(Summing(), failures)
+def test_a_call_of_which_it_is_not_known_whether_its_client_has_disconnected_is_answered(failures: list[int]) -> None:
+    scheduler = Scheduler(Summing(), 512, 1, failed=lambda: failures.append(1), limits=Limits(known_s=0.0))
     assert outcomes(submit(scheduler, [row(1), row(2)], gone=fails)) == [1.0, 2.0]
     assert outcomes(submit(scheduler, [row(3)])) == [3.0]
     scheduler.close()

@@ -6,9 +6,9 @@ Every row of a batch gets its own outcome, and one that can't be scored fails al
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scoring import score
 
 from facade.errors import ScoringError
+from reranker.scoring import score
 from tests.unit.reranker.summing import INFINITE, NAN, POISON, Summing, expected, row
 
 IDS = st.lists(st.integers(1, 100), min_size=1, max_size=30)

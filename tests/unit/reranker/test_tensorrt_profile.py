@@ -4,9 +4,10 @@ The shapes that TensorRT is built for hold every batch that the engine sends, an
 """
 
 import pytest
-from engines.tensorrt_profile import CORNER, MOST_ROWS, Profile, profile
 from hypothesis import given
 from hypothesis import strategies as st
+
+from reranker.engines.onnxruntime.tensorrt_profile import CORNER, MOST_ROWS, Profile, profile
 
 
 @given(st.integers(1, 100_000), st.integers(1, 1 << 20))

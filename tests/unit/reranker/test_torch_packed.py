@@ -4,8 +4,6 @@ The packed torch engine scores as transformers does, in any company and in any s
 """
 
 import json
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +12,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from engines.torch_packed.engine import MOST_RECORDED, PackedEngine, Running, load  # noqa: E402
-from engines.torch_packed.families import FAMILIES  # noqa: E402
-from engines.torch_packed.weights import Weights  # noqa: E402
-
-from facade.errors import SettingsError  # noqa: E402
 from facade.reranking.bundle import Bundle  # noqa: E402
+from reranker.engines.torch_packed.engine import MOST_RECORDED, PackedEngine, Running, start  # noqa: E402
+from reranker.engines.torch_packed.families import FAMILIES  # noqa: E402
+from reranker.engines.torch_packed.weights import Weights  # noqa: E402
 from scripts.bert.base_model import installed  # noqa: E402
 from scripts.bert.rebuilt import rebuild  # noqa: E402
 from scripts.export.checkpoint import Checkpoint  # noqa: E402
@@ -104,7 +100,7 @@ def test_the_default_bundle_scores_as_its_checkpoint_does(bundle: Bundle) -> Non
         tensors = {"input_ids": torch.from_numpy(row.input_ids)[None], "token_type_ids": torch.from_numpy(row.token_type_ids)[None]}
         with torch.inference_mode():
             expected.append(float(model(**tensors).logits[0, 0]))
-    assert load(described(bundle), "fp32", 1).infer(rows).tolist() == pytest.approx(expected, abs=1e-4)
+    assert start(described(bundle), "fp32", 1).infer(rows).tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_batch_too_large_to_be_recorded_is_computed_as_it_is(bundle: Bundle) -> None:
@@ -123,21 +119,6 @@ def test_a_batch_too_large_to_be_recorded_is_computed_as_it_is(bundle: Bundle) -
     many = MOST_RECORDED // 301 + 1
     engine.infer(random_rows([301] * many, 100))
     assert shapes == [(80, 128), (301 * many, 301)]
-
-
-def test_what_cannot_run_is_refused_before_weights_are_read(bundle: Bundle) -> None:
-    nowhere = replace(described(bundle), folder=Path("nowhere"))
-    faults = {
-        "make export-model": replace(nowhere, manifest={**nowhere.manifest, "architecture": None}),
-        "the torch engine knows bert, llama_bidirec": replace(nowhere, manifest={**nowhere.manifest, "family": "qwen3"}),
-        "the bundle is int8": replace(nowhere, manifest={**nowhere.manifest, "precision": "int8"}),
-    }
-    for message, faulty in faults.items():
-        with pytest.raises(SettingsError, match=message) as refused:
-            load(faulty, "fp32", 1)
-        assert refused.value.message.startswith("RERANKER_ENGINE=torch: ")
-    with pytest.raises(SettingsError, match="RERANKER_ENGINE=torch: it computes in fp32, bf16, fp16, not in int8"):
-        load(nowhere, "int8", 1)
 
 
 def test_an_instance_runs_on_the_gpu_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from engines.torch_packed import attention, rotary  # noqa: E402
-from engines.torch_packed.attention import Bounds, choose, flash, padded  # noqa: E402
 from torch.nn.functional import scaled_dot_product_attention  # noqa: E402
 from transformers import LlamaConfig  # noqa: E402
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb  # noqa: E402
 
+from reranker.engines.torch_packed import attention, rotary  # noqa: E402
+from reranker.engines.torch_packed.attention import Bounds, choose, flash, padded  # noqa: E402
 from tests.unit.reranker.packed_rows import LLAMA_3_2  # noqa: E402
 
 Tensor = Any

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from engines.torch_packed.batch import Shape, bucket, exact_shape, fill  # noqa: E402
-
 from facade.reranking.tensors import Row  # noqa: E402
+from reranker.engines.torch_packed.batch import Shape, bucket, exact_shape, fill  # noqa: E402
 from tests.unit.reranker.packed_rows import random_rows  # noqa: E402
 
 LIMIT = 512

@@ -11,10 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from engines.torch_packed.engine import PackedEngine, Running  # noqa: E402
-from engines.torch_packed.families import FAMILIES  # noqa: E402
-from engines.torch_packed.weights import Weights  # noqa: E402
-
+from reranker.engines.torch_packed.engine import PackedEngine, Running  # noqa: E402
+from reranker.engines.torch_packed.families import FAMILIES  # noqa: E402
+from reranker.engines.torch_packed.weights import Weights  # noqa: E402
 from tests.unit.reranker.packed_rows import named, random_rows, reference, tiny  # noqa: E402
 
 # BERT: the embeddings, a layer, and the last layer, which computes first tokens only. Llama: a layer.

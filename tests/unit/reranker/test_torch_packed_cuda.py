@@ -10,10 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engines.torch_packed.attention import Bounds, flash, padded  # noqa: E402
-from engines.torch_packed.engine import PackedEngine, Running, load  # noqa: E402
-
 from facade.reranking.bundle import Bundle  # noqa: E402
+from reranker.engines.torch_packed.attention import Bounds, flash, padded  # noqa: E402
+from reranker.engines.torch_packed.engine import PackedEngine, Running, start  # noqa: E402
 from tests.unit.reranker.packed_rows import described, random_rows  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is here")
@@ -59,7 +58,7 @@ def test_one_token_may_ask(vectors: Vectors) -> None:
 @pytest.mark.timeout(600)
 def test_recorded_and_compiled_logits_are_the_eager_ones(bundle: Bundle, precision: str) -> None:
     own = described(bundle)
-    engine = load(own, precision, 1)
+    engine = start(own, precision, 1)
     plain = plain_engine(own, precision)
     tolerance = 1e-3 if precision == "fp32" else 0.3
     for lengths in ((40, 90, 200), (512,), (7,), (300,) * 30):
@@ -72,6 +71,6 @@ def test_recorded_and_compiled_logits_are_the_eager_ones(bundle: Bundle, precisi
 
 
 def plain_engine(bundle: Bundle, precision: str) -> PackedEngine:
-    from engines.torch_packed.engine import build  # noqa: PLC0415 (only where there is a GPU)
+    from reranker.engines.torch_packed.engine import build  # noqa: PLC0415 (only where there is a GPU)
 
     return build(bundle, replace(Running.here(precision), compiled=False, recorded=False))

@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engines.torch_packed.batch import Shape  # noqa: E402
-from engines.torch_packed.replay import MOST_GRAPHS, Recording, Recordings  # noqa: E402
+from reranker.engines.torch_packed.batch import Shape  # noqa: E402
+from reranker.engines.torch_packed.replay import MOST_GRAPHS, Recording, Recordings  # noqa: E402
 
 
 @pytest.fixture

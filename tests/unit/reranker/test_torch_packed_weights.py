@@ -11,12 +11,11 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("transformers")
 
-from engines.torch_packed.engine import load  # noqa: E402
-from engines.torch_packed.onnx_weights import read_weights  # noqa: E402
-from engines.torch_packed.weights import Weights  # noqa: E402
-
 from facade.errors import SettingsError  # noqa: E402
 from facade.reranking.bundle import Bundle  # noqa: E402
+from reranker.engines.torch_packed.engine import start  # noqa: E402
+from reranker.engines.torch_packed.onnx_weights import read_weights  # noqa: E402
+from reranker.engines.torch_packed.weights import Weights  # noqa: E402
 from scripts.export import families, graph, half_weights  # noqa: E402
 from scripts.export.checkpoint import Checkpoint  # noqa: E402
 from scripts.export.precision import lowered  # noqa: E402
@@ -51,7 +50,7 @@ def test_weights_in_a_file_of_their_own_and_what_is_computed_with_them(
     check(tmp_path / "model.onnx", checkpoint)
     own = bundle_of(bundle, tmp_path, checkpoint, entry)
     rows = random_rows((9, 30), own.vocabulary_size)
-    assert load(own, "fp32", 1).infer(rows).tolist() == pytest.approx(reference(checkpoint, rows), abs=1e-4)
+    assert start(own, "fp32", 1).infer(rows).tolist() == pytest.approx(reference(checkpoint, rows), abs=1e-4)
 
 
 @pytest.mark.parametrize("family", sorted(PREFIXES))

@@ -10,6 +10,7 @@ import pytest
 
 from facade.config.settings import Settings
 from facade.errors import BundleError, ScoringError
+from reranker import scheduler
 from scripts.bulk.engine import EngineScorer
 from scripts.bulk.errors import BrokenOffError
 from scripts.bulk.rows import Ask, Refused, Scored
@@ -72,8 +73,6 @@ def test_text_that_is_no_unicode_refuses_its_ask_alone(scorer: EngineScorer) -> 
 
 
 def test_what_the_engine_cannot_score_refuses_its_ask_alone(scorer: EngineScorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    import scheduler  # noqa: PLC0415 (found since the engine is loaded)
-
     real = scheduler.score
     monkeypatch.setattr(
         scheduler,

@@ -12,11 +12,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
-from engines import load_engine  # noqa: E402
-
 from facade.config.settings import Settings  # noqa: E402
 from facade.reranking.bundle import read_bundle  # noqa: E402
 from facade.reranking.pairs import PairTokenizer  # noqa: E402
+from reranker.engines import load_engine  # noqa: E402
 from scripts import export_model  # noqa: E402
 from scripts.serving.in_process import rows_of  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402

@@ -12,13 +12,12 @@ pytest.importorskip("transformers")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from engines import load_engine  # noqa: E402
-from scheduler import Scheduler  # noqa: E402
-
 from facade.config.settings import REPOSITORY, Settings  # noqa: E402
 from facade.reranking.bundle import newest_version, read_bundle  # noqa: E402
 from facade.reranking.pairs import PairTokenizer  # noqa: E402
 from facade.reranking.tensors import MODEL  # noqa: E402
+from reranker.engines import load_engine  # noqa: E402
+from reranker.scheduler import Scheduler  # noqa: E402
 from scripts import export_model  # noqa: E402
 from scripts.export import sample  # noqa: E402
 from scripts.export.checkpoint import ExportError  # noqa: E402

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engines.torch_packed.attention import Bounds
 from facade.reranking.tensors import Row
+from reranker.engines.torch_packed.attention import Bounds
 
 # Integers to which each part of the buffer is aligned: 16 bytes, below which compiled kernels would copy their inputs first.
 ALIGNED = 4

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from engines.torch_packed import attention
-from engines.torch_packed.attention import Attend, Bounds
-from engines.torch_packed.batch import PackedBatch
-from engines.torch_packed.weights import Weights
+from reranker.engines.torch_packed import attention
+from reranker.engines.torch_packed.attention import Attend, Bounds
+from reranker.engines.torch_packed.batch import PackedBatch
+from reranker.engines.torch_packed.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from engines.torch_packed import attention, rotary
-from engines.torch_packed.attention import Attend, Bounds
-from engines.torch_packed.batch import PackedBatch
-from engines.torch_packed.weights import Weights
+from reranker.engines.torch_packed import attention, rotary
+from reranker.engines.torch_packed.attention import Attend, Bounds
+from reranker.engines.torch_packed.batch import PackedBatch
+from reranker.engines.torch_packed.weights import Weights
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from engines.torch_packed.batch import SHORTEST_BUCKET, Shape, bucket, exact_shape, fill
-from engines.torch_packed.families import FAMILIES, Model
-from engines.torch_packed.onnx_weights import read_weights
-from engines.torch_packed.refusal import ARCHITECTURE, PRECISIONS, refusal
-from engines.torch_packed.replay import RECORDED_AT, Runner
-from engines.torch_packed.weights import Weights
-from facade.errors import SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle
 from facade.reranking.tensors import Logits, Row
+from reranker.engines.engine import AUTO, EngineSettings
+from reranker.engines.machine import Machine
+from reranker.engines.torch_packed import ARCHITECTURE, PRECISIONS
+from reranker.engines.torch_packed.batch import SHORTEST_BUCKET, Shape, bucket, exact_shape, fill
+from reranker.engines.torch_packed.families import FAMILIES, Model
+from reranker.engines.torch_packed.onnx_weights import read_weights
+from reranker.engines.torch_packed.replay import RECORDED_AT, Runner
+from reranker.engines.torch_packed.weights import Weights
 
 # Tokens of a batch up to which shapes are rounded up and recorded as graphs. Above, kernels take longer than it takes to start them, and
 # tokens that fill up would cost what they take. Not measured yet.
@@ -26,6 +27,7 @@ MOST_RECORDED = 4096
 # Seconds for each token of a call, until it is due: ten times what a token takes. Estimates: of a million tokens a second on a GPU, and of
 # OpenVINO's speed on a processor.
 GPU_PATIENCE_S, CPU_PATIENCE_S = 0.00001, 0.0001
+GPU_PRECISION = "bf16"  # half the time and memory of fp32, and its range
 COMPILERS = ("cc", "gcc", "clang")  # one of them builds what starts torch.compile's kernels
 
 
@@ -103,9 +105,17 @@ class PackedEngine:
         return Row(np.full(tokens, self._filler, np.int64), np.zeros(tokens, np.int64))
 
 
-def load(bundle: Bundle, precision: str, threads: int, gpu: int = 0) -> PackedEngine:
-    """The bundle's model on the GPU of that number, or on the processor, warmed up. Raises SettingsError for a bundle that can't run so."""
-    _check(bundle, precision)
+def load(bundle: Bundle, settings: EngineSettings, machine: Machine) -> PackedEngine:
+    """The bundle's model on the machine's GPU, or on the processor, warmed up; by default in bf16 on a GPU.
+
+    Sets torch's threads, or its current GPU, for the whole process.
+    """
+    own = GPU_PRECISION if machine.gpu is not None else "fp32"
+    return start(bundle, own if settings.precision == AUTO else settings.precision, settings.threads or machine.cores, machine.gpu or 0)
+
+
+def start(bundle: Bundle, precision: str, threads: int, gpu: int = 0) -> PackedEngine:
+    """The same, in a precision that torch computes in, on the GPU of that number where there is one."""
     running = Running.here(precision, gpu)
     if running.device.type == "cpu":
         torch.set_num_threads(threads)
@@ -118,15 +128,8 @@ def load(bundle: Bundle, precision: str, threads: int, gpu: int = 0) -> PackedEn
 
 
 def build(bundle: Bundle, running: Running) -> PackedEngine:
-    """The bundle's model as `running` says. Raises SettingsError for a bundle that can't run on packed rows."""
-    _check(bundle, running.precision)
+    """The bundle's model as `running` says. The bundle is one that `refusal` has nothing against."""
     family = FAMILIES[bundle.manifest["family"]]
     weights = Weights(read_weights(bundle.folder / WEIGHTS, family.prefix), running.device, running.type)
     model = family.build(bundle.manifest[ARCHITECTURE], weights, bundle.max_seq_len)
     return PackedEngine(model, running, bundle.max_seq_len, bundle.pad_id)
-
-
-def _check(bundle: Bundle, precision: str) -> None:
-    refused = refusal(bundle, precision)
-    if refused:
-        raise SettingsError(f"RERANKER_ENGINE=torch: {refused}")

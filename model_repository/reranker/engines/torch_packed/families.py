@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from engines.torch_packed import bert, bidirectional
-from engines.torch_packed.batch import PackedBatch
-from engines.torch_packed.weights import Weights
+from reranker.engines.torch_packed import bert, bidirectional
+from reranker.engines.torch_packed.batch import PackedBatch
+from reranker.engines.torch_packed.weights import Weights
 
 
 class Model(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engines.torch_packed.batch import Buffer, PackedBatch, Shape, fill
+from reranker.engines.torch_packed.batch import Buffer, PackedBatch, Shape, fill
 
 # The first time a shape may be the last time; recording costs about as much as some ten runs.
 RECORDED_AT = 2

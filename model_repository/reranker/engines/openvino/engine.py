@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU."""
+"""OpenVINO on the CPU: how a model is compiled and fed. What is changed in its graph, exact_head.py and packed.py know."""
 
 import os
 from collections.abc import Sequence
@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import openvino
 
-from engines.openvino_head import keep_exact
-from engines.openvino_packed import filled_up, pack_products, places
 from facade.reranking.bundle import INT8, Bundle
 from facade.reranking.tensors import ATTENTION_MASK, Logits, Row, check_inputs, pack, padded_length
+from reranker.engines.engine import AUTO, EngineSettings
+from reranker.engines.machine import Machine
+from reranker.engines.openvino.exact_head import keep_exact
+from reranker.engines.openvino.packed import filled_up, pack_products, places
 
 # Lanes of a vector of FP32. Softmax sums a row's last tokens apart where they fill no vector; rounding to int8 then turns a difference in
 # the last bit into one of up to 0.14 of a logit. With whole vectors a logit is the same, bit for bit, in every company (measured). Whole
@@ -26,6 +28,17 @@ SMALL_MODEL = 200_000_000
 CACHED_KERNELS = 200
 # Tokens. With packed products padding costs a quarter: 200 was 3 % faster than 48 over HTTP, 600 no more. Without, 16 to 100 are equal.
 PACKED_BATCH_COST, BATCH_COST = 200, 48
+
+
+def load(bundle: Bundle, settings: EngineSettings, machine: Machine) -> "OpenVinoEngine":
+    """The bundle in the wanted precision, by default int8 where it has an int8 graph. Raises BundleError where it lacks the precision.
+
+    Sets the size of oneDNN's kernel cache for the whole process: OpenVINO has no property for it, and oneDNN reads it once, before its
+    first kernel.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(CACHED_KERNELS))
+    own = INT8 if INT8 in bundle.precisions else bundle.manifest["precision"]
+    return OpenVinoEngine(bundle, own if settings.precision == AUTO else settings.precision, settings.threads or machine.cores)
 
 
 class OpenVinoEngine:
@@ -45,8 +58,6 @@ class OpenVinoEngine:
     def __init__(self, bundle: Bundle, precision: str, threads: int) -> None:
         self.precision = precision
         self._bundle = bundle
-        # OpenVINO has no property for it; oneDNN reads it once, before its first kernel.
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(CACHED_KERNELS))
         core = openvino.Core()
         self.streams = threads if bundle.weight_bytes() <= SMALL_MODEL else 1
         lowered = precision == "bf16" or (precision == INT8 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))

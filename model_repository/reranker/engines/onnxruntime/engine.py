@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from engines.tensorrt_profile import profile
 from facade.errors import SettingsError
 from facade.reranking.bundle import INT8, Bundle
 from facade.reranking.tensors import Logits, Row, Tokens, check_inputs, pack
+from reranker.engines.engine import AUTO, EngineSettings
+from reranker.engines.machine import Machine
+from reranker.engines.onnxruntime import CUDA, uses_gpu
+from reranker.engines.onnxruntime.tensorrt_profile import profile
 
-CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
+TENSORRT, CPU = "TensorrtExecutionProvider", "CPUExecutionProvider"
 # Tokens whose time a batch takes beside its own, for starting kernels: on a GPU some hundred of them, of some microseconds each. Estimates.
 CPU_BATCH_COST, GPU_BATCH_COST = 48, 1024
 # Tokens of a batch that keep the device busy: on two cores more lose cache (measured); on a GPU it is an estimate.
@@ -35,6 +38,13 @@ class TensorRT:
     batch_tokens: int
 
 
+def load(bundle: Bundle, settings: EngineSettings, machine: Machine) -> "OnnxRuntimeEngine":
+    """The bundle on the machine's GPU where this build of ONNX Runtime can use it, else on the CPU; by default as exact as the graph."""
+    precision = bundle.manifest["precision"] if settings.precision == AUTO else settings.precision
+    gpu = machine.gpu if uses_gpu(machine) else None
+    return OnnxRuntimeEngine(bundle, precision, settings.threads or machine.cores, gpu=gpu)
+
+
 class OnnxRuntimeEngine:
     """A session with dynamic shapes, and one micro-batch in it at a time."""
 
@@ -44,8 +54,6 @@ class OnnxRuntimeEngine:
     def __init__(self, bundle: Bundle, precision: str, threads: int, tensorrt: TensorRT | None = None, *, gpu: int | None = None) -> None:
         """`gpu`: on the GPU of that number; None: on the processor. Raises SettingsError where that is not to be had."""
         drawn = bundle.manifest["precision"]
-        if precision not in {"fp32", *bundle.precisions}:
-            raise SettingsError(f"RERANKER_PRECISION={precision}: the onnxruntime engine computes in {drawn}, as the graph says")
         available = onnxruntime.get_available_providers()
         wanted = TENSORRT if tensorrt else CPU if gpu is None else CUDA
         if wanted not in available:

@@ -1,0 +1,170 @@
+"""Text in, logits out, for gRPC clients of the Reranking NIM; calls the model `reranker` through Triton itself (BLS).
+
+    in   query BYTES [1, 1] for all passages, or [n, 1]; passage, or passages, BYTES [n, 1]; UTF-8
+         request parameter truncate: END or NONE (default), in any case
+    out  index INT32 [n, 1] by descending logit, logit FP32 [n, 1], token_count INT32 [n]
+
+Tokenising and truncation are facade/reranking/pairs.py's, as they are for HTTP.
+"""
+
+import asyncio
+import json
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from facade.config.settings import Settings
+from facade.errors import InvalidRequestError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
+from facade.reranking.active_bundle import ActiveBundle
+from facade.reranking.dispatch import gather_logits
+from facade.reranking.pairs import PairTokenizer, TokenPairs
+from facade.reranking.ranking import MAX_PASSAGES, rank
+from facade.reranking.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Chunk, Logits, chunks, served_digest
+from facade.telemetry import logs
+from facade.unforeseen import in_a_line
+from rerank_text import asked
+from rerank_text.room import Room
+
+LOG = logging.getLogger("rerank_text")
+
+# Of all calls that an instance has taken in: passages, and bytes of their texts, which are in shared memory until they are answered. These
+# are 16 calls of 512 passages of 2 KB. The next call is refused at once.
+MOST_PASSAGES, MOST_BYTES = 16 * MAX_PASSAGES, 16 << 20
+# Calls to the reranker that an instance has under way. Each holds a thread; its engine is busy with far fewer.
+CHUNKS_AT_A_TIME = 32
+
+
+class CallerLeftError(Exception):
+    """The call was cancelled, or its deadline is over."""
+
+
+class TritonPythonModel:
+    """What Triton's Python backend drives: execute() takes calls in, and each is answered on its own once it is done."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read tokenizer and limits of a bundle of the reranker in the same repository; the first refusal says which one Triton serves."""
+        self._settings = Settings.from_environment()
+        logs.configure(self._settings)
+        repository = Path(args["model_repository"]).resolve().parent
+        self._current = ActiveBundle(repository / MODEL, self._settings.max_seq_len)
+        self._room = Room(MOST_PASSAGES, MOST_BYTES)
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(CHUNKS_AT_A_TIME, "reranker-call"))
+        self._thread = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
+        self._thread.start()
+
+    def execute(self, requests: list[Any]) -> None:
+        """Returns at once: each call is answered on its own, at once where it is refused. A faulty call fails alone."""
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                call = _read(request)
+                self._room.enter(call)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer, and Triton none of it)
+                _send(sender, _failed(error, request))
+            else:
+                asyncio.run_coroutine_threadsafe(self._answer(request, sender, call), self._loop)
+
+    def finalize(self) -> None:
+        """Triton has let the last call go."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _answer(self, request: Any, sender: Any, call: asked.Asked) -> None:
+        try:
+            response = await self._current.served(partial(self._rank, request, call))
+        except Exception as error:  # noqa: BLE001 (as in execute)
+            response = _failed(error, request)
+        finally:
+            self._room.leave(call)
+        _send(sender, response)
+
+    async def _rank(self, request: Any, call: asked.Asked, tokenizer: PairTokenizer) -> Any:
+        logits = np.empty(len(call.passages), np.float32)
+        token_counts = np.empty(len(call.passages), np.int32)
+        for query in dict.fromkeys(call.queries):  # almost always one
+            _require_caller(request)
+            rows = [row for row, other in enumerate(call.queries) if other == query]
+            pairs = tokenizer.encode(query, [call.passages[row] for row in rows], truncate=call.truncate)
+            logits[rows] = await self._score(pairs, request)
+            token_counts[rows] = pairs.lengths()
+        index = np.array([ranking.index for ranking in rank(logits.tolist())], np.int32)
+        return pb_utils.InferenceResponse(
+            [
+                pb_utils.Tensor("index", index.reshape(-1, 1)),
+                pb_utils.Tensor("logit", logits[index].reshape(-1, 1)),
+                pb_utils.Tensor("token_count", token_counts[index]),
+            ]
+        )
+
+    async def _score(self, pairs: TokenPairs, request: Any) -> Logits:
+        async def call(chunk: Chunk) -> Logits:
+            _require_caller(request)
+            return await _infer(chunk, pairs.bundle.digest)
+
+        work = chunks(pairs, self._settings.chunk_tokens)
+        return await gather_logits(work, pairs.firsts, self._settings.chunks_in_flight, call)
+
+
+def _read(request: Any) -> asked.Asked:
+    tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in asked.INPUTS}
+    arrays = {name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}
+    return asked.read(arrays, json.loads(request.parameters() or "{}"))
+
+
+def _require_caller(request: Any) -> None:
+    """Raises CallerLeftError where no caller waits any more: then the call costs no more than its chunks under way. Takes 0.3 ms."""
+    if request.is_cancelled():
+        raise CallerLeftError
+
+
+async def _infer(chunk: Chunk, digest: str) -> Logits:
+    call = pb_utils.InferenceRequest(
+        model_name=MODEL,
+        requested_output_names=[LOGIT],
+        inputs=[pb_utils.Tensor(name, array) for name, array in chunk.inputs.items()],
+        parameters={BUNDLE_DIGEST: digest},
+    )
+    response = await call.async_exec()
+    if response.has_error():
+        raise _fault(response.error().message())
+    logits: Logits = pb_utils.get_output_tensor_by_name(response, LOGIT).as_numpy()[:, 0]
+    return logits
+
+
+def _fault(text: str) -> RerankerError:
+    """What the reranker's answer means; a call through BLS gets a text and no status."""
+    if OTHER_BUNDLE in text:
+        return OtherBundleError(served=served_digest(text))
+    LOG.error("the model %s failed: %s", MODEL, text)  # with shapes and names, and no text of the call
+    return ScoringError("the model failed on this call; the server's log says why")
+
+
+def _send(sender: Any, response: Any) -> None:
+    try:
+        sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    except Exception as error:  # noqa: BLE001 (others have answers to get)
+        LOG.error("a call could not be answered: %s", in_a_line(error))  # noqa: TRY400 (the error's own text may quote the call)
+
+
+def _failed(error: Exception, request: Any) -> Any:
+    return pb_utils.InferenceResponse([], error=_meaning(error, request))
+
+
+def _meaning(error: Exception, request: Any) -> Any:
+    """Triton's error for one of ours. Of any other, the caller is given no detail."""
+    if isinstance(error, CallerLeftError):
+        return pb_utils.TritonError("the caller left", pb_utils.TritonError.CANCELLED)
+    if not isinstance(error, RerankerError):
+        LOG.error("unforeseen error %s", in_a_line(error), extra={"request_id": request.request_id()})
+        return pb_utils.TritonError("an unforeseen error; the server's log says why", pb_utils.TritonError.INTERNAL)
+    if isinstance(error, InvalidRequestError):
+        return pb_utils.TritonError(error.message, pb_utils.TritonError.INVALID_ARG)
+    away = isinstance(error, (OverloadedError, NotReadyError))
+    return pb_utils.TritonError(error.message, pb_utils.TritonError.UNAVAILABLE if away else pb_utils.TritonError.INTERNAL)
