@@ -5,7 +5,6 @@ Knows tensors as named arrays, nothing of texts, and nothing of other Tritons.
 
 import logging
 import time
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +18,8 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.reranking import tensors
 from facade.reranking.bundle import Bundle
-from facade.reranking.tensors import Chunk, Logits, Row
+from facade.reranking.chunks import Chunk
+from facade.reranking.tensors import Answer, Row
 from facade.telemetry import correlation
 from facade.triton.channel import Access
 from facade.triton.connection import Ask, Connection
@@ -27,14 +27,6 @@ from facade.triton.connection import Ask, Connection
 LOG = logging.getLogger(__name__)
 
 Outputs = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Logits FP32 [rows] of one chunk, and the seconds from its first batch in the engine to its last."""
-
-    logits: Logits
-    infer_s: float
 
 
 class Triton:
@@ -58,8 +50,7 @@ class Triton:
     async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
         """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError."""
         outputs = (tensors.LOGIT, tensors.INFER_US)
-        result = await self._connection.call(_asking(chunk, bundle, timeout_s, outputs, bulk=bulk))
-        return Answer(result[tensors.LOGIT][:, 0], int(result[tensors.INFER_US][0, 0]) / 1e6)
+        return Answer.of(await self._connection.call(_asking(chunk, bundle, timeout_s, outputs, bulk=bulk)))
 
     async def probe(self, bundle: Bundle, timeout_s: float) -> str:
         """The engine's name, after a pair of one token was scored: that proves Triton, the stub, the engine and the digest in one go."""

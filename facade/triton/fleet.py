@@ -18,10 +18,10 @@ from facade.background import repeat, running
 from facade.errors import NotReadyError, OtherBundleError, OverloadedError, RerankerError
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.bundle import Bundle
-from facade.reranking.tensors import Chunk
+from facade.reranking.chunks import Chunk
+from facade.reranking.tensors import Answer
 from facade.triton.addresses import Addresses
 from facade.triton.channel import Access
-from facade.triton.client import Answer
 from facade.triton.member import Member
 
 LOG = logging.getLogger(__name__)

@@ -7,9 +7,10 @@ from facade.background import running
 from facade.errors import NotReadyError, OtherBundleError
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.bundle import Bundle
-from facade.reranking.tensors import Chunk
+from facade.reranking.chunks import Chunk
+from facade.reranking.tensors import Answer
 from facade.triton.channel import Access
-from facade.triton.client import Answer, Triton
+from facade.triton.client import Triton
 from facade.triton.readiness import Readiness
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from facade.config.settings import REPOSITORY, Settings
 from facade.reranking.bundle import Bundle
 from facade.reranking.pairs import TokenPairs
-from facade.reranking.tensors import MODEL, Logits, Row, pair_row
+from facade.reranking.tensors import MODEL, Logits, Row, pair_rows
 
 if TYPE_CHECKING:
     from engines import Engine
@@ -36,8 +36,7 @@ def load(bundle: Bundle, settings: Settings) -> tuple[Engine, Scheduler]:
 
 def rows_of(pairs: TokenPairs) -> list[Row]:
     """The pairs as the engine takes them, in the passages' order."""
-    segments = pairs.bundle.pair_encoding.segment_ids  # without, all are 0, as `unpack` has them
-    return [pair_row(ids, pairs.query_length if segments else len(ids)) for ids in pairs.rows]
+    return pair_rows(pairs, range(len(pairs.rows)))
 
 
 def logits(scheduler: Scheduler, rows: Sequence[Row]) -> Logits:

@@ -22,7 +22,7 @@ from facade.config.settings import Settings
 from facade.errors import BundleError, SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle, read_bundle
 from facade.reranking.pairs import PairTokenizer
-from facade.reranking.tensors import Logits, Row, pair_row
+from facade.reranking.tensors import Logits, Row, pair_rows
 from tests.unit.conftest import MakeBundle
 
 TOLERANCE = 1e-4
@@ -54,7 +54,7 @@ def engine(engines: dict[str, Engine], request: pytest.FixtureRequest) -> Engine
 def rows(bundle: Bundle) -> list[Row]:
     """One row per passage."""
     pairs = PairTokenizer(bundle, 256).encode(QUERY, PASSAGES, truncate=True)
-    return [pair_row(ids, pairs.query_length) for ids in pairs.rows]
+    return pair_rows(pairs, range(len(pairs.rows)))
 
 
 def test_an_engine_gives_one_finite_logit_per_row(engine: Engine, rows: list[Row], bundle: Bundle) -> None:

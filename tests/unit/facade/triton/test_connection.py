@@ -13,7 +13,8 @@ import pytest
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from facade.errors import DeadlineExceededError, OtherBundleError
-from facade.reranking.tensors import INFER_US, chunks
+from facade.reranking.chunks import chunks
+from facade.reranking.tensors import INFER_US
 from facade.scoring.scorer import TritonScorer
 from facade.triton.readiness import Readiness
 from tests.black_hole import BlackHole, before

@@ -17,8 +17,9 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, ScoringError
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.bundle import Bundle
+from facade.reranking.chunks import chunks
 from facade.reranking.pairs import TokenPairs
-from facade.reranking.tensors import INFER_US, OTHER_BUNDLE, chunks
+from facade.reranking.tensors import INFER_US, OTHER_BUNDLE
 from facade.reranking.token_ids import packed
 from facade.scoring.scorer import TritonScorer
 from facade.triton.addresses import Addresses
