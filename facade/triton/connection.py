@@ -72,7 +72,7 @@ class Connection:
     async def probe(self, ask: Ask[Result]) -> Result:
         """The result of `ask`, over the connection that calls use; where that is silent and a new one is not, over the new one."""
         began = time.monotonic()
-        first = asyncio.ensure_future(ask(self._client))
+        first = asyncio.ensure_future(self.call(ask))  # which survives that another probe replaces the connection
         try:
             await asyncio.wait({first}, timeout=_SILENT_S)
             while not first.done():
