@@ -92,7 +92,7 @@ def _asking(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, 
 
 
 def _meaning(error: InferenceServerException) -> RerankerError:
-    """The error of our own family for Triton's status. Its text goes to the log; it holds shapes and names, no user text."""
+    """The project's error for Triton's status. Triton's text goes to the log; it holds shapes and names, no user text."""
     status = str(error.status()).removeprefix("StatusCode.")
     text = str(error.message())
     if status == grpc.StatusCode.DEADLINE_EXCEEDED.name:
@@ -104,8 +104,10 @@ def _meaning(error: InferenceServerException) -> RerankerError:
         return OverloadedError("Triton's queue is full; retry after a second")
     if status == grpc.StatusCode.UNIMPLEMENTED.name:
         return OtherBundleError(served=tensors.served_digest(text))
+    # Triton calls a model's process unhealthy that does not report for a second: dead, or without a processor. To call again is no use:
+    # Triton has given the process up, and itself aborts at the next call (2.51; a process stopped for 1.05 to 1.8 s).
     if status in {"UNAVAILABLE", "NOT_FOUND"} or "is not healthy" in text:
-        away = NotReadyError("the model can't be reached just now; retry in a few seconds")
+        away = NotReadyError("Triton is not reachable; retry in a few seconds")
         away.add_note(text)
         return away
     LOG.error("the model failed: %s: %s", status, text)
