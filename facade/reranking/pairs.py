@@ -1,7 +1,7 @@
 """(query, passages, truncate) -> token pairs: exactly the ids that the model was trained on.
 
-The query is tokenised once, each passage once, and a pair is put together from ids. That equals tokenising the whole in one go, because no
-token crosses the joints of a bundle's pair encoding: the export has made sure of it. Knows no HTTP, no Triton and no padding. The facade
+The query is tokenised once, each passage once, and a pair is put together from ids. That equals tokenising the pair as one text, because no
+token crosses the joints of a bundle's pair encoding, which the export has checked. Knows no HTTP, no Triton and no padding. The facade
 and the Triton model `rerank_text` use it, so HTTP and gRPC give equal tokens.
 """
 

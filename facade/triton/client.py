@@ -1,6 +1,6 @@
-"""Transport to one Triton: calls with deadlines, and what its statuses mean.
+"""Transport to one Triton: calls with deadlines, and the meaning of its statuses.
 
-Knows tensors as named arrays, nothing of texts, and nothing of other Tritons.
+Knows tensors as named arrays, neither texts nor other Tritons.
 """
 
 import logging
@@ -44,25 +44,25 @@ class Triton:
 
     @property
     def serving(self) -> int:
-        """How many work at the same time."""
+        """Tritons that compute at the same time."""
         return 1
 
     async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
         """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError."""
         outputs = (tensors.LOGIT, tensors.INFER_US)
-        return Answer.of(await self._connection.call(_asking(chunk, bundle, timeout_s, outputs, bulk=bulk)))
+        return Answer.of(await self._connection.call(_call(chunk, bundle, timeout_s, outputs, bulk=bulk)))
 
     async def probe(self, bundle: Bundle, timeout_s: float) -> str:
-        """The engine's name, after a pair of one token was scored: that proves Triton, the stub, the engine and the digest in one go."""
+        """The engine's name, after a pair of one token was scored: that proves Triton, the stub, the engine and the digest at once."""
         row = Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))
         chunk = Chunk([0], tensors.pack([row], bundle))
-        result = await self._connection.probe(_asking(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE)))
+        result = await self._connection.probe(_call(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE)))
         engine: bytes = result[tensors.ENGINE][0, 0]
         return engine.decode()
 
 
-def _asking(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False) -> "Ask[Outputs]":
-    """A call for the named outputs, [rows, 1] each. However often it is made, it ends within `timeout_s` from now."""
+def _call(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False) -> "Ask[Outputs]":
+    """A call for the named outputs, [rows, 1] each. It ends within `timeout_s` from now, also where it is made several times."""
     deadline = time.monotonic() + timeout_s
 
     async def ask(client: InferenceServerClient) -> Outputs:
@@ -99,7 +99,7 @@ def _meaning(error: InferenceServerException) -> RerankerError:
         return DeadlineExceededError()
     LOG.debug("Triton answered %s: %s", status, text)
     if "protocol is restricted" in text:
-        return NotReadyError("Triton wants another key than it was sent; set RERANKER_TRITON_KEY to the same on both sides")
+        return NotReadyError("Triton expects another key; set RERANKER_TRITON_KEY to the same on both sides")
     if "maximum queue size" in text:
         return OverloadedError("Triton's queue is full; retry after a second")
     if status == grpc.StatusCode.UNIMPLEMENTED.name:
