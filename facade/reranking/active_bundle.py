@@ -1,8 +1,8 @@
-"""The bundle that is served just now, with its tokenizer; changed as a whole once Triton serves another one.
+"""The bundle that is served, with its tokenizer; replaced as a whole once Triton serves another one.
 
-Which version counts is Triton's decision and not the highest folder's: a refusal carries the digest of the bundle that Triton serves, and
-the version with that digest takes over. Work that was refused is then done again, so no request fails. Used on both sides of Triton.
-Knows no HTTP and no transport.
+Triton decides which version counts, not the highest folder: a refusal carries the digest of the bundle that Triton serves, and the version
+with that digest takes over. Work that was refused is then done again, so no request fails. Used on both sides of Triton. Knows no HTTP and
+no transport.
 """
 
 import asyncio
@@ -18,16 +18,14 @@ from facade.reranking.pairs import PairTokenizer
 
 LOG = logging.getLogger(__name__)
 
-# A version that is taken back is gone from the folder before Triton has gone over to the older one: until it has, there is nothing newer to
-# read. The longest is what a model of some gigabytes takes to load.
-_LONGEST_TAKEOVER_S = 10.0
-_LOOK_AGAIN_S = 0.1
+# Between two tries of refused work while no other version is there to read.
+_RETRY_EVERY_S = 0.1
 
 Result = TypeVar("Result")
 
 
 def read_version(folder: Path, max_seq_len: int | None) -> PairTokenizer:
-    """The bundle in `folder` with its tokenizer, its limit lowered to `max_seq_len`. Raises BundleError for whatever can't be used."""
+    """The bundle in `folder` with its tokenizer, its limit lowered to `max_seq_len`. Raises BundleError where it can't be used."""
     bundle = read_bundle(folder)
     return PairTokenizer(bundle, lowered_limit(bundle, max_seq_len))
 
@@ -35,12 +33,15 @@ def read_version(folder: Path, max_seq_len: int | None) -> PairTokenizer:
 class ActiveBundle:
     """A bundle of a Triton model's folder: the newest that can be used, until Triton says which one it serves.
 
-    `max_seq_len` lowers the bundle's limit where it is set. `first`: the version to begin with, where that is known.
+    `max_seq_len` lowers the bundle's limit where it is set. `first`: the version to begin with, where that is known. `takeover_s`: seconds
+    for which refused work is tried again. A version that is withdrawn leaves the folder before Triton serves the older one, and a model of
+    some gigabytes takes this time to load.
     """
 
-    def __init__(self, model: Path, max_seq_len: int | None, first: PairTokenizer | None = None) -> None:
+    def __init__(self, model: Path, max_seq_len: int | None, first: PairTokenizer | None = None, takeover_s: float = 10.0) -> None:
         self._model = model
         self._max_seq_len = max_seq_len
+        self._takeover_s = takeover_s
         self._renewing = asyncio.Lock()
         self._logged: str | None = None
         self.tokenizer = first or self._newest()
@@ -51,9 +52,9 @@ class ActiveBundle:
         return self.tokenizer.bundle
 
     async def served(self, work: Callable[[PairTokenizer], Awaitable[Result]]) -> Result:
-        """The result of `work`, which is done again, with another bundle's tokenizer, while Triton refuses it for its bundle.
+        """The result of `work`, done again with another bundle's tokenizer while Triton refuses it for its bundle.
 
-        Raises OtherBundleError where Triton and the folder don't come together.
+        Raises OtherBundleError where Triton and the folder do not agree in time.
         """
         began = time.monotonic()
         while True:
@@ -63,15 +64,12 @@ class ActiveBundle:
             except OtherBundleError as error:
                 if await self.renew(tokenizer.bundle, error.served):
                     continue
-                if time.monotonic() - began > _LONGEST_TAKEOVER_S:
+                if time.monotonic() - began > self._takeover_s:
                     raise
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(_RETRY_EVERY_S)
 
     async def renew(self, refused: Bundle, served: str | None = None) -> bool:
-        """Go over to the bundle with the digest `served`, since Triton refused tokens of `refused`; whether there is another one now.
-
-        Where the digest is not known, the newest bundle counts.
-        """
+        """Replace the bundle `refused` by that of the digest `served`, or where that is None by the newest one; whether it was replaced."""
         async with self._renewing:
             if self.bundle.digest == refused.digest:
                 other = await asyncio.to_thread(self._other, refused.digest, served)
@@ -82,7 +80,7 @@ class ActiveBundle:
             return True
 
     def adopt(self, tokenizer: PairTokenizer) -> None:
-        """Go over to another version, which has been read already."""
+        """Replace the bundle by another version, which has been read."""
         self.tokenizer = tokenizer
         self._logged = None
 
@@ -100,7 +98,7 @@ class ActiveBundle:
                 fault = fault or error
                 if served is None:
                     break
-        if fault and fault.message != self._logged:  # it is looked for again with each refusal
+        if fault and fault.message != self._logged:  # each refusal looks for it again
             self._logged = fault.message
             LOG.error("still on bundle %.12s: %s", self.bundle.digest, fault.message)
         return None

@@ -1,7 +1,7 @@
-"""Plans batches: rows of like length together, so that padding is next to nothing, and never more tokens than a budget.
+"""Plan batches: rows of similar length together, so that padding is small, within a budget of tokens.
 
-Used on both sides of Triton: `plan` for the chunks that the facade sends, `pick` for the micro-batches that the model runs. Pure; knows
-lengths only.
+Used on both sides of Triton: `plan` for the chunks that callers send, `pick` for the micro-batches that the model runs. Pure; knows lengths
+only.
 """
 
 from bisect import bisect_left
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 
 def plan(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Batches as lists of row indexes, shortest rows first, as few as there can be; every row is in exactly one.
+    """The fewest possible batches, as lists of row indexes, shortest rows first; every row is in exactly one.
 
-    `lengths` are in tokens. A batch costs its number of rows times its longest row, and costs at most `token_budget`, except that a row
-    longer than the budget makes a batch of its own. So the budget also bounds memory.
+    `lengths` are in tokens. A batch costs its number of rows times its longest row, which is at most `token_budget`; a row that is longer
+    makes a batch of its own. So the budget also bounds memory.
     """
     batches: list[list[int]] = []
     batch: list[int] = []
@@ -27,11 +27,11 @@ def plan(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 
 
 def pick(lengths: Sequence[int], token_budget: int, batch_cost: int, together: int = 1) -> list[int]:
-    """The next batch out of waiting rows, as indexes: the first `together` rows, or the first alone, and those most like them.
+    """The next batch of waiting rows, as indexes: the first `together` rows, or the first alone, and the rows of most similar length.
 
-    The first ones, of one call, which is answered when the last of them is, are together where they keep the budget, as in `plan`, and
-    their padding costs no more than batches of their own: `batch_cost` is the tokens that another batch costs beside its own. Then rows
-    join, the one that costs the least padding first, while the batch keeps the budget and they cost it no more than `batch_cost`.
+    The first `together` rows are of one call, which is answered when its last row is. They stay together where they keep the budget, as in
+    `plan`, and their padding costs no more than batches of their own would: `batch_cost` is the cost of one more batch, in tokens. Then
+    rows join, the one with the least padding first, while the batch keeps the budget and their padding costs at most `batch_cost`.
     """
     longest, padding = max(lengths[:together]), 0
     own_padding = together * longest - sum(lengths[:together])

@@ -1,12 +1,12 @@
-"""Reads a model bundle: the folder that `make export-model` writes and one Triton version of the reranker serves.
+"""Read a model bundle: the folder that `make export-model` writes and one Triton version of the reranker serves.
 
     model.onnx       raw logits out; weights too large for it are beside it in model.onnx.data
     model.int8.onnx  the same with int8 products, where the bundle was exported with it; takes its weights from model.onnx
-    tokenizer.json   padding and truncation switched off
+    tokenizer.json   padding and truncation off
     reranker.json    names, limits, pair encoding, licence, parity report, and a digest over all of it
-    README.md        the model's card, for people alone: not sealed by the digest
+    README.md        the model's card, which the digest does not cover
 
-The digest travels with every call, and a model that serves another bundle refuses: so the tokens of one model never reach another.
+The digest travels with every call, and a model that serves another bundle refuses the call: the tokens of one model never reach another.
 This module knows no HTTP, no Triton and no tensors.
 """
 
@@ -29,7 +29,7 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.onnx"
 INT8 = "int8"
 INT8_GRAPH = "model.int8.onnx"
-# As Triton names a version.
+# Triton's names of versions.
 _VERSION = re.compile(r"[0-9]+", re.ASCII)
 
 
@@ -37,9 +37,9 @@ _VERSION = re.compile(r"[0-9]+", re.ASCII)
 class PairEncoding:
     """How a query and a passage become one row: before_query + query + between + passage + after_passage.
 
-    The prefixes and the suffix are what a prompt writes right beside the texts; they are tokenised with them, since a token may cross from
-    one to the other. Nothing crosses the other joints. `segment_ids`: the model tells the two texts apart by segment ids, 0 up to and with
-    `between`, 1 from there on (BERT).
+    The prefixes and the suffix are the parts of a prompt right beside the texts. They are tokenised with the texts, since a token may cross
+    from one to the other; no token crosses the other joints. `segment_ids`: the model takes segment ids, 0 up to and with `between`, 1 from
+    there on (BERT).
     """
 
     before_query: tuple[int, ...]
@@ -58,7 +58,7 @@ class PairEncoding:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle's manifest and where it lies. `max_seq_len` is in tokens of a whole pair; `manifest` is reranker.json as it stands."""
+    """A bundle's manifest and its folder. `max_seq_len` is in tokens of a whole pair; `manifest` is the content of reranker.json."""
 
     folder: Path
     model_id: str
@@ -90,7 +90,7 @@ class Bundle:
 
     @contextmanager
     def loadable(self, precision: str) -> Iterator[Path]:
-        """The file `graph` names, to load while the block runs: the weights that it refers to are beside it, also where both are links.
+        """The file of `graph`, to load while the block runs. The weights that it refers to are beside it, also where both are links.
 
         Raises BundleError as `graph` does, and where the files can't be brought together.
         """
@@ -100,12 +100,12 @@ class Bundle:
             yield folder / graph
 
     def parity(self, precision: str) -> Mapping[str, Any]:
-        """How far the graph for `precision` is from the reference: the report of the export."""
+        """The export's report of the difference between the graph for `precision` and the reference."""
         report: Mapping[str, Any] = self.manifest["int8_parity" if precision == INT8 and INT8_GRAPH in self.manifest["files"] else "parity"]
         return report
 
     def weight_bytes(self) -> int:
-        """Bytes of the graphs' files together."""
+        """Bytes of all files of the graphs."""
         return sum((self.folder / name).stat().st_size for name in self.manifest["files"] if name != TOKENIZER)
 
     def verify(self, *names: str) -> None:
@@ -123,14 +123,14 @@ class Bundle:
 
 
 def triton_name(model_id: str) -> str:
-    """A model's name in Triton, as the NIM forms it: nvidia/llama-nemotron-rerank-1b-v2 -> nvidia_llama_nemotron_rerank_1b_v2."""
+    """A model's name in Triton, formed as the NIM forms it: nvidia/llama-nemotron-rerank-1b-v2 -> nvidia_llama_nemotron_rerank_1b_v2."""
     return "".join(character if character.isascii() and character.isalnum() else "_" for character in model_id)
 
 
 def versions(model: Path) -> list[Path]:
-    """The numbered version folders of a Triton model that hold a bundle, the highest first; a link to a folder is one, too.
+    """The numbered version folders of a Triton model that hold a bundle, the highest first; links to folders included.
 
-    A bundle's manifest is written last, so a half-written one is none.
+    A bundle's manifest is written last, so a half-written bundle does not count.
     """
     try:
         names = [entry.name for entry in model.iterdir() if _VERSION.fullmatch(entry.name)]
@@ -184,7 +184,7 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def _exists(path: Path) -> bool:
-    """Whether a file is there, be it one that can't be read."""
+    """Whether a file is there, also where it can't be read."""
     try:
         return path.is_file()
     except OSError:

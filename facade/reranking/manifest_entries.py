@@ -1,4 +1,4 @@
-"""What the entries of a bundle's manifest have to be: one of another form fails when it is read, not when a request first needs it.
+"""The form of the entries of a bundle's manifest: a wrong one fails when the manifest is read, not when a request first needs it.
 
 Knows values, neither files nor digests.
 """
@@ -12,7 +12,7 @@ _PREFIXES = ("query_prefix", "query_suffix", "passage_prefix")
 
 
 def fault_of(manifest: Mapping[str, Any]) -> str | None:
-    """The first fault of the entries that the code reads, in words; None where there is none. Further entries are allowed."""
+    """The first fault of the entries that are used, in words; None where there is none. Further entries are allowed."""
     for name, (expected, holds) in _ENTRIES.items():
         if name not in manifest or not holds(manifest[name]):
             return f"{name}: expected {expected}"
@@ -43,7 +43,7 @@ def _is_pair_encoding(value: Any) -> bool:
 
 
 def _is_files(value: Any) -> bool:
-    """Names beside the manifest: none leads out of the bundle's folder."""
+    """Whether all are files beside the manifest: no name leads out of the bundle's folder."""
     return isinstance(value, dict) and all(_text(name) and "/" not in name and _text(digest) for name, digest in value.items())
 
 

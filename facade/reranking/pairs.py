@@ -1,19 +1,29 @@
 """(query, passages, truncate) -> token pairs: exactly the ids that the model was trained on.
 
-The query is tokenised once, each passage once, and a pair is put together from ids. That equals tokenising the whole in one go, because no
-token crosses the joints of a bundle's pair encoding: the export has made sure of it. Knows no HTTP, no Triton and no tensors; used by the
-facade and by the Triton model `rerank_text`, so that HTTP and gRPC can't disagree.
+The query is tokenised once, each passage once, and a pair is put together from ids. That equals tokenising the pair as one text, because no
+token crosses the joints of a bundle's pair encoding, which the export has checked. Knows no HTTP, no Triton and no padding. The facade
+and the Triton model `rerank_text` use it, so HTTP and gRPC give equal tokens.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facade.errors import BundleError, InputTooLongError, InvalidRequestError, ScoringError
 from facade.reranking.bundle import TOKENIZER, Bundle
 from facade.reranking.token_ids import Ids, count, first, packed
 from facade.reranking.tokenizer_file import is_panic, read_tokenizer
 from facade.reranking.word_cache import WordCache, stops_at_spaces, text_ids
+
+# What a row has beside its tokens, by the names of the tensor contract, such as the tiles of a passage's image.
+Extra = Mapping[str, NDArray[Any]]
+NO_EXTRA: Extra = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -22,12 +32,14 @@ class TokenPairs:
 
     `query_length`: tokens of the first segment (before_query + query + between), the same in every row.
     `truncated`: indexes of the pairs that were cut to the limit. `bundle`: whose tokens they are; no other model may see them.
+    `extras`: further inputs of the rows that have any, by the row's index.
     """
 
     rows: tuple[Ids, ...]
     query_length: int
     truncated: tuple[int, ...]
     bundle: Bundle
+    extras: Mapping[int, Extra] = field(default_factory=dict, compare=False)
 
     def lengths(self) -> list[int]:
         """Tokens of each row."""
@@ -46,9 +58,15 @@ class TokenPairs:
 
     @cached_property
     def firsts(self) -> list[int]:
-        """For each row, the first one of the same tokens: only that one is scored."""
-        known: dict[Ids, int] = {}
-        return [known.setdefault(row, index) for index, row in enumerate(self.rows)]
+        """For each row, the first one of the same tokens and further inputs: only that one is scored."""
+        known: dict[Hashable, int] = {}
+        keys = map(self._key, range(len(self.rows))) if self.extras else self.rows
+        return [known.setdefault(key, index) for index, key in enumerate(keys)]
+
+    def _key(self, index: int) -> Hashable:
+        """What equal rows have in common; their segments are equal where their tokens are."""
+        extra = sorted(self.extras.get(index, NO_EXTRA).items())
+        return self.rows[index], *((name, array.dtype.str, array.shape, _digest(array)) for name, array in extra)
 
 
 class PairTokenizer:
@@ -108,6 +126,10 @@ class PairTokenizer:
         pairs = [{"passage": index, "tokens": tokens} for index, tokens in lengths.items()]
         detail = {"max_tokens": self.max_seq_len, "pairs": pairs, "remedy": 'shorten these passages or set "truncate": "END"'}
         return InputTooLongError(message, detail)
+
+
+def _digest(array: NDArray[Any]) -> bytes:
+    return blake2b(np.ascontiguousarray(array).data).digest()
 
 
 def _is_unicode(text: str) -> bool:

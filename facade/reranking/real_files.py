@@ -1,7 +1,7 @@
-"""Files that belong together, beside each other under their own names, where symbolic links lead some of them elsewhere.
+"""Files that belong together, in one folder under their own names, where some of them are symbolic links.
 
-A graph names the file that holds its weights, and a runtime looks for it beside the graph. OpenVINO refuses it where a link leads out of
-that folder, as in a hub's cache, whose files are named after their content. Knows files, neither graphs nor bundles.
+A graph names the file that holds its weights, and a runtime looks for it beside the graph. OpenVINO refuses a link that leads out of that
+folder, as in a hub's cache, whose files are named after their content. Knows files, neither graphs nor bundles.
 """
 
 import os

@@ -1,29 +1,26 @@
-"""THE tensor contract between whoever has token pairs and the Triton model `reranker`. A test holds config.pbtxt to it.
+"""The tensor contract between callers with token pairs and the Triton model `reranker`: a table of inputs and one of outputs.
 
-    in   input_ids       INT64 [rows, tokens]   token ids, padded on any side
-         attention_mask  INT64 [rows, tokens]   1 for a token, 0 for padding
-         token_type_ids  INT64 [rows, tokens]   segment ids; required by bundles whose pair encoding has them, else ignored
-    out  logit           FP32  [rows, 1]        raw, unbounded, in the order of the rows
-         infer_us        INT64 [rows, 1]        microseconds that the engine took for the batch which the rows were part of
-         engine          BYTES [rows, 1]        the engine and its precision
-    parameter bundle_digest (optional): the caller's bundle; the model refuses a call that is meant for another one
-    parameter bulk (optional): true for rows that may wait until what is not bulk has been computed
+Packing and unpacking, the checks, the facade's client and the model follow the tables; tests hold config.pbtxt and the README to them.
+`pack` and `unpack` are each other's inverse, and so are `outputs_of` and `Answer.of`. A call may carry two parameters:
 
-Knows arrays, not transport. `pack` and `unpack` are each other's inverse; the facade packs, the model unpacks.
+    bundle_digest   the caller's bundle; the model refuses a call that is meant for another one
+    bulk            true for rows that may wait until all other rows have been computed
+
+Knows arrays, not transport.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facade.errors import BundleError, InvalidRequestError
-from facade.reranking.batching import plan
 from facade.reranking.bundle import Bundle
-from facade.reranking.pairs import TokenPairs
-from facade.reranking.token_ids import Ids, count, unpacked
+from facade.reranking.pairs import NO_EXTRA, Extra, TokenPairs
+from facade.reranking.token_ids import unpacked
 
 MODEL = "reranker"
 INPUT_IDS = "input_ids"
@@ -35,56 +32,95 @@ BULK = "bulk"
 ENGINE = "engine"
 INFER_US = "infer_us"
 
-# How the model begins to refuse a call that is meant for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to
-# models that call through BLS: Triton 24.10 hands them a text and no code.
+# The first words of the model's refusal of a call for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to models
+# that call through BLS: they get a text and no code (Triton 24.10).
 OTHER_BUNDLE = "this server has bundle"
 _SERVED_DIGEST = re.compile(rf"{OTHER_BUNDLE} ([0-9a-f]{{64}})")
 
-
 Tokens = NDArray[np.int64]
 Logits = NDArray[np.float32]
+Inputs = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A tensor of a call: [rows, *dims]. A dim of -1 is as large as a call has it, and equal in all rows of the call.
+
+    `optional`: a call may lack it. `ragged`: Triton may execute calls of different sizes together. `taken_by`: whether a bundle's model
+    takes it.
+    """
+
+    name: str
+    dtype: type[np.generic]
+    dims: tuple[int, ...]
+    optional: bool = False
+    ragged: bool = False
+    taken_by: Callable[[Bundle], bool] = lambda _: True
+
+
+TOKEN_INPUTS = (
+    Spec(INPUT_IDS, np.int64, (-1,), ragged=True),  # token ids, padded on any side
+    Spec(ATTENTION_MASK, np.int64, (-1,), ragged=True),  # 1 for a token, 0 for padding
+    # Segment ids; bundles without them ignore it.
+    Spec(TOKEN_TYPE_IDS, np.int64, (-1,), optional=True, ragged=True, taken_by=lambda bundle: bundle.pair_encoding.segment_ids),
+)
+# What rows have beside their tokens, each by its name in `Row.extra`. All of them are optional.
+EXTRA_INPUTS: tuple[Spec, ...] = ()
+OUTPUTS = (
+    Spec(LOGIT, np.float32, (1,)),  # raw, unbounded, in the order of the rows
+    Spec(INFER_US, np.int64, (1,)),  # microseconds from the start of the call's first batch in the engine to the end of its last
+    Spec(ENGINE, np.object_, (1,)),  # the engine and its precision
+)
+
+
+def inputs() -> tuple[Spec, ...]:
+    """All tensors that a call may carry."""
+    return (*TOKEN_INPUTS, *EXTRA_INPUTS)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One pair without padding: token ids and segment ids, INT64 [tokens] each."""
+    """One pair without padding: token ids and segment ids, INT64 [tokens] each; further inputs by name, in the shapes of their specs."""
 
     input_ids: Tokens
     token_type_ids: Tokens
+    extra: Extra = field(default_factory=lambda: NO_EXTRA)
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Rows of like length: what one call to the model carries. `indexes` say which pairs they are."""
+class Answer:
+    """Logits FP32 [rows] of one call, and the seconds from its first batch in the engine to its last."""
 
-    indexes: list[int]
-    inputs: dict[str, Tokens]
+    logits: Logits
+    infer_s: float
 
-    @property
-    def computed_tokens(self) -> int:
-        """Tokens, padding included."""
-        return self.inputs[INPUT_IDS].size
+    @classmethod
+    def of(cls, outputs: Mapping[str, NDArray[Any]]) -> "Answer":
+        """The answer that a call's outputs hold."""
+        return cls(outputs[LOGIT][:, 0], int(outputs[INFER_US][0, 0]) / 1e6)
+
+
+def outputs_of(answer: Answer, engine: str) -> dict[str, NDArray[Any]]:
+    """The outputs of a call, [rows, 1] each."""
+    values = {LOGIT: answer.logits, INFER_US: answer.infer_s * 1e6, ENGINE: engine}
+    shape = (len(answer.logits), 1)
+    return {spec.name: np.broadcast_to(np.array(values[spec.name], spec.dtype).reshape(-1, 1), shape).copy() for spec in OUTPUTS}
 
 
 def served_digest(refusal: str) -> str | None:
-    """The digest of the bundle that Triton serves, out of the text with which it refused another bundle's call; None where it has none."""
+    """The digest of the bundle that Triton serves, from the text that refused a call for another one; None where the text lacks it."""
     found = _SERVED_DIGEST.search(refusal)
     return found.group(1) if found else None
 
 
-def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
-    """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
-    firsts = sorted(set(pairs.firsts))
-    for batch in plan([count(pairs.rows[index]) for index in firsts], token_budget):
-        indexes = [firsts[place] for place in batch]
-        yield Chunk(indexes, pack([pair_row(pairs.rows[index], pairs.query_length) for index in indexes], pairs.bundle))
-
-
-def pair_row(ids: Ids, query_length: int) -> Row:
-    """The row of a pair's tokens, of which the first `query_length` belong to the query's segment."""
-    token_type_ids = np.ones(count(ids), np.int64)
-    token_type_ids[:query_length] = 0
-    return Row(unpacked(ids).astype(np.int64), token_type_ids)
+def pair_rows(pairs: TokenPairs, indexes: Sequence[int]) -> list[Row]:
+    """The rows of the pairs at `indexes`. Their first `query_length` tokens are segment 0, or all where the bundle has no segment ids."""
+    ids = [unpacked(pairs.rows[index]).astype(np.int64) for index in indexes]
+    segments = np.zeros(max(map(len, ids), default=0), np.int64)
+    if pairs.bundle.pair_encoding.segment_ids:
+        segments[pairs.query_length :] = 1
+    extras = [pairs.extras.get(index, NO_EXTRA) for index in indexes]
+    return [Row(own, segments[: len(own)], extra) for own, extra in zip(ids, extras, strict=True)]
 
 
 def padded_length(length: int, step: int, max_seq_len: int) -> int:
@@ -92,31 +128,50 @@ def padded_length(length: int, step: int, max_seq_len: int) -> int:
     return max(length, min(-(-length // step) * step, max_seq_len))
 
 
-def pack(rows: Sequence[Row], bundle: Bundle, step: int = 1) -> dict[str, Tokens]:
-    """The model's inputs for `rows`, padded on the right to the longest of them and on to a multiple of `step`, never over the limit."""
+def pack(rows: Sequence[Row], bundle: Bundle, step: int = 1) -> Inputs:
+    """The model's inputs for `rows`, padded on the right to the longest of them and on to a multiple of `step`, never over the limit.
+
+    Raises InvalidRequestError for further inputs that the bundle does not take, or that differ in shape between the rows.
+    """
     shape = (len(rows), padded_length(max(len(row.input_ids) for row in rows), step, bundle.max_seq_len))
-    inputs = {INPUT_IDS: np.full(shape, bundle.pad_id, np.int64), ATTENTION_MASK: np.zeros(shape, np.int64)}
-    if bundle.pair_encoding.segment_ids:
-        inputs[TOKEN_TYPE_IDS] = np.zeros(shape, np.int64)
+    ids, mask = np.full(shape, bundle.pad_id, np.int64), np.zeros(shape, np.int64)
+    types = np.zeros(shape, np.int64) if bundle.pair_encoding.segment_ids else None
+    names: set[str] = set()
     for index, row in enumerate(rows):
         length = len(row.input_ids)
-        inputs[INPUT_IDS][index, :length] = row.input_ids
-        inputs[ATTENTION_MASK][index, :length] = 1
-        if TOKEN_TYPE_IDS in inputs:
-            inputs[TOKEN_TYPE_IDS][index, :length] = row.token_type_ids
-    return inputs
+        ids[index, :length] = row.input_ids
+        mask[index, :length] = 1
+        if types is not None:
+            types[index, :length] = row.token_type_ids
+        if row.extra:
+            names.update(row.extra)
+    packed: Inputs = {INPUT_IDS: ids, ATTENTION_MASK: mask}
+    if types is not None:
+        packed[TOKEN_TYPE_IDS] = types
+    return packed | _packed_extra(rows, bundle, names) if names else packed
+
+
+def _packed_extra(rows: Sequence[Row], bundle: Bundle, names: Collection[str]) -> Inputs:
+    taken = {spec.name: spec for spec in EXTRA_INPUTS if spec.taken_by(bundle)}
+    for name in names:
+        if name not in taken:
+            raise _not_taken(name, bundle)
+        if len({row.extra[name].shape if name in row.extra else None for row in rows}) > 1:
+            raise InvalidRequestError(f"{name}: its shape differs between the rows of one call; send rows of one shape together")
+    return {name: np.stack([row.extra[name] for row in rows]).astype(taken[name].dtype, copy=False) for name in names}
 
 
 def check_inputs(names: Collection[str], bundle: Bundle) -> None:
-    """Raises BundleError for a graph with the inputs `names` that is another family's: segment ids would be missing, or have no effect."""
-    taken = TOKEN_TYPE_IDS in names
-    if taken != bundle.pair_encoding.segment_ids:
-        graph, manifest = ("takes", "has none") if taken else ("does not take", "has them")
-        raise BundleError(f"the graph in {bundle.folder} {graph} {TOKEN_TYPE_IDS} and its manifest {manifest}: run `make export-model`")
+    """Raise BundleError for a graph with the inputs `names` where it takes an optional one that the bundle has not, or lacks one it has."""
+    for spec in inputs():
+        taken = spec.name in names
+        if spec.optional and taken != spec.taken_by(bundle):
+            graph, manifest = ("takes", "has none") if taken else ("does not take", "has them")
+            raise BundleError(f"the graph in {bundle.folder} {graph} {spec.name} and its manifest {manifest}: run `make export-model`")
 
 
-def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:
-    """The rows of one call without their padding. Raises InvalidRequestError for tensors that the model can't score rightly."""
+def unpack(inputs: Mapping[str, NDArray[Any]], bundle: Bundle) -> list[Row]:
+    """The rows of one call without their padding. Raises InvalidRequestError for tensors that can't be scored as they are meant."""
     for name in (INPUT_IDS, ATTENTION_MASK):
         if name not in inputs:
             raise InvalidRequestError(f"{name} is missing: send {INPUT_IDS} and {ATTENTION_MASK}, INT64 [rows, tokens] each")
@@ -137,7 +192,25 @@ def unpack(inputs: Mapping[str, Tokens], bundle: Bundle) -> list[Row]:
     _refuse_rows((edges > 2)[:, None], f"{ATTENTION_MASK} has padding between tokens")
     _refuse_rows(kept & ((ids < 0) | (ids >= bundle.vocabulary_size)), f"{INPUT_IDS} outside of 0..{bundle.vocabulary_size - 1}")
     _refuse_rows(kept & (types != 0) & (types != 1), f"{TOKEN_TYPE_IDS} is neither 0 nor 1")
-    return [Row(ids[row, kept[row]], types[row, kept[row]]) for row in range(len(ids))]
+    ids, types, ends = ids[kept], types[kept], lengths.cumsum().tolist()
+    extra = _checked_extra(inputs, bundle, len(ends))
+    own = ({name: array[row] for name, array in extra.items()} for row in range(len(ends)))
+    return [Row(ids[start:end], types[start:end], more) for start, end, more in zip([0, *ends], ends, own, strict=False)]
+
+
+def _checked_extra(inputs: Mapping[str, NDArray[Any]], bundle: Bundle, rows: int) -> Inputs:
+    extra = {spec: inputs[spec.name] for spec in EXTRA_INPUTS if spec.name in inputs}
+    for spec, array in extra.items():
+        if not spec.taken_by(bundle):
+            raise _not_taken(spec.name, bundle)
+        expected = (rows, *(size if dim == -1 else dim for dim, size in zip(spec.dims, array.shape[1:], strict=False)))
+        if array.shape != expected or array.ndim != len(spec.dims) + 1:
+            raise InvalidRequestError(f"{spec.name}: expected [{rows}, {', '.join(map(str, spec.dims))}], got {list(array.shape)}")
+    return {spec.name: array for spec, array in extra.items()}
+
+
+def _not_taken(name: str, bundle: Bundle) -> InvalidRequestError:
+    return InvalidRequestError(f"{name}: {bundle.model_id} does not take it; leave it out")
 
 
 def _refuse_rows(faulty: NDArray[np.bool_], fault: str) -> None:

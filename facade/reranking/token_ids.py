@@ -1,6 +1,6 @@
-"""Token ids as bytes: INT32 each, in this machine's order. 4 bytes a token, where a list has 8, and 32 more for an integer of its own.
+"""Token ids as bytes: INT32 each, in the machine's byte order. 4 bytes a token, where a list has 8, and 32 more for the integer.
 
-So a row is cut, joined, compared and hashed as bytes are, which is also faster. Knows nothing of what the ids stand for.
+A row is cut, joined, compared and hashed as bytes, which is also faster. Does not know what the ids stand for.
 """
 
 from array import array
@@ -20,15 +20,15 @@ def packed(ids: Sequence[int]) -> Ids:
 
 
 def unpacked(ids: Ids) -> NDArray[np.int32]:
-    """The same as an array INT32 [tokens], which shares their memory and can't be written to."""
+    """The ids as a read-only array INT32 [tokens] over the same memory."""
     return np.frombuffer(ids, np.int32)
 
 
 def count(ids: Ids) -> int:
-    """How many there are."""
+    """The number of ids."""
     return len(ids) // WIDTH
 
 
 def first(ids: Ids, most: int) -> Ids:
-    """The first `most` of them."""
+    """The first `most` ids."""
     return ids[: WIDTH * most]

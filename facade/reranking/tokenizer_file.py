@@ -1,4 +1,4 @@
-"""Reads a bundle's tokenizer.json: a tokenizer that works, or a BundleError. Knows no pairs and no limits."""
+"""Read a bundle's tokenizer.json: a tokenizer that works, or a BundleError. Knows no pairs and no limits."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tokenizers import Tokenizer
 
 from facade.errors import BundleError
 
-# Tokenised once at load: some files are read without an error and fail at their first text.
+# Tokenised once at load: some files load without an error and fail at their first text.
 _TRIAL = "Which way should I go?"
 
 
@@ -14,7 +14,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer in the file, its padding and truncation off. Raises BundleError for a file that this release's library can't use."""
     try:
         tokenizer = Tokenizer.from_file(str(path))
-        # A tokenizer.json may carry both; they would cut and pad behind our back.
+        # A tokenizer.json may have both, which would cut and pad unseen.
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.encode_batch_fast([_TRIAL], add_special_tokens=False)

@@ -1,7 +1,7 @@
-"""Token ids of texts, word by word: a word that came before costs a lookup instead of a tokenisation.
+"""Token ids of texts, word by word: a known word costs a lookup instead of a tokenisation.
 
-Only for tokenizers of BERT's kind: they do nothing across a space, so a text's ids are those of what stands between its spaces. For English
-of many topics that is three to five times as fast; where no word comes twice, it takes up to twice as long (measured). Knows no pairs.
+Only for tokenizers of BERT's kind: they do nothing across a space, so a text's ids are those of its words. For English of many topics this
+is three to five times as fast; where no word comes twice, it takes up to twice as long (measured). Knows no pairs.
 """
 
 from bisect import bisect_left
@@ -15,12 +15,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from facade.reranking.token_ids import Ids, packed
 
-# All words of SQuAD dev's articles are 41,000; so many take some 15 MB.
-_MOST_KNOWN = 65_536
-# Characters. Longer ones hardly come again: addresses, keys, and whole passages of languages that put no spaces.
+# Characters. Longer words hardly come again: addresses, keys, and whole passages of languages without spaces.
 _LONGEST = 40
-# Of a request. 512 passages of 200 words have some 10,000; more are no language, and not worth the memory.
-_MOST_NEW = 16_384
 
 
 def stops_at_spaces(tokenizer: Tokenizer) -> bool:
@@ -32,10 +28,16 @@ def stops_at_spaces(tokenizer: Tokenizer) -> bool:
 
 
 class WordCache:
-    """What `tokenizer`, which stops at spaces, makes of the words that were seen. Safe to use from several threads."""
+    """The ids that `tokenizer`, which stops at spaces, gives for known words. Safe to use from several threads.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    `most_known`: words; 65,536 take some 15 MB, and all words of SQuAD dev's articles are 41,000. `most_new`: new words of one request that
+    are kept; 512 passages of 200 words have some 10,000, and more are no language.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, most_known: int = 65_536, most_new: int = 16_384) -> None:
         self._tokenizer = tokenizer
+        self._most_known = most_known
+        self._most_new = most_new
         self._known: dict[str, Ids] = {}
 
     def __len__(self) -> int:
@@ -43,12 +45,12 @@ class WordCache:
 
     def ids(self, texts: Sequence[str]) -> list[Ids]:
         """Token ids of each text without special tokens, as the tokenizer's own. Raises TypeError for text that is no valid Unicode."""
-        if len(self._known) > _MOST_KNOWN:
-            self._known = {}  # a new one: other threads go on with theirs
+        if len(self._known) > self._most_known:
+            self._known = {}  # a new dictionary: other threads still use the old one
         known = self._known
         words = {text: text.split(" ") for text in texts}
         new = set(chain.from_iterable(words.values())).difference(known)
-        strange = {word for word in new if len(word) > _LONGEST} if len(new) <= _MOST_NEW else new
+        strange = {word for word in new if len(word) > _LONGEST} if len(new) <= self._most_new else new
         whole = [text for text, own in words.items() if not strange.isdisjoint(own)]
         found = dict(zip(whole, text_ids(self._tokenizer, whole), strict=True))
         known.update(self._learned([*new.difference(strange)]))
@@ -58,7 +60,7 @@ class WordCache:
         return [found[text] for text in texts]
 
     def _learned(self, words: Sequence[str]) -> Iterable[tuple[str, Ids]]:
-        """Each word with its ids. One text of all words is tokenised: a text for each would take three times as long."""
+        """Each word with its ids. All words are tokenised as one text: a text for each would take three times as long."""
         [encoded] = self._tokenizer.encode_batch([" ".join(words)], add_special_tokens=False)
         ids, starts = encoded.ids, [start for start, _ in encoded.offsets]
         first, space = 0, -1

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from facade.errors import OtherBundleError, RerankerError
-from facade.reranking import tensors
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.bundle import Bundle
-from facade.reranking.dispatch import gather_logits
+from facade.reranking.chunks import Chunk, chunks, gather_logits
 from facade.reranking.pairs import TokenPairs
-from facade.reranking.tensors import Chunk, Logits
+from facade.reranking.tensors import Answer, Logits
 from facade.reranking.token_ids import count
 from facade.scoring.admission import Work
-from facade.triton.client import Answer
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,10 @@ class TritonScorer:
                 work.computed(sum(count(pairs.rows[index]) for index in chunk.indexes), answer.infer_s)
             return answer.logits
 
-        chunks = _Timed(tensors.chunks(pairs, self._chunk_tokens))
+        packed = _Timed(chunks(pairs, self._chunk_tokens))
         in_flight = self._chunks_in_flight * max(self._model.serving, 1)
-        logits = await gather_logits(chunks, pairs.firsts, in_flight, call)
-        return Scores(logits, _covered(spans), chunks.seconds)
+        logits = await gather_logits(packed, pairs.firsts, in_flight, call)
+        return Scores(logits, _covered(spans), packed.seconds)
 
     async def probe(self, timeout_s: float) -> str:
         """The engine's name. Where the model serves another bundle, this side goes over to that one."""

@@ -1,8 +1,8 @@
-"""Where the Tritons are: RERANKER_TRITON_URL read as addresses, names among them looked up again and again. Opens no connection to them.
+"""The addresses of the Tritons: RERANKER_TRITON_URL, in which names are looked up again and again. Opens no connection to them.
 
 triton:8001                  one
 triton-0:8001,triton-1:8001  several
-dns:///triton:8001           as many as the name has addresses just now, as a headless Service in Kubernetes does
+dns:///triton:8001           as many as the name has addresses, as that of a headless Service in Kubernetes
 """
 
 import asyncio
@@ -27,7 +27,7 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 class Addresses:
-    """The addresses that `url` stands for, as host:port. Raises SettingsError where it is none of the three."""
+    """The addresses that `url` stands for, as host:port. Raises SettingsError where it has none of the three forms."""
 
     def __init__(self, url: str, resolve: Resolve = resolve) -> None:
         parts = [part.strip() for part in url.split(",") if part.strip()]
@@ -46,7 +46,7 @@ class Addresses:
         return bool(self._names) or len(self._fixed) > 1
 
     async def addresses(self) -> dict[str, str | None]:
-        """The addresses of just now, each with the name that it was found by; where a name can't be looked up, those that it had before."""
+        """The addresses, each with the name that it was found by. Of a name that can't be looked up, those that it had before."""
         for name in self._names:
             host, port = name
             try:

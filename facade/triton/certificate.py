@@ -1,4 +1,4 @@
-"""The name in Triton's certificate, found by a handshake in memory, which also shows that its files fit together. Knows no gRPC."""
+"""The name in Triton's certificate, read by a handshake in memory, which also proves that the TLS files fit together. Knows no gRPC."""
 
 import ssl
 from pathlib import Path
@@ -6,30 +6,30 @@ from typing import Any
 
 from facade.errors import SettingsError
 
-# Each side has said all it has to say well before.
+# Both sides are done well before.
 _MOST_ROUNDS = 10
 
 
 def certificate_name(certificate: Path, key: Path, authorities: Path | None) -> str:
-    """The first name that the certificate is for. `authorities`: who has to have signed it; None: it is trusted as it is.
+    """The first name in the certificate. `authorities`: those that have to have signed it; None: it is trusted as it is.
 
-    Raises SettingsError where a client that trusts them could not connect.
+    Raises SettingsError where a client that trusts the authorities could not connect.
     """
     try:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(certificate, key, password="")  # without one, a key that has it would ask the terminal
+        server.load_cert_chain(certificate, key, password="")  # without it, a key with a password would ask the terminal
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = False
         client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what is trusted need not be an authority
         client.load_verify_locations(authorities or certificate)
         names = _names(_handshake(server, client))
     except (OSError, ValueError) as error:
-        told = (getattr(error, name, None) for name in ("verify_message", "reason", "strerror"))
-        reason = next((str(text) for text in told if text), "unreadable").lower().replace("_", " ")
+        texts = (getattr(error, name, None) for name in ("verify_message", "reason", "strerror"))
+        reason = next((str(text) for text in texts if text), "unreadable").lower().replace("_", " ")
         remedy = "check that certificate, key and authorities belong together and are readable PEM, the key without a password"
         raise SettingsError(f"RERANKER_TRITON_TLS_* can't be used ({reason}): {remedy}") from None
     if not names:
-        raise SettingsError("Triton's certificate bears no name: set RERANKER_TRITON_TLS_CERT_PATH to one with a subjectAltName")
+        raise SettingsError("Triton's certificate has no name: set RERANKER_TRITON_TLS_CERT_PATH to one with a subjectAltName")
     return names[0]
 
 
@@ -39,13 +39,13 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
     ours = client.wrap_bio(to_client, to_server)
     theirs = server.wrap_bio(to_server, to_client, server_side=True)
     for _ in range(_MOST_ROUNDS):
-        if all([_moved(ours), _moved(theirs)]):
+        if all([_advance(ours), _advance(theirs)]):
             return ours
     raise OSError("the handshake does not end")
 
 
-def _moved(side: ssl.SSLObject) -> bool:
-    """Let one side say what it can; whether it is done."""
+def _advance(side: ssl.SSLObject) -> bool:
+    """Let one side send what it can, and return whether it has finished the handshake."""
     try:
         side.do_handshake()
     except ssl.SSLWantReadError:

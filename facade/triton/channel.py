@@ -1,7 +1,7 @@
 """The gRPC channel to Triton: balanced, reconnecting, with TLS and the key that inference may need. Knows no model and no tensors.
 
-A Triton that is started here has the certificate of RERANKER_TRITON_TLS_CERT_PATH, whatever host that was made for: who has its key is the
-right one. One that RERANKER_TRITON_URL names has to have a certificate for that name.
+A Triton that is started here has the certificate of RERANKER_TRITON_TLS_CERT_PATH, for whatever host that was made: its key is proof. A
+Triton that RERANKER_TRITON_URL names needs a certificate for that name.
 """
 
 import ipaddress
@@ -35,21 +35,21 @@ _RETRY = {
 _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.service_config", json.dumps(_RETRY)),
     ("grpc.lb_policy_name", "round_robin"),
-    # After an outage, look again so often (gRPC's own default grows from a second to two minutes).
+    # Between two tries after an outage (gRPC's own default grows from a second to two minutes).
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # And wait so long for a connection (gRPC: 20 s), since a machine that was away answers none of the packets that it did not get.
+    # The wait for a connection (gRPC: 20 s): a machine that was away answers none of the packets that it did not get.
     ("grpc.min_reconnect_backoff_ms", 2000),
     # Channels to the same address would share a connection, and so a dead one.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-# Triton wants the keys of its restricted protocols in headers of this beginning.
+# The beginning of the headers in which Triton expects the keys of its restricted protocols.
 HEADER = "triton-grpc-protocol-"
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a caller of Triton shows: keys by name, and TLS credentials for a certificate of `server_name` (None: of the target's name)."""
+    """Keys for Triton by name, and TLS credentials for a certificate of `server_name` (None: of the target's name)."""
 
     keys: tuple[tuple[str, str], ...] = ()
     credentials: grpc.ChannelCredentials | None = None
@@ -57,7 +57,7 @@ class Access:
 
     @classmethod
     def of(cls, settings: Settings, **keys: str) -> "Access":
-        """As the settings say, and with further keys. Raises SettingsError for certificates that can't be used."""
+        """Access as the settings have it, with further keys. Raises SettingsError for certificates that can't be used."""
         inference = {"key": settings.triton_key} if settings.triton_key else {}
         named = tuple({**inference, **keys}.items())
         if not uses_tls(settings):
@@ -75,7 +75,7 @@ def uses_tls(settings: Settings) -> bool:
             "Triton's TLS needs a certificate and a key: set both RERANKER_TRITON_TLS_CERT_PATH and RERANKER_TRITON_TLS_KEY_PATH"
         )
     if settings.triton_tls_ca and not settings.triton_tls_cert and not settings.triton_url:
-        raise SettingsError("RERANKER_TRITON_TLS_CA_PATH alone encrypts nothing: set RERANKER_TRITON_TLS_CERT_PATH and its key, too")
+        raise SettingsError("RERANKER_TRITON_TLS_CA_PATH alone encrypts nothing: set RERANKER_TRITON_TLS_CERT_PATH and its key as well")
     return bool(settings.triton_tls_cert or settings.triton_tls_ca)
 
 
@@ -87,12 +87,12 @@ def _content(path: Path | None) -> bytes | None:
 
 
 def connect(target: str, access: Access) -> InferenceServerClient:
-    """A client of the Triton at `target` (host:port, or a gRPC list of them); its closing is the caller's."""
+    """A client of the Triton at `target` (host:port, or a gRPC list of them); the caller closes it."""
     options: list[tuple[str, str | int]] = list(_OPTIONS)
     if access.server_name:
         options.append(("grpc.ssl_target_name_override", access.server_name))
     if is_loopback(target.rpartition(":")[0].strip("[]")):
-        options.append(("grpc.enable_http_proxy", 0))  # that of http_proxy reaches another machine's loopback, if any
+        options.append(("grpc.enable_http_proxy", 0))  # a proxy would reach its own loopback
     client = InferenceServerClient(target, creds=access.credentials, channel_args=options)
     if access.keys:
         client.register_plugin(_Keys(access.keys))
@@ -100,7 +100,7 @@ def connect(target: str, access: Access) -> InferenceServerClient:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address or a name, without a port, is that of this machine for itself."""
+    """Whether an address or a name, without a port, is this machine's loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -108,7 +108,7 @@ def is_loopback(host: str) -> bool:
 
 
 class _Keys(InferenceServerClientPlugin):  # type: ignore[misc]  # it has no types
-    """Puts the keys into the headers of every call."""
+    """Put the keys into the headers of every call."""
 
     def __init__(self, keys: tuple[tuple[str, str], ...]) -> None:
         self._headers = {f"{HEADER}{name}": value for name, value in keys}

@@ -1,11 +1,10 @@
-"""Transport to one Triton: calls with deadlines, and what its statuses mean.
+"""Transport to one Triton: calls with deadlines, and the meaning of its statuses.
 
-Knows tensors as named arrays, nothing of texts, and nothing of other Tritons.
+Knows tensors as named arrays, neither texts nor other Tritons.
 """
 
 import logging
 import time
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,7 +18,8 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.reranking import tensors
 from facade.reranking.bundle import Bundle
-from facade.reranking.tensors import Chunk, Logits, Row
+from facade.reranking.chunks import Chunk
+from facade.reranking.tensors import Answer, Row
 from facade.telemetry import correlation
 from facade.triton.channel import Access
 from facade.triton.connection import Ask, Connection
@@ -27,14 +27,6 @@ from facade.triton.connection import Ask, Connection
 LOG = logging.getLogger(__name__)
 
 Outputs = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Logits FP32 [rows] of one chunk, and the seconds from its first batch in the engine to its last."""
-
-    logits: Logits
-    infer_s: float
 
 
 class Triton:
@@ -52,26 +44,25 @@ class Triton:
 
     @property
     def serving(self) -> int:
-        """How many work at the same time."""
+        """Tritons that compute at the same time."""
         return 1
 
     async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
         """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError."""
         outputs = (tensors.LOGIT, tensors.INFER_US)
-        result = await self._connection.call(_asking(chunk, bundle, timeout_s, outputs, bulk=bulk))
-        return Answer(result[tensors.LOGIT][:, 0], int(result[tensors.INFER_US][0, 0]) / 1e6)
+        return Answer.of(await self._connection.call(_call(chunk, bundle, timeout_s, outputs, bulk=bulk)))
 
     async def probe(self, bundle: Bundle, timeout_s: float) -> str:
-        """The engine's name, after a pair of one token was scored: that proves Triton, the stub, the engine and the digest in one go."""
+        """The engine's name, after a pair of one token was scored: that proves Triton, the stub, the engine and the digest at once."""
         row = Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))
         chunk = Chunk([0], tensors.pack([row], bundle))
-        result = await self._connection.probe(_asking(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE)))
+        result = await self._connection.probe(_call(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE)))
         engine: bytes = result[tensors.ENGINE][0, 0]
         return engine.decode()
 
 
-def _asking(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False) -> "Ask[Outputs]":
-    """A call for the named outputs, [rows, 1] each. However often it is made, it ends within `timeout_s` from now."""
+def _call(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False) -> "Ask[Outputs]":
+    """A call for the named outputs, [rows, 1] each. It ends within `timeout_s` from now, also where it is made several times."""
     deadline = time.monotonic() + timeout_s
 
     async def ask(client: InferenceServerClient) -> Outputs:
@@ -101,20 +92,22 @@ def _asking(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, 
 
 
 def _meaning(error: InferenceServerException) -> RerankerError:
-    """The error of our own family for Triton's status. Its text goes to the log; it holds shapes and names, no user text."""
+    """The project's error for Triton's status. Triton's text goes to the log; it holds shapes and names, no user text."""
     status = str(error.status()).removeprefix("StatusCode.")
     text = str(error.message())
     if status == grpc.StatusCode.DEADLINE_EXCEEDED.name:
         return DeadlineExceededError()
     LOG.debug("Triton answered %s: %s", status, text)
     if "protocol is restricted" in text:
-        return NotReadyError("Triton wants another key than it was sent; set RERANKER_TRITON_KEY to the same on both sides")
+        return NotReadyError("Triton expects another key; set RERANKER_TRITON_KEY to the same on both sides")
     if "maximum queue size" in text:
         return OverloadedError("Triton's queue is full; retry after a second")
     if status == grpc.StatusCode.UNIMPLEMENTED.name:
         return OtherBundleError(served=tensors.served_digest(text))
+    # Triton calls a model's process unhealthy that does not report for a second: dead, or without a processor. To call again is no use:
+    # Triton has given the process up, and itself aborts at the next call (2.51; a process stopped for 1.05 to 1.8 s).
     if status in {"UNAVAILABLE", "NOT_FOUND"} or "is not healthy" in text:
-        away = NotReadyError("the model can't be reached just now; retry in a few seconds")
+        away = NotReadyError("Triton is not reachable; retry in a few seconds")
         away.add_note(text)
         return away
     LOG.error("the model failed: %s: %s", status, text)

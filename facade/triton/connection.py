@@ -1,9 +1,9 @@
-"""The connection to one Triton, and a new one where it is dead: nothing comes over it, though Triton answers. Knows no tensors.
+"""The connection to one Triton, replaced where it is dead: no answer comes over it, though Triton answers. Knows no tensors.
 
-A machine or a network that vanishes without a reset leaves such a connection, and a call on it would wait until its deadline. gRPC's own
-keepalive is off: by gRPC's documentation, a server that is not set up for it drops a connection with all calls at the third ping that it
-gets between two answers, so within a long batch. Instead, a probe that stays unanswered is repeated over a connection of its own. After
-15 s of lost packets (two network namespaces), calls were answered 2.5 s after the network's return, and 12.2 s without this.
+A machine or a network that vanishes without a reset leaves a dead connection, and a call on it would wait until its deadline. gRPC's
+keepalive is off: by its documentation, a server that is not set up for it drops a connection with all calls at the third ping between two
+answers, so within a long batch. Instead, a probe without an answer is repeated over a connection of its own. After 15 s of lost packets
+(two network namespaces), calls were answered 2.5 s after the network's return; without this, after 12.2 s.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ from facade.triton.channel import Access, connect
 LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-# A call, which is given the client to make it with; it keeps its deadline by itself.
+# Makes a call with the client that it is given, and keeps the call's deadline.
 Ask = Callable[[InferenceServerClient], Awaitable[Result]]
 
-# A probe is repeated after so long. That costs a busy Triton one more token, and is below the silence that makes a Triton not ready.
+# After which a probe is repeated. That costs a busy Triton one more token, and is below the silence that makes a Triton not ready.
 _SILENT_S = 0.7
-# Between two new connections, where the first comes to nothing.
+# Between two new connections, where the first one brings no answer.
 _AGAIN_S = 0.2
-# How much later than over the new connection, at least, an answer may come over the old one, which was asked before.
+# For which an answer may at least come later over the old connection than over the new one.
 _LATE_S = 0.5
 
 
 class Connection:
-    """What carries the calls to the Triton at `target` (host:port); an async context manager."""
+    """The connection for calls to the Triton at `target` (host:port); an async context manager."""
 
     def __init__(self, target: str, access: Access) -> None:
         self._target = target
@@ -48,12 +48,12 @@ class Connection:
 
     def _open(self, client: InferenceServerClient) -> None:
         self._client = client
-        self._dead: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done once calls have to leave this client
+        self._dead: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done once this client is given up
         self._calls: set[asyncio.Future[Any]] = set()
-        self._heard = time.monotonic()
+        self._last_answer = time.monotonic()
 
     async def call(self, ask: Ask[Result]) -> Result:
-        """The result of `ask`; asked again over a new connection where the one that it used is found dead."""
+        """The result of `ask`, made again over a new connection where its own turns out to be dead."""
         while True:
             client, dead, calls = self._client, self._dead, self._calls
             answer = asyncio.ensure_future(ask(client))
@@ -64,15 +64,15 @@ class Connection:
                 await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
                 if not dead.done() or _from_triton(answer):
                     result = answer.result()
-                    self._heard = time.monotonic()
+                    self._last_answer = time.monotonic()
                     return result
             finally:
                 answer.cancel()
 
     async def probe(self, ask: Ask[Result]) -> Result:
-        """The result of `ask`, over the connection that calls use; where that is silent and a new one is not, over the new one."""
+        """The result of `ask` over the calls' connection, or over a new one where only that brings an answer."""
         began = time.monotonic()
-        first = asyncio.ensure_future(ask(self._client))
+        first = asyncio.ensure_future(self.call(ask))  # `call`, since another probe may replace the connection
         try:
             await asyncio.wait({first}, timeout=_SILENT_S)
             while not first.done():
@@ -84,9 +84,9 @@ class Connection:
             first.cancel()
 
     async def _second(self, ask: Ask[Result], first: asyncio.Future[Result], began: float) -> asyncio.Future[Result] | None:
-        """What Triton answered over a new connection, which takes the old one's place if nothing came over that since `began`.
+        """Triton's answer over a new connection, which replaces the old one where that has brought no answer since `began`.
 
-        None where the first answer came all the same, or the new connection leads nowhere.
+        None where the first answer came after all, or the new connection brings none.
         """
         asked = time.monotonic()
         client = connect(self._target, self._access)
@@ -94,18 +94,18 @@ class Connection:
         try:
             await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
             if not first.done() and _from_triton(second):
-                # A Triton with much to do may answer the second before the first, but not by more than it takes for either.
+                # A busy Triton may answer the second before the first, but not by more than it takes for either.
                 await asyncio.wait({first}, timeout=max(_LATE_S, time.monotonic() - asked))
             if not _from_triton(second) or first.done():
                 return None
-            if self._heard < began:
-                LOG.warning("%s answers over a new connection alone; the old one is given up, and its calls are made again", self._target)
+            if self._last_answer < began:
+                LOG.warning("%s answers over a new connection only; the old one is closed, and its calls are made again", self._target)
                 old, dead, calls = self._client, self._dead, {first, *self._calls}
                 self._open(client)
                 client = old
                 dead.set_result(None)
                 first.cancel()
-                await asyncio.wait(calls)  # each leaves by itself; those that closing breaks off would look like calls that failed
+                await asyncio.wait(calls)  # each ends by itself; one that closing ended would look like a failed call
             return second
         finally:
             second.cancel()
@@ -113,7 +113,7 @@ class Connection:
 
 
 def _from_triton(answer: asyncio.Future[Result]) -> bool:
-    """Whether it came from a Triton: a result, or a refusal that only a Triton gives."""
+    """Whether the answer is Triton's: a result, or a refusal that only a Triton gives."""
     if not answer.done() or answer.cancelled():
         return False
     error = answer.exception()

@@ -1,13 +1,13 @@
-"""Whether a ranking would be answered just now, known from real inferences and never from Triton's own flag.
+"""Whether a ranking would be answered, known from real inferences and never from Triton's own flag.
 
-Triton calls itself ready while its Python stub is dead. Here every inference that succeeds is proof, one that fails for want of a model
-disproves it at once, and where there is no traffic, a tiny inference of our own asks. Knows no HTTP.
+Triton reports itself ready while its Python stub is dead. Here an inference that succeeds proves readiness, and one that finds no model
+disproves it at once. Where there is no traffic, a tiny inference, the probe, asks. Knows no HTTP.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -19,18 +19,29 @@ Answer = TypeVar("Answer")
 
 LOG = logging.getLogger(__name__)
 
-# With the silence that is believed, under the two seconds in which readiness has to follow the truth.
-_PROBE_EVERY_S = 0.3
-# A probe learns the engine, too, which a new version of the model may change while rankings succeed: it is asked so often at least.
-_LEARN_EVERY_S = 2.0
-# A probe waits behind the batch that runs, hence the learning; the least is what Triton needs to say that a stub is dead, and some.
-_PATIENCE = Patience(least_s=1.4, times=3.0, most_s=10.0)
-# A probe that is given up loses its place, so it is only once nothing more is hoped for.
-_PROBE_TIMEOUT_S = 10.0
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between two probes without traffic, and of a probe's deadline; how long a silence may be.
+
+    Readiness has to follow the truth within two seconds: `probe_every_s` and the least patience together are less. The least patience is
+    what Triton needs to report a dead stub, and some; a probe waits behind the running batch, so patience is learnt from there on.
+    `engine_every_s`: a probe also reads the engine, which a new version of the model may change while rankings succeed, so there is a
+    probe at least every so many seconds. `timeout_s`: a probe that is given up loses its place in the queue, so it waits for longer than
+    any patience.
+    """
+
+    probe_every_s: float = 0.3
+    engine_every_s: float = 2.0
+    timeout_s: float = 10.0
+    patience: Patience = Patience(least_s=1.4, times=3.0, most_s=10.0)
+
+
+USUAL_PACE = Pace()
 
 
 class Probed(Protocol):
-    """What can be asked whether it works."""
+    """A model that can be probed."""
 
     async def probe(self, timeout_s: float) -> str:
         """Run one real, tiny inference and return the engine's name, or raise a RerankerError."""
@@ -39,23 +50,26 @@ class Probed(Protocol):
 
 @dataclass
 class Readiness:
-    """Readiness by the outcome of a model's inferences; `watch` sends a probe where there is no traffic, and regularly to learn the engine.
+    """Readiness by the outcome of a model's inferences; `watch` probes where there is no traffic, and regularly to read the engine.
 
-    `name` is what the log calls the model, where there are several. `lost` is set while it isn't ready.
+    `name`: the model's in the log, where there are several. `lost` is set while the model is not ready. `last_success`: by `clock`.
     """
 
     model: Probed
     name: str = ""
     engine: str = "unknown"
     draining: bool = False
+    pace: Pace = USUAL_PACE
+    clock: Callable[[], float] = time.monotonic
     lost: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
-    silence: Silence = field(default_factory=lambda: Silence(_PATIENCE), repr=False)
-    _refusal: str | None = "starting: no inference has succeeded yet"
-    _told_ready: bool = False
-    _last_success: float = field(default=0.0, repr=False)
-    _learnt: float = field(default=0.0, repr=False)
+    silence: Silence = field(init=False, repr=False)
+    last_success: float = field(default=0.0, repr=False)
+    _refusal: str | None = field(default="starting: no inference has succeeded yet", init=False)
+    _logged_ready: bool = field(default=False, init=False)
+    _engine_read: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.silence = Silence(self.pace.patience, self.clock)
         self.lost.set()
 
     @property
@@ -67,77 +81,78 @@ class Readiness:
 
     @property
     def ready(self) -> bool:
-        """True while rankings are answered and the server isn't about to stop."""
+        """True while rankings are answered and the server is not draining."""
         return self.reason is None and not self.draining
 
     async def proven_by(self, inference: Awaitable[Answer]) -> Answer:
-        """The inference's answer, which is proof; and where it fails for want of a model, so is that."""
+        """The inference's answer. It proves readiness; a NotReadyError disproves it, and other errors say nothing of it."""
         try:
             answer = await inference
         except OtherBundleError:
-            raise  # the caller renews its bundle; if that doesn't help, the next probe says so
+            raise  # the caller renews its bundle; if that doesn't help, the next probe shows it
         except NotReadyError as error:
-            self._lost(error.message)
+            self._failed(error.message)
             raise
         self._succeeded()
         return answer
 
     async def probe(self, timeout_s: float) -> str:
-        """The model's own."""
+        """The engine's name by a probe of the model, which proves readiness."""
         engine = await self.model.probe(timeout_s)
         self.engine = engine
-        self._learnt = time.monotonic()
+        self._engine_read = self.clock()
         self._succeeded()
         return engine
 
     async def watch(self) -> None:
         """Keep `reason` true until cancelled."""
-        await repeat(f"the watch of {self.name or 'Triton'}", self._step, _PROBE_EVERY_S, at_once=True)
+        await repeat(f"the watch of {self.name or 'Triton'}", self._step, self.pace.probe_every_s, at_once=True)
 
     async def _step(self) -> None:
-        quiet_until = min(self._last_success + _PROBE_EVERY_S, self._learnt + _LEARN_EVERY_S)
-        if self.reason is None and time.monotonic() < quiet_until:
-            await asyncio.sleep(quiet_until - time.monotonic())
+        quiet_until = min(self.last_success + self.pace.probe_every_s, self._engine_read + self.pace.engine_every_s)
+        quiet_s = quiet_until - self.clock()
+        if self.reason is None and quiet_s > 0:
+            await asyncio.sleep(quiet_s)
         else:
             await self._ask()
 
     async def _ask(self) -> None:
-        """One probe, and after one without success a pause."""
-        answer = asyncio.ensure_future(self.probe(_PROBE_TIMEOUT_S))
+        """Probe once, and pause after a probe without success."""
+        answer = asyncio.ensure_future(self.probe(self.pace.timeout_s))
         try:
-            while not await self.silence.listen(answer):
-                self._tell()
+            while not await self.silence.wait_for(answer):
+                self._log_change()
             answer.result()
         except NotReadyError as error:
-            self._lost(error.message)
-            await asyncio.sleep(_PROBE_EVERY_S)
+            self._failed(error.message)
+            await asyncio.sleep(self.pace.probe_every_s)
         except RerankerError:
-            await self.silence.sleep(_PROBE_EVERY_S)
-            self._tell()
-        except Exception as error:  # noqa: BLE001 (whatever a probe dies of, the watch must go on)
-            LOG.error("the probe failed: %s", type(error).__name__)  # noqa: TRY400 (only the kind is news)
-            self._lost("the model could not be asked; the server's log says why")
-            await asyncio.sleep(_PROBE_EVERY_S)
+            await self.silence.sleep(self.pace.probe_every_s)
+            self._log_change()
+        except Exception as error:  # noqa: BLE001 (the watch must go on after any error of a probe)
+            LOG.error("the probe failed: %s", type(error).__name__)  # noqa: TRY400 (the error's text could quote a request)
+            self._failed("the model could not be asked; the server's log says why")
+            await asyncio.sleep(self.pace.probe_every_s)
         finally:
             answer.cancel()
 
     def _succeeded(self) -> None:
-        self._last_success = time.monotonic()
-        self.silence.ends()
+        self.last_success = self.clock()
+        self.silence.succeeded()
         self._refusal = None
-        self._tell()
+        self._log_change()
 
-    def _lost(self, refusal: str) -> None:
-        self.silence.breaks_off()
+    def _failed(self, refusal: str) -> None:
+        self.silence.refused()
         self._refusal = refusal
-        self._tell()
+        self._log_change()
 
-    def _tell(self) -> None:
-        """A line in the log where readiness changed."""
+    def _log_change(self) -> None:
+        """Log that readiness has changed, where it has."""
         reason = self.reason
-        if self._told_ready == (reason is None):
+        if self._logged_ready == (reason is None):
             return
-        self._told_ready = reason is None
+        self._logged_ready = reason is None
         named = f"{self.name} " if self.name else ""
         if reason is None:
             self.lost.clear()

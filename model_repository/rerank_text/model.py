@@ -22,10 +22,10 @@ import triton_python_backend_utils as pb_utils
 from facade.config.settings import Settings
 from facade.errors import InvalidRequestError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.reranking.active_bundle import ActiveBundle
-from facade.reranking.dispatch import gather_logits
+from facade.reranking.chunks import Chunk, chunks, gather_logits
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.ranking import MAX_PASSAGES, rank
-from facade.reranking.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Chunk, Logits, chunks, served_digest
+from facade.reranking.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Logits, served_digest
 from facade.telemetry import logs
 from facade.unforeseen import in_a_line
 from rerank_text import asked

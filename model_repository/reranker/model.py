@@ -12,24 +12,12 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from numpy.typing import NDArray
 
 from facade.config.settings import Settings
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
+from facade.reranking import tensors
 from facade.reranking.bundle import read_bundle
-from facade.reranking.tensors import (
-    ATTENTION_MASK,
-    BULK,
-    BUNDLE_DIGEST,
-    ENGINE,
-    INFER_US,
-    INPUT_IDS,
-    LOGIT,
-    OTHER_BUNDLE,
-    TOKEN_TYPE_IDS,
-    Row,
-    unpack,
-)
+from facade.reranking.tensors import BULK, BUNDLE_DIGEST, OTHER_BUNDLE, Row
 from facade.telemetry import logs
 from reranker.aside import logged
 from reranker.calls import Answer, Call
@@ -110,8 +98,8 @@ class TritonPythonModel:
     def _rows(self, request: Any, digest: str | None) -> list[Row]:
         if digest not in {None, self._bundle.digest}:
             raise NotReadyError(f"{OTHER_BUNDLE} {self._bundle.digest}, the call is for {digest}: serve the same bundle on both")
-        tensors = {name: pb_utils.get_input_tensor_by_name(request, name) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)}
-        return unpack({name: tensor.as_numpy() for name, tensor in tensors.items() if tensor is not None}, self._bundle)
+        sent = {spec.name: pb_utils.get_input_tensor_by_name(request, spec.name) for spec in tensors.inputs()}
+        return tensors.unpack({name: tensor.as_numpy() for name, tensor in sent.items() if tensor is not None}, self._bundle)
 
     def _response(self, request: Any, answer: Answer) -> Any:
         logits = [outcome for outcome in answer.outcomes if isinstance(outcome, float)]
@@ -119,13 +107,9 @@ class TritonPythonModel:
             row, fault = next((row, outcome) for row, outcome in enumerate(answer.outcomes) if not isinstance(outcome, float))
             LOG.error("row %d of %d failed: %s", row, len(answer.outcomes), fault, extra={"request_id": request.request_id()})
             return _error(f"row {row} could not be scored; the server's log says why", pb_utils.TritonError.INTERNAL)
-        outputs: dict[str, NDArray[Any]] = {
-            LOGIT: np.array(logits, np.float32),
-            INFER_US: np.full(len(logits), answer.seconds * 1e6, np.int64),
-            ENGINE: np.full(len(logits), self._engine, np.object_),
-        }
+        outputs = tensors.outputs_of(tensors.Answer(np.array(logits, np.float32), answer.seconds), self._engine)
         asked = request.requested_output_names()
-        return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name].reshape(-1, 1)) for name in outputs if name in asked])
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, outputs[name]) for name in outputs if name in asked])
 
     def _count(self, rows: int, tokens: int, computed: int) -> None:
         self._untold.append((rows, tokens, computed - tokens))

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from facade.reranking.bundle import Bundle
+from facade.reranking.chunks import chunks
 from facade.reranking.pairs import PairTokenizer
-from facade.reranking.tensors import Tokens, chunks
+from facade.reranking.tensors import Tokens
 from scripts.export.checkpoint import ExportError
 from scripts.export.trial import Trial
 

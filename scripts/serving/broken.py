@@ -34,11 +34,11 @@ async def until_broken(probe: Callable[[float], Awaitable[object]], computes: Ca
     while True:
         answer = asyncio.ensure_future(probe(_PROBE_TIMEOUT_S))
         try:
-            while not await silence.listen(answer):
+            while not await silence.wait_for(answer):
                 if silence.too_long and not await computes() and not answer.done():
                     return _hung(silence)
             answer.result()
-            silence.ends()
+            silence.succeeded()
             refused_at = None
             await asyncio.sleep(_PROBE_EVERY_S)
         except DeadlineExceededError:
@@ -48,7 +48,7 @@ async def until_broken(probe: Callable[[float], Awaitable[object]], computes: Ca
             if silence.too_long and not await computes():
                 return _hung(silence)
         except Exception as error:  # noqa: BLE001 (whatever a probe dies of, the watch must go on)
-            silence.breaks_off()
+            silence.refused()
             refused_at = refused_at or time.monotonic()
             if time.monotonic() - refused_at > _REFUSES_S:
                 return f"refuses to work ({error})"

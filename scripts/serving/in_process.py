@@ -8,7 +8,7 @@ import numpy as np
 from facade.config.settings import Settings
 from facade.reranking.bundle import Bundle
 from facade.reranking.pairs import TokenPairs
-from facade.reranking.tensors import Logits, Row, pair_row
+from facade.reranking.tensors import Logits, Row, pair_rows
 from reranker.calls import Answer, Call
 from reranker.engines import load_engine
 from reranker.engines.engine import Engine
@@ -23,8 +23,7 @@ def load(bundle: Bundle, settings: Settings) -> tuple[Engine, Scheduler]:
 
 def rows_of(pairs: TokenPairs) -> list[Row]:
     """The pairs as the engine takes them, in the passages' order."""
-    segments = pairs.bundle.pair_encoding.segment_ids  # without, all are 0, as `unpack` has them
-    return [pair_row(ids, pairs.query_length if segments else len(ids)) for ids in pairs.rows]
+    return pair_rows(pairs, range(len(pairs.rows)))
 
 
 def logits(scheduler: Scheduler, rows: Sequence[Row]) -> Logits:

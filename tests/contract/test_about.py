@@ -16,7 +16,9 @@ import pytest
 from facade.config.settings import Settings
 from facade.errors import BundleError
 from facade.http.app import create_app
+from facade.http.service import SERVICE
 from facade.reranking.bundle import MANIFEST, Bundle
+from facade.triton.readiness import Pace
 from tests.conftest import ROOT
 from tests.contract.calls import GOOD, eventually, get, post, ranked, scrape
 from tests.contract.conftest import StartApp
@@ -92,12 +94,10 @@ async def test_metadata_tells_the_limit_the_digest_and_what_computes(client: aio
     assert body["engine"] not in {"", "unknown"}
 
 
-async def test_metadata_and_metrics_follow_an_engine_that_changes_under_load(app: StartApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "facade.triton.readiness._PROBE_EVERY_S", 3600.0
-    )  # rankings succeed all the time: no pause is long enough for a probe
+async def test_metadata_and_metrics_follow_an_engine_that_changes_under_load(app: StartApp) -> None:
     scorer = Swapped("openvino int8", "torch bf16")
     client = await app(scorer)
+    client.app[SERVICE].readiness.pace = Pace(probe_every_s=3600.0)  # as if rankings succeeded all the time
     ranked(await post(client, GOOD))
 
     async def told() -> tuple[str, str, list[str]]:

@@ -93,6 +93,6 @@ async def test_not_ready_where_no_triton_listens(app: StartApp) -> None:
     client = await app(RERANKER_TRITON_URL=f"127.0.0.1:{port}")
 
     async def probed_in_vain() -> bool:
-        return "can't be reached" in refused(await get(client, READY), 503)["message"]
+        return "not reachable" in refused(await get(client, READY), 503)["message"]
 
     await eventually(probed_in_vain, "told why")

@@ -41,7 +41,7 @@ from reranker.engines import load_engine
 from facade.reranking.bundle import read_bundle
 from facade.reranking.pairs import PairTokenizer
 from facade.config.settings import Settings
-from facade.reranking.tensors import chunks
+from facade.reranking.chunks import chunks
 bundle = read_bundle(Path(sys.argv[1]))
 bundle.verify(*bundle.manifest["files"])
 engine, _ = load_engine(bundle, Settings.from_environment({"RERANKER_ENGINE": "onnxruntime"}))

@@ -4,7 +4,6 @@ The rules of the house that no linter holds: sizes, docstrings, names, and that 
 """
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -115,20 +114,21 @@ def test_no_queue_policy_makes_triton_leave_calls_lying(model: str) -> None:
 
 
 def test_the_configuration_is_the_tensor_contract() -> None:
-    """The contract is written at the top of facade/reranking/tensors.py: direction, name, type, shape."""
-    contract = re.findall(r"^ +(?:in|out)? +(\w+) +(INT64|FP32|BYTES) +\[rows, (tokens|1)\]", tensors.__doc__ or "", re.MULTILINE)
-    assert {name for name, _, _ in contract} == {
-        tensors.INPUT_IDS,
-        tensors.ATTENTION_MASK,
-        tensors.TOKEN_TYPE_IDS,
-        tensors.LOGIT,
-        tensors.INFER_US,
-        tensors.ENGINE,
-    }
     declared = config("reranker")
-    told = [(tensor.name, DataType.Name(tensor.data_type), list(tensor.dims)) for tensor in (*declared.input, *declared.output)]
-    types = {"INT64": "TYPE_INT64", "FP32": "TYPE_FP32", "BYTES": "TYPE_STRING"}
-    assert told == [(name, types[kind], [-1] if size == "tokens" else [1]) for name, kind, size in contract]
+    inputs = [(t.name, DataType.Name(t.data_type), tuple(t.dims), t.optional, t.allow_ragged_batch) for t in declared.input]
+    assert inputs == [(spec.name, triton_type(spec), spec.dims, spec.optional, spec.ragged) for spec in tensors.inputs()]
+    outputs = [(tensor.name, DataType.Name(tensor.data_type), tuple(tensor.dims)) for tensor in declared.output]
+    assert outputs == [(spec.name, triton_type(spec), spec.dims) for spec in tensors.OUTPUTS]
+
+
+def triton_type(spec: tensors.Spec) -> str:
+    """Its type as config.pbtxt writes it."""
+    return f"TYPE_{np_to_triton_dtype(np.dtype(spec.dtype)).replace('BYTES', 'STRING')}"
+
+
+def test_the_readme_names_the_inputs_of_the_tensor_contract() -> None:
+    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| gRPC, port 8001, `reranker`"))
+    assert ", ".join(f"`{spec.name}`" for spec in tensors.inputs()) in row
 
 
 @pytest.mark.parametrize("segment_ids", [True, False])

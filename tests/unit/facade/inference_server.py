@@ -4,17 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
-from tritonclient.utils import serialize_byte_tensor
+from tritonclient.utils import np_to_triton_dtype, serialize_byte_tensor, triton_to_np_dtype
 
 from facade.config.settings import REPOSITORY
 from facade.reranking.bundle import Bundle, newest_version, read_bundle
 from facade.reranking.pairs import TokenPairs
-from facade.reranking.tensors import MODEL
+from facade.reranking.tensors import MODEL, Answer, outputs_of
 from facade.reranking.token_ids import packed, unpacked
 from facade.scoring.scorer import TritonScorer
 from facade.triton.client import Triton
@@ -57,26 +58,21 @@ class Server:
             self.in_flight -= 1
 
 
-def arrays(request: ModelInferRequest) -> dict[str, NDArray[np.int64]]:
+def arrays(request: ModelInferRequest) -> dict[str, NDArray[Any]]:
+    """A call's inputs as the model gets them."""
     given = zip(request.inputs, request.raw_input_contents, strict=True)
-    return {tensor.name: np.frombuffer(content, np.int64).reshape(tensor.shape) for tensor, content in given}
+    return {tensor.name: np.frombuffer(content, triton_to_np_dtype(tensor.datatype)).reshape(tensor.shape) for tensor, content in given}
 
 
 def answer(request: ModelInferRequest) -> ModelInferResponse:
     inputs = arrays(request)
-    mask = inputs["attention_mask"]
-    rows = len(mask)
-    logits = ((inputs["input_ids"] + 1000 * inputs["token_type_ids"]) * mask).sum(axis=1)
-    contents = {
-        "logit": ("FP32", logits.astype(np.float32).tobytes()),
-        "infer_us": ("INT64", np.full(rows, INFER_US, np.int64).tobytes()),
-        "engine": ("BYTES", serialize_byte_tensor(np.full(rows, b"engine fp32", np.object_)).item()),
-    }
+    logits = ((inputs["input_ids"] + 1000 * inputs["token_type_ids"]) * inputs["attention_mask"]).sum(axis=1).astype(np.float32)
+    outputs = outputs_of(Answer(logits, INFER_US / 1e6), "engine fp32")
     response = ModelInferResponse(model_name=request.model_name)
     for asked in request.outputs:
-        kind, content = contents[asked.name]
-        response.outputs.add(name=asked.name, datatype=kind, shape=[rows, 1])
-        response.raw_output_contents.append(content)
+        array = outputs[asked.name]
+        response.outputs.add(name=asked.name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape)
+        response.raw_output_contents.append(serialize_byte_tensor(array).item() if array.dtype == np.object_ else array.tobytes())
     return response
 
 

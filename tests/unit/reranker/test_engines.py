@@ -18,7 +18,7 @@ from facade.config.settings import Settings
 from facade.errors import BundleError, SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle, read_bundle
 from facade.reranking.pairs import PairTokenizer
-from facade.reranking.tensors import Logits, Row, pair_row
+from facade.reranking.tensors import Logits, Row, pair_rows
 from reranker.engines import load_engine
 from reranker.engines.engine import Engine
 from reranker.engines.machine import Machine
@@ -55,7 +55,7 @@ def engine(engines: dict[str, Engine], request: pytest.FixtureRequest) -> Engine
 def rows(bundle: Bundle) -> list[Row]:
     """One row per passage."""
     pairs = PairTokenizer(bundle, 256).encode(QUERY, PASSAGES, truncate=True)
-    return [pair_row(ids, pairs.query_length) for ids in pairs.rows]
+    return pair_rows(pairs, range(len(pairs.rows)))
 
 
 def test_an_engine_gives_one_finite_logit_per_row(engine: Engine, rows: list[Row], bundle: Bundle) -> None:

@@ -176,13 +176,9 @@ async def test_work_waits_for_a_triton_that_still_serves_a_version_which_is_alre
     assert await current.served(work) == "done"
 
 
-async def test_work_for_a_bundle_that_triton_never_serves_is_refused_in_the_end(
-    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("facade.reranking.active_bundle._LONGEST_TAKEOVER_S", 0.05)
-
+async def test_work_for_a_bundle_that_triton_never_serves_is_refused_in_the_end(make_bundle: MakeBundle) -> None:
     async def work(_: PairTokenizer) -> str:
         raise OtherBundleError
 
     with pytest.raises(OtherBundleError):
-        await ActiveBundle(make_bundle(version="1.0.0").parent, None).served(work)
+        await ActiveBundle(make_bundle(version="1.0.0").parent, None, takeover_s=0.05).served(work)

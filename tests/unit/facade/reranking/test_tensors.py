@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from facade.errors import BundleError, InvalidRequestError
 from facade.reranking.bundle import Bundle
-from facade.reranking.pairs import TokenPairs
 from facade.reranking.tensors import (
     ATTENTION_MASK,
     INPUT_IDS,
@@ -22,12 +21,10 @@ from facade.reranking.tensors import (
     Row,
     Tokens,
     check_inputs,
-    chunks,
     pack,
     served_digest,
     unpack,
 )
-from facade.reranking.token_ids import packed, unpacked
 
 MAX_LEN = 12
 PADDING_SIDES = ("right", "left", "both")
@@ -107,29 +104,6 @@ def test_packing_pads_on_the_right_to_the_longest_row(small: Bundle, drawn: list
         assert inputs[ATTENTION_MASK][index].tolist() == [1] * len(row) + [0] * padding
         assert inputs[TOKEN_TYPE_IDS][index].tolist() == [kind for _, kind in row] + [0] * padding
     assert {array.dtype for array in inputs.values()} == {np.dtype(np.int64)}
-
-
-@given(st.lists(st.integers(4, MAX_LEN), min_size=1, max_size=40), st.integers(1, 4), st.integers(1, 60))
-def test_chunks_carry_every_pair_once_with_its_segments_within_the_budget(
-    small: Bundle, lengths: list[int], query_length: int, budget: int
-) -> None:
-    pairs = TokenPairs(tuple(packed([index, *range(1, length)]) for index, length in enumerate(lengths)), query_length, (), small)
-    seen = []
-    for chunk in chunks(pairs, budget):
-        rows, tokens = chunk.inputs[INPUT_IDS].shape
-        assert rows == len(chunk.indexes)
-        assert rows == 1 or rows * tokens <= budget
-        for index, row in zip(chunk.indexes, unpack(chunk.inputs, small), strict=True):
-            assert row.input_ids.tolist() == unpacked(pairs.rows[index]).tolist()
-            assert row.token_type_ids.tolist() == [0] * query_length + [1] * (lengths[index] - query_length)
-        seen += chunk.indexes
-    assert sorted(seen) == list(range(len(lengths)))
-
-
-def test_equal_pairs_travel_once(small: Bundle) -> None:
-    pairs = TokenPairs(tuple(map(packed, ([1, 2], [1, 2, 3], [1, 2], [1, 2, 3], [1, 2]))), 1, (), small)
-    sent = [(chunk.indexes, chunk.inputs[INPUT_IDS].shape) for chunk in chunks(pairs, 3)]
-    assert sent == [([0], (1, 2)), ([1], (1, 3))]
 
 
 def set_in(name: str, row: int, column: int, value: int) -> Callable[[dict[str, Tokens]], None]:

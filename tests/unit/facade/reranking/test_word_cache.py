@@ -14,7 +14,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
-from facade.reranking import word_cache as under_test
 from facade.reranking.bundle import TOKENIZER, Bundle
 from facade.reranking.word_cache import WordCache, stops_at_spaces, text_ids
 from tests.unit.facade.reranking.test_pairs import PIECE, TEXT
@@ -97,10 +96,8 @@ def test_long_words_are_not_kept_and_cost_the_other_texts_nothing(tokenizer: Tok
     assert [text for text in counting.asked if text] == texts[:1]
 
 
-def test_what_is_kept_has_a_limit(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_test, "_MOST_KNOWN", 100)
-    monkeypatch.setattr(under_test, "_MOST_NEW", 50)
-    words = WordCache(tokenizer)
+def test_what_is_kept_has_a_limit(tokenizer: Tokenizer) -> None:
+    words = WordCache(tokenizer, most_known=100, most_new=50)
     most = 0
     for start in range(0, 1000, 40):
         texts = [" ".join(f"word{number}" for number in range(start, start + 40))]
@@ -113,9 +110,8 @@ def test_what_is_kept_has_a_limit(tokenizer: Tokenizer, monkeypatch: pytest.Monk
     assert len(words) <= known
 
 
-def test_threads_do_not_disturb_each_other(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(under_test, "_MOST_KNOWN", 200)
-    words = WordCache(tokenizer)
+def test_threads_do_not_disturb_each_other(tokenizer: Tokenizer) -> None:
+    words = WordCache(tokenizer, most_known=200)
     asked = [[f"word{number} and {number * step} of them" for number in range(step, step + 30)] for step in range(1, 60)]
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(words.ids, asked)) == [text_ids(tokenizer, texts) for texts in asked]

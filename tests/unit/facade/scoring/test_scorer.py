@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
-from facade.reranking import tensors
 from facade.reranking.bundle import Bundle
+from facade.reranking.chunks import Chunk, chunks
 from facade.reranking.pairs import TokenPairs
 from facade.scoring import scorer as scoring
 from tests.unit.facade.inference_server import AMPLE_S, INFER_US, LOGITS, PAIRS, Server, arrays, client
@@ -75,13 +75,12 @@ async def test_the_engines_time_is_between_one_batch_and_all_of_them(triton: Ser
 
 
 async def test_packing_is_timed(triton: Server, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(*arguments: Any) -> Iterator[tensors.Chunk]:
+    def slow(*arguments: Any) -> Iterator[Chunk]:
         for chunk in chunks(*arguments):
             time.sleep(0.02)
             yield chunk
 
-    chunks = tensors.chunks
-    monkeypatch.setattr(tensors, "chunks", slow)
+    monkeypatch.setattr(scoring, "chunks", slow)
     async with client(triton.target, bundle, chunk_tokens=20) as scorer:
         scores = await scorer.score(PAIRS, AMPLE_S)
     packed = len(triton.requests)

@@ -13,7 +13,8 @@ import pytest
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from facade.errors import DeadlineExceededError, OtherBundleError
-from facade.reranking.tensors import INFER_US, chunks
+from facade.reranking.chunks import chunks
+from facade.reranking.tensors import INFER_US
 from facade.scoring.scorer import TritonScorer
 from facade.triton.readiness import Readiness
 from tests.black_hole import BlackHole, before
@@ -72,6 +73,15 @@ async def test_a_triton_that_was_away_is_found_again_soon(triton: Server, hole: 
         assert (await call).logits.tolist() == LOGITS
         await until(lambda: readiness.ready)
         assert time.monotonic() - began < RECOVERED_S
+
+
+async def test_two_probes_at_a_time_are_both_answered_over_a_new_connection(triton: Server, hole: BlackHole) -> None:
+    async with client(hole.address, BUNDLE) as scorer:
+        await scorer.score(PAIRS, AMPLE_S)
+        hole.swallow()
+        first = asyncio.create_task(scorer.probe(AMPLE_S))
+        await until(lambda: hole.connections > 1)  # the first probe is repeated, and its answer soon takes the old connection's place
+        assert await asyncio.gather(first, scorer.probe(AMPLE_S)) == ["engine fp32"] * 2
 
 
 async def test_a_triton_that_came_back_with_another_bundle_refuses_the_calls_of_a_dead_connection(triton: Server, hole: BlackHole) -> None:

@@ -7,19 +7,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, RerankerError, ScoringError
-from facade.triton.readiness import _PROBE_EVERY_S as EVERY_S
-from facade.triton.readiness import Readiness
-from facade.triton.silence import Patience, Silence
+from facade.triton.readiness import USUAL_PACE, Pace, Readiness
+from facade.triton.silence import Patience
 from tests.slowness import slowness
 from tests.unit.waiting import until
 
-AWAY = NotReadyError("the model can't be reached")
-SOON = Patience(least_s=0.05, times=1.0, most_s=0.05)
+AWAY = NotReadyError("Triton is not reachable")
+QUICK = Pace(probe_every_s=0.001)
+SOON = replace(QUICK, patience=Patience(least_s=0.05, times=1.0, most_s=0.05))
 
 
 @dataclass
@@ -44,11 +44,6 @@ class Model:
         if self.fault:
             raise self.fault
         return self.engine
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facade.triton.readiness._PROBE_EVERY_S", 0.001)
 
 
 @asynccontextmanager
@@ -124,7 +119,7 @@ async def test_a_server_that_drains_is_not_ready_whatever_its_model_says() -> No
 
 async def test_the_watch_finds_a_model_that_comes_goes_and_comes_back() -> None:
     model = Model(AWAY)
-    readiness = Readiness(model)
+    readiness = Readiness(model, pace=QUICK)
     async with watching(readiness):
         await more_probes(model)
         assert not readiness.ready
@@ -141,7 +136,7 @@ async def test_the_watch_finds_a_model_that_comes_goes_and_comes_back() -> None:
 @pytest.mark.parametrize("fault", [DeadlineExceededError("late"), ScoringError("failed")])
 async def test_a_probe_without_success_proves_nothing_at_once(fault: RerankerError) -> None:
     model = Model()
-    readiness = Readiness(model, silence=Silence(Patience(least_s=60.0, times=1.0, most_s=60.0)))
+    readiness = Readiness(model, pace=replace(QUICK, patience=Patience(least_s=60.0, times=1.0, most_s=60.0)))
     await readiness.probe(1.0)
     async with watching(readiness):
         model.fault = fault
@@ -152,7 +147,7 @@ async def test_a_probe_without_success_proves_nothing_at_once(fault: RerankerErr
 @pytest.mark.parametrize("fault", [DeadlineExceededError("late"), ScoringError("failed")])
 async def test_probes_that_go_on_without_success_disprove_readiness(fault: RerankerError) -> None:
     model = Model()
-    readiness = Readiness(model, silence=Silence(SOON))
+    readiness = Readiness(model, pace=SOON)
     await readiness.probe(1.0)
     async with watching(readiness):
         model.fault = fault
@@ -162,10 +157,9 @@ async def test_probes_that_go_on_without_success_disprove_readiness(fault: Reran
         await until(lambda: readiness.ready)
 
 
-async def test_the_pauses_between_probes_without_success_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facade.triton.readiness._PROBE_EVERY_S", 0.05)
+async def test_the_pauses_between_probes_without_success_are_counted() -> None:
     model = Model()
-    readiness = Readiness(model, silence=Silence(Patience(least_s=0.2, times=1.0, most_s=0.2)))
+    readiness = Readiness(model, pace=Pace(probe_every_s=0.05, patience=Patience(least_s=0.2, times=1.0, most_s=0.2)))
     await readiness.probe(1.0)
     async with watching(readiness):
         model.fault = ScoringError("failed")
@@ -175,7 +169,7 @@ async def test_the_pauses_between_probes_without_success_are_counted(monkeypatch
 
 async def test_a_probe_that_is_never_answered_disproves_readiness_before_it_is_given_up() -> None:
     model = Model()
-    readiness = Readiness(model, silence=Silence(SOON))
+    readiness = Readiness(model, pace=SOON)
     await readiness.probe(1.0)
     async with watching(readiness):
         model.hangs = True
@@ -189,7 +183,7 @@ async def test_a_probe_that_is_never_answered_disproves_readiness_before_it_is_g
 
 async def test_a_ranking_that_succeeds_ends_the_silence_of_a_probe() -> None:
     model = Model()
-    readiness = Readiness(model, silence=Silence(SOON))
+    readiness = Readiness(model, pace=SOON)
     await readiness.probe(1.0)
     async with watching(readiness):
         model.hangs = True
@@ -199,44 +193,41 @@ async def test_a_ranking_that_succeeds_ends_the_silence_of_a_probe() -> None:
 
 
 async def test_readiness_follows_the_truth_within_two_seconds() -> None:
-    """The real limits: a model that answered at once just now, and never again."""
+    """The real limits: a model that has answered at once, and never answers again."""
     model = Model()
-    readiness = Readiness(model)
+    readiness = Readiness(model, pace=USUAL_PACE)
     within_s = 2.0 * slowness()
-    with pytest.MonkeyPatch.context() as real:
-        real.setattr("facade.triton.readiness._PROBE_EVERY_S", EVERY_S)
-        async with watching(readiness):
-            await until(lambda: readiness.ready)
-            model.hangs = True
-            silent = time.monotonic()
-            await until(lambda: not readiness.ready)
-            assert 1.0 < time.monotonic() - silent < within_s
+    async with watching(readiness):
+        await until(lambda: readiness.ready)
+        model.hangs = True
+        silent = time.monotonic()
+        await until(lambda: not readiness.ready)
+        assert 1.0 < time.monotonic() - silent < within_s
 
 
-async def test_the_engine_is_learnt_while_traffic_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facade.triton.readiness._LEARN_EVERY_S", 0.01)
+async def test_the_engine_is_read_while_traffic_succeeds() -> None:
     model = Model()
-    readiness = Readiness(model)
+    readiness = Readiness(model, pace=replace(QUICK, engine_every_s=0.01))
     await score(readiness)
-    monkeypatch.setattr(readiness, "_last_success", time.monotonic() + 3600)  # as if rankings succeeded all the time
+    readiness.last_success = time.monotonic() + 3600  # as if rankings succeeded all the time
     async with watching(readiness):
         await until(lambda: readiness.engine == "engine fp32")
         model.engine = "engine int8"
         await until(lambda: readiness.engine == "engine int8")
 
 
-async def test_traffic_that_succeeds_is_asked_for_nothing_but_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_traffic_that_succeeds_is_probed_for_nothing_but_the_engine() -> None:
     model = Model()
-    readiness = Readiness(model)
+    readiness = Readiness(model, pace=QUICK)
     await probe(readiness)
     # As if rankings succeeded all the time from here on.
-    monkeypatch.setattr(readiness, "_last_success", time.monotonic() + 3600)
+    readiness.last_success = time.monotonic() + 3600
     async with watching(readiness):
         await asyncio.sleep(0.02)
     assert model.probes == 1
 
 
-async def test_a_watch_that_fails_itself_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watch_that_fails_itself_goes_on() -> None:
     faults: list[Exception] = []
 
     def clock() -> float:
@@ -245,10 +236,9 @@ async def test_a_watch_that_fails_itself_goes_on(monkeypatch: pytest.MonkeyPatch
         return time.monotonic()
 
     model = Model()
-    readiness = Readiness(model, silence=Silence(SOON, clock))
+    readiness = Readiness(model, pace=SOON, clock=clock)
     async with watching(readiness):
         await until(lambda: readiness.ready)
-        monkeypatch.setattr(readiness, "_last_success", time.monotonic() + 0.05)  # no probe that would meet the fault
         faults.append(RuntimeError("unforeseen"))
         await until(lambda: not faults)
         model.fault = AWAY
@@ -257,7 +247,7 @@ async def test_a_watch_that_fails_itself_goes_on(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_probe_that_dies_of_something_unforeseen_does_not_end_the_watch() -> None:
     model = Model(TypeError("unforeseen"))  # type: ignore[arg-type]
-    readiness = Readiness(model)
+    readiness = Readiness(model, pace=QUICK)
     async with watching(readiness):
         await more_probes(model)
         assert "could not be asked" in (readiness.reason or "")

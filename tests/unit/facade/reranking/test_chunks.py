@@ -1,10 +1,12 @@
-"""python -m pytest tests/unit/facade/reranking/test_dispatch.py
+"""python -m pytest tests/unit/facade/reranking/test_chunks.py
 
-Logits land at their own index in whatever order calls end; calls are bounded, and none outlives its request.
+Chunks carry every pair once within their budget. Logits land at their own index in any order of the calls; calls are bounded, and none
+outlives its request.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,14 +14,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.errors import ScoringError
-from facade.reranking.dispatch import gather_logits
-from facade.reranking.tensors import Chunk, Logits
+from facade.reranking.bundle import Bundle
+from facade.reranking.chunks import Chunk, chunks, gather_logits
+from facade.reranking.pairs import TokenPairs
+from facade.reranking.tensors import INPUT_IDS, Logits, unpack
+from facade.reranking.token_ids import packed, unpacked
 
+MAX_LEN = 12
 PARTITION = st.lists(st.integers(1, 5), max_size=12).flatmap(
     lambda sizes: st.permutations(range(sum(sizes))).map(
         lambda order: [list(order[sum(sizes[:place]) : sum(sizes[: place + 1])]) for place in range(len(sizes))]
     )
 )
+
+
+@pytest.fixture(scope="module")
+def small(bundle: Bundle) -> Bundle:
+    """The default bundle with limits that generated rows reach; it has segment ids."""
+    encoding = replace(bundle.pair_encoding, segment_ids=True)
+    return replace(bundle, max_seq_len=MAX_LEN, vocabulary_size=50, pair_encoding=encoding)
+
+
+@given(st.lists(st.integers(4, MAX_LEN), min_size=1, max_size=40), st.integers(1, 4), st.integers(1, 60))
+def test_chunks_carry_every_pair_once_with_its_segments_within_the_budget(
+    small: Bundle, lengths: list[int], query_length: int, budget: int
+) -> None:
+    pairs = TokenPairs(tuple(packed([index, *range(1, length)]) for index, length in enumerate(lengths)), query_length, (), small)
+    seen = []
+    for chunk in chunks(pairs, budget):
+        rows, tokens = chunk.inputs[INPUT_IDS].shape
+        assert rows == len(chunk.indexes)
+        assert rows == 1 or rows * tokens <= budget
+        for index, row in zip(chunk.indexes, unpack(chunk.inputs, small), strict=True):
+            assert row.input_ids.tolist() == unpacked(pairs.rows[index]).tolist()
+            assert row.token_type_ids.tolist() == [0] * query_length + [1] * (lengths[index] - query_length)
+        seen += chunk.indexes
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_equal_pairs_travel_once(small: Bundle) -> None:
+    pairs = TokenPairs(tuple(map(packed, ([1, 2], [1, 2, 3], [1, 2], [1, 2, 3], [1, 2]))), 1, (), small)
+    sent = [(chunk.indexes, chunk.inputs[INPUT_IDS].shape) for chunk in chunks(pairs, 3)]
+    assert sent == [([0], (1, 2)), ([1], (1, 3))]
 
 
 def logits_of(indexes: list[int]) -> Logits:

@@ -1,0 +1,72 @@
+"""Pairs -> chunks -> logits: what travels to the model in one call, a bounded number of calls at a time, and the logits put together.
+
+The bound keeps a request of 512 passages from delaying a small one: Triton's queue holds a few of its chunks, never all. Knows neither
+transport nor model.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facade.errors import ScoringError
+from facade.reranking.batching import plan
+from facade.reranking.pairs import NO_EXTRA, TokenPairs
+from facade.reranking.tensors import INPUT_IDS, Inputs, Logits, pack, pair_rows
+from facade.reranking.token_ids import count
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows of similar length: the inputs of one call to the model. `indexes` are those of their pairs."""
+
+    indexes: list[int]
+    inputs: Inputs
+
+    @property
+    def computed_tokens(self) -> int:
+        """Tokens, padding included."""
+        return self.inputs[INPUT_IDS].size
+
+
+def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
+    """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
+    for firsts in _alike(pairs):
+        for batch in plan([count(pairs.rows[index]) for index in firsts], token_budget):
+            indexes = [firsts[place] for place in batch]
+            yield Chunk(indexes, pack(pair_rows(pairs, indexes), pairs.bundle))
+
+
+def _alike(pairs: TokenPairs) -> list[list[int]]:
+    """The pairs that are first of their kind, grouped by the shapes of their further inputs, which are equal in all rows of a call."""
+    groups: dict[frozenset[tuple[str, tuple[int, ...]]], list[int]] = {}
+    for index in sorted(set(pairs.firsts)):
+        shapes = frozenset((name, array.shape) for name, array in pairs.extras.get(index, NO_EXTRA).items())
+        groups.setdefault(shapes, []).append(index)
+    return list(groups.values())
+
+
+async def gather_logits(
+    chunks: Iterator[Chunk], firsts: Sequence[int], in_flight: int, call: Callable[[Chunk], Awaitable[Logits]]
+) -> Logits:
+    """Logits FP32 [pairs], each at its pair's index; a pair that is not the first of its kind gets the logit of the first.
+
+    At most `in_flight` calls run at a time. The first error of `call` is raised, and the other calls are cancelled.
+    """
+    logits = np.full(len(firsts), np.nan, np.float32)
+
+    async def work() -> None:
+        for chunk in chunks:  # one iterator for all workers: each takes the next chunk
+            answer = await call(chunk)
+            if answer.shape != (len(chunk.indexes),):  # NumPy would spread a single logit over all rows
+                raise ScoringError(f"the model gave {answer.shape} logits for {len(chunk.indexes)} pairs")
+            logits[chunk.indexes] = answer
+
+    workers = [asyncio.ensure_future(work()) for _ in range(in_flight)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+    return logits[firsts]
