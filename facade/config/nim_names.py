@@ -5,10 +5,10 @@ A deployment that is moved from the NIM starts with all of its variables as they
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
 from difflib import get_close_matches
 
 from facade.config.service_links import is_service_address, service_links
+from facade.config.setting import known_names
 from facade.config.settings import Settings
 
 _NO_DOWNLOAD = "nothing is downloaded: the model is a bundle in RERANKER_MODEL_REPOSITORY, made by `make export-model`"
@@ -72,7 +72,7 @@ def without_ignored_names(environment: Mapping[str, str] = os.environ) -> dict[s
 
 def _ignored(environment: Mapping[str, str]) -> dict[str, str]:
     """The warning for each variable that sets nothing."""
-    known = [name for each in fields(Settings) for name in each.metadata["names"]]
+    known = known_names(Settings)
     listed = {*known, *NO_MEANING}
     ours = {name: text for name, text in sorted(environment.items()) if text.strip() and (name in listed or name.startswith(_OURS))}
     links = {name: link.warning for link in service_links(ours) for name in link.names}

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from facade.config.settings import Settings
+from facade.config.log_settings import LogSettings
 from facade.telemetry import correlation
 
 CRASH_LOG = logging.getLogger("crash")
@@ -22,7 +22,7 @@ _NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "exc_info":
 _REQUEST_ID = "request_id"
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: LogSettings) -> None:
     """Has this process log as the settings say, warnings included; in JSON, what kills it is an object, too."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if settings.json_logs else Lines())

@@ -8,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 
-from facade.config.settings import Settings
+from facade.config.http_settings import HttpSettings
 from facade.errors import RerankerError
 
 PATH = "/v1/health/ready"
@@ -16,7 +16,7 @@ TIMEOUT_S = 4.0  # below the health check's own limit, so that it can say why
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (looked up, not bound)
 
 
-def address(settings: Settings) -> str:
+def address(settings: HttpSettings) -> str:
     """The URL to ask: the plain health port where there is one, else the API's own."""
     host, port = settings.health_bind or settings.address
     host = _ANY.get(host, host)
@@ -42,7 +42,7 @@ def fault(url: str, timeout_s: float = TIMEOUT_S) -> str | None:
 def main() -> int:
     """Ask once."""
     try:
-        found = fault(address(Settings.from_environment()))
+        found = fault(address(HttpSettings.from_environment()))
     except RerankerError as error:
         found = str(error)
     if found:

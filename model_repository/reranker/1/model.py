@@ -18,7 +18,8 @@ from engines.place import Place
 from logged import logged
 from scheduler import Scheduler
 
-from facade.config.settings import Settings
+from facade.config.engine_settings import EngineSettings
+from facade.config.log_settings import LogSettings
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
 from facade.reranking.bundle import read_bundle
 from facade.reranking.tensors import (
@@ -46,8 +47,8 @@ class TritonPythonModel:
         """Load the bundle of this version. An exception here is Triton's reason why the model is not ready."""
         bundle = read_bundle(Path(args["model_repository"]) / args["model_version"])
         bundle.verify(*bundle.manifest["files"])
-        settings = Settings.from_environment()
-        logs.configure(settings)
+        logs.configure(LogSettings.from_environment())
+        settings = EngineSettings.from_environment()
         place = Place.of(args)
         engine, reason = load_engine(bundle, settings, place)
         self._bundle = bundle

@@ -12,7 +12,7 @@ from engines.choice import AUTO, choose, machine
 from engines.place import ALONE, Place
 from engines.processors import usable_cores
 from engines.torch_packed.refusal import refusal
-from facade.config.settings import Settings
+from facade.config.engine_settings import EngineSettings
 from facade.errors import BundleError, RerankerError
 from facade.reranking.bundle import INT8, Bundle
 from facade.reranking.tensors import Logits, Row
@@ -45,7 +45,7 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(bundle: Bundle, settings: Settings, place: Place = ALONE) -> tuple[Engine, str]:
+def load_engine(bundle: Bundle, settings: EngineSettings, place: Place = ALONE) -> tuple[Engine, str]:
     """The engine for the bundle on the GPU of `place`, or on its part of the processor; and the reason why it was chosen.
 
     Raises SettingsError or BundleError where the chosen engine or the bundle can't do the wanted precision, and BundleError where the
@@ -68,7 +68,7 @@ def _trial(bundle: Bundle) -> Row:
     return Row(np.array(ids, np.int64), np.array([0, int(bundle.pair_encoding.segment_ids)], np.int64))
 
 
-def _load(bundle: Bundle, settings: Settings, place: Place) -> tuple[Engine, str]:
+def _load(bundle: Bundle, settings: EngineSettings, place: Place) -> tuple[Engine, str]:
     threads = settings.threads or place.share(usable_cores())
     here = machine()
     wanted = None if settings.precision == AUTO else settings.precision

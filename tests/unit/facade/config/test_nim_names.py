@@ -3,12 +3,11 @@
 Variables that set nothing are told, with the reason or the nearest name that sets something.
 """
 
-from dataclasses import fields
-
 from facade.config.nim_names import NO_MEANING, ignored_names, without_ignored_names
+from facade.config.setting import known_names
 from facade.config.settings import Settings
 
-KNOWN = [name for knob in fields(Settings) for name in knob.metadata["names"]]
+KNOWN = known_names(Settings)
 
 
 def test_an_unknown_variable_is_a_warning_that_names_the_nearest_known_one() -> None:

@@ -3,11 +3,10 @@
 Kubernetes describes every Service of a namespace to every pod by variables. Those of a Service whose name is like a setting's set nothing.
 """
 
-from dataclasses import fields
-
 import pytest
 
 from facade.config.nim_names import ignored_names
+from facade.config.setting import known_names
 from facade.config.settings import Settings
 
 # What a pod sees of a Service named nim-server with a named port.
@@ -21,7 +20,7 @@ LINKS = {
     "NIM_SERVER_PORT_8000_TCP_PORT": "8000",
     "NIM_SERVER_PORT_8000_TCP_ADDR": "10.96.7.1",
 }
-NAMES = [name for knob in fields(Settings) for name in knob.metadata["names"]]
+NAMES = known_names(Settings)
 
 
 @pytest.mark.parametrize("name", NAMES)
