@@ -20,7 +20,7 @@ class EngineSettings(Group):
     """Which model is computed, by which engine, and in which portions."""
 
     model_repository: Path = setting(
-        "RERANKER_MODEL_REPOSITORY", REPOSITORY, path, "folder of Triton models; a version folder below its `reranker` holds the bundle"
+        "RERANKER_MODEL_REPOSITORY", REPOSITORY, path, "folder of Triton models, with the bundle in `reranker/<version>/`"
     )
     max_seq_len: int | None = setting(
         "NIM_PIPELINE_MAX_SEQ_LEN NIM_MAX_SEQ_LEN NIM_TRITON_MAX_SEQ_LENGTH",

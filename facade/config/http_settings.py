@@ -53,8 +53,8 @@ class HttpSettings(Group):
         "RERANKER_MAX_WAIT_S",
         4.0,
         seconds,
-        "longest queueing delay of a request in seconds, estimated from the measured speed; if longer, eight times the time of the request "
-        "itself; beyond: 503 at once, but never while at most 8 others are in flight",
+        "longest queueing delay in seconds, estimated from the measured speed, or eight times the request's own computing time if that is "
+        "longer; beyond: 503 at once, but never while at most 8 others are in flight",
     )
     body_limit_bytes: int = setting(
         # 512 passages of 64 KiB: more than any limit in tokens leaves of them.

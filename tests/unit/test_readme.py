@@ -1,22 +1,13 @@
 """python -m pytest tests/unit/test_readme.py
 
-What the README says of folders and settings is so.
+What the README says of folders is so.
 """
 
 import re
 
-from facade.config.setting import declared
-from facade.config.settings import Settings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
-
-
-def test_every_setting_is_in_the_table_with_its_meaning() -> None:
-    rows = [line for line in README.splitlines() if line.startswith("| `")]
-    for each in declared(Settings).values():
-        names = ", ".join(f"`{name}`" for name in each.names)
-        assert any(row.startswith(f"| {names} |") and row.endswith(f"| {each.meaning} |") for row in rows), names
 
 
 def test_every_folder_and_page_on_its_map_exists() -> None:
