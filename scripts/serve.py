@@ -30,11 +30,9 @@ from facade.triton.client import Triton
 from scripts.serving import triton_access, triton_log
 from scripts.serving.announcement import announce
 from scripts.serving.attempts import Attempts
-from scripts.serving.broken import until_broken
 from scripts.serving.child import Child
-from scripts.serving.computing import computes
-from scripts.serving.facade_answers import facade_answers
 from scripts.serving.facade_ready import until_ready
+from scripts.serving.hang_watch import computes, facade_answers, until_broken
 from scripts.serving.health import address
 from scripts.serving.preflight import check
 from scripts.serving.run_folder import RunFolder, run_folder

@@ -7,7 +7,7 @@ import aiohttp
 from facade.config.settings import Settings
 from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
 from scripts.serving.attempts import Attempts
-from scripts.serving.facade_answers import facade_answers
+from scripts.serving.hang_watch import facade_answers
 from scripts.serving.health import address
 
 _POLL_S = 0.1
