@@ -8,7 +8,7 @@ import uvloop
 from facade.errors import RerankerError
 from facade.http.access import new_key
 from facade.http.server import serve
-from facade.startup import settings_at_start, tell_refusal
+from facade.startup import report_refusal, settings_at_start
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
         else:
             uvloop.run(serve(settings_at_start(show=arguments.show_config)))
     except RerankerError as error:
-        return tell_refusal("facade", error)
+        return report_refusal("facade", error)
     return 0
 
 

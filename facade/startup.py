@@ -24,7 +24,7 @@ def settings_at_start(*, show: bool = False) -> Settings:
     return settings
 
 
-def tell_refusal(program: str, error: RerankerError) -> int:
+def report_refusal(program: str, error: RerankerError) -> int:
     """Says why the program doesn't start: in a plain line, or in the log, where that is for programs. Returns its exit code."""
     if logs.for_programs():
         logging.getLogger(program).critical("%s", error)

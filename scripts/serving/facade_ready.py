@@ -6,9 +6,9 @@ import aiohttp
 
 from facade.config.settings import Settings
 from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
-from scripts.serving.attempts import Attempts
 from scripts.serving.hang_watch import facade_answers
 from scripts.serving.health import address
+from scripts.serving.supervisor import Attempts
 
 _POLL_S = 0.1
 _TIMEOUT_S = 2.0

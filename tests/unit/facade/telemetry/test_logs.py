@@ -113,7 +113,7 @@ def test_an_id_that_the_line_names_itself_stands() -> None:
 
 def test_a_refusal_to_start_is_a_plain_line_for_people_and_an_object_for_programs() -> None:
     program = (
-        "from facade import startup\nfrom facade.errors import SettingsError\nsys.exit(startup.tell_refusal('serve', SettingsError('X')))"
+        "from facade import startup\nfrom facade.errors import SettingsError\nsys.exit(startup.report_refusal('serve', SettingsError('X')))"
     )
     assert lines(program) == ["serve: X"]
     (told,) = objects(program)
