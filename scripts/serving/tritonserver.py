@@ -17,7 +17,7 @@ from facade.config.settings import Settings
 from facade.errors import SettingsError
 from facade.reranking.bundle import triton_name
 from facade.reranking.tensors import MODEL
-from facade.telemetry.collector import triton_traces_url
+from facade.telemetry.otlp_endpoint import triton_traces_url
 from scripts.serving.hidden_arguments import hidden
 from scripts.serving.shown_version import link_files
 
