@@ -37,7 +37,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         await child.kill()
 
 
-async def test_a_program_runs_with_its_own_environment_and_its_exit_code_is_told(tmp_path: Path, start: Start) -> None:
+async def test_a_program_runs_with_its_own_environment_and_its_exit_code_is_known(tmp_path: Path, start: Start) -> None:
     child = await start('echo done > "$HERE/file"; exit 7')
     assert await child.wait() == 7
     assert child.exit_code == 7

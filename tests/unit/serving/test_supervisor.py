@@ -114,7 +114,7 @@ async def test_a_launch_ends_when_the_program_works(program: MakeProgram) -> Non
     assert is_running(server.child.pid)
 
 
-async def test_a_program_that_ends_before_it_works_is_told_with_its_exit_code(program: MakeProgram) -> None:
+async def test_a_program_that_ends_before_it_works_is_reported_with_its_exit_code(program: MakeProgram) -> None:
     server = program("exit 3", ready=never).supervised()
     with pytest.raises(StartFailedError, match="program exited with 3; its messages above say why"):
         await server.launch()
@@ -176,18 +176,18 @@ async def test_a_launch_that_is_cancelled_leaves_a_program_that_stop_ends(progra
     assert not is_running(made.children[0].pid)
 
 
-@pytest.mark.parametrize(("trap", "told"), [("", False), ('trap "" TERM; ', True)])
-async def test_a_program_that_has_to_be_killed_at_its_stop_is_told(
-    program: MakeProgram, caplog: pytest.LogCaptureFixture, trap: str, told: bool, tmp_path: Path
+@pytest.mark.parametrize(("trap", "killed"), [("", False), ('trap "" TERM; ', True)])
+async def test_a_program_that_has_to_be_killed_at_its_stop_is_reported(
+    program: MakeProgram, caplog: pytest.LogCaptureFixture, trap: str, killed: bool, tmp_path: Path
 ) -> None:
     made = program(f'{trap}touch "$HERE/up"; while true; do sleep 0.01; done')
     server = made.supervised()
     await server.launch()
     await until((tmp_path / "up").exists)
-    server.grace_s = 0.2 if told else PATIENCE_S
+    server.grace_s = 0.2 if killed else PATIENCE_S
     await server.stop()
     assert not is_running(made.children[0].pid)
-    assert ("program did not end within 0.2 s and was killed: see its messages above" in caplog.messages) == told
+    assert ("program did not end within 0.2 s and was killed: see its messages above" in caplog.messages) == killed
 
 
 async def test_stopping_what_was_never_started_is_no_fault(program: MakeProgram) -> None:

@@ -64,6 +64,6 @@ def test_other_texts_are_read_as_before(text: str) -> None:
     assert Settings.from_environment({"RERANKER_TRITON_URL": text}).triton_url == text
 
 
-def test_a_name_like_a_link_s_is_told_as_unknown_where_no_service_is_linked() -> None:
+def test_a_name_like_a_link_s_is_unknown_where_no_service_is_linked() -> None:
     (line,) = ignored_names({"NIM_SERVER_SERVICE_HOST": "10.96.7.1"})
     assert line.startswith("NIM_SERVER_SERVICE_HOST is unknown here and ignored")

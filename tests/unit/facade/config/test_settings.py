@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/config/test_settings.py
 
-Every setting by every name, and every fault told at once.
+Every setting by every name, and all faults in one error.
 """
 
 from pathlib import Path
@@ -157,7 +157,7 @@ def test_a_home_folder_that_is_none_is_refused(name: str) -> None:
         Settings.from_environment({name: "~no-such-user/a"})
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_in_one_error() -> None:
     bad = {"NIM_HTTP_API_PORT": "x", "NIM_LOG_LEVEL": "y", "NIM_MAX_SEQ_LEN": "64", "NIM_PIPELINE_MAX_SEQ_LEN": "65"}
     with pytest.raises(SettingsError) as refused:
         Settings.from_environment(bad)
@@ -173,7 +173,7 @@ def test_all_faults_are_told_at_once() -> None:
         (Settings.from_environment({"NIM_BIND_ADDR": "[::]:8000"}), ("::", 8000)),
     ],
 )
-def test_the_api_binds_where_it_is_told(settings: Settings, address: tuple[str, int]) -> None:
+def test_the_api_binds_to_the_address_that_is_set(settings: Settings, address: tuple[str, int]) -> None:
     assert settings.address == address
 
 
@@ -192,7 +192,7 @@ def test_triton_is_called_where_a_client_reaches_it(settings: Settings, target: 
     assert settings.triton_target == target
 
 
-def test_a_secret_is_told_in_no_fault() -> None:
+def test_a_secret_is_in_no_fault() -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.from_environment({"RERANKER_TRITON_KEY": "a", "NIM_LOG_LEVEL": "x"})
     assert "RERANKER_TRITON_KEY" not in refused.value.message
@@ -207,7 +207,7 @@ def test_a_secret_is_told_in_no_fault() -> None:
         (Settings(tls_cert=HERE, tls_key=HERE, tls_ca=HERE, ssl_mode="MTLS"), "MTLS"),
     ],
 )
-def test_tls_is_on_where_a_certificate_is_named_unless_told_otherwise(settings: Settings, mode: str) -> None:
+def test_tls_is_on_where_a_certificate_is_named_unless_it_is_disabled(settings: Settings, mode: str) -> None:
     assert settings.tls == mode
 
 

@@ -116,17 +116,17 @@ async def test_a_file_is_not_reloaded_while_it_is_still_written(file: Path) -> N
 
 @contextmanager
 def errors(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
-    told: list[str] = []
+    logged: list[str] = []
     with caplog.at_level(logging.INFO):
-        yield told
-    told += [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+        yield logged
+    logged += [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
 
 
 @pytest.mark.parametrize(("text", "words"), [("bad", "this is unusable"), ("fault", "ZeroDivisionError")])
 async def test_a_bad_file_is_logged_once_and_a_good_one_is_reloaded_afterwards(
     file: Path, caplog: pytest.LogCaptureFixture, text: str, words: str
 ) -> None:
-    with errors(caplog) as told:
+    with errors(caplog) as logged:
         async with followed(file) as taken:
             write(file, text)
             await until(lambda: taken.tries == 1)
@@ -135,9 +135,9 @@ async def test_a_bad_file_is_logged_once_and_a_good_one_is_reloaded_afterwards(
             write(file, "better")
             await until(lambda: taken.texts)
     assert taken.texts == ["better"]
-    assert len(told) == 1
-    assert words in told[0]
-    assert "stays in use" in told[0]
+    assert len(logged) == 1
+    assert words in logged[0]
+    assert "stays in use" in logged[0]
 
 
 async def test_a_file_that_is_away_for_a_while_is_followed_on(file: Path) -> None:
