@@ -1,14 +1,10 @@
-"""The command that starts tritonserver: the one of NVIDIA's image, or of the PyPI wheel `nvidia-pytriton`.
+"""The command that starts tritonserver: its flags, its environment, and the run folder that they refer to.
 
-The wheel contains the server, the Python backend, and one stub for each Python version, in separate folders; its Python API is not used.
-The image has them in one folder, for its own Python. Knows files and flags, not processes.
+Knows files and flags, not processes.
 """
 
-import ctypes.util
-import importlib.util
 import os
 import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +15,10 @@ from facade.reranking.bundle import triton_name
 from facade.reranking.tensors import MODEL
 from facade.telemetry.otlp_endpoint import triton_traces_url
 from scripts.serving.hidden_arguments import hidden
+from scripts.serving.installation import PYTHON, Installation, installation, libpython_folder
 from scripts.serving.shown_version import link_files
 
 TEXT_MODEL = "rerank_text"
-NVIDIA_IMAGE = Path("/opt/tritonserver")
-_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A tritonserver: its name for messages, its binary, its Python backend, the stub for this Python, and the folder of libraries."""
-
-    name: str
-    server: Path
-    backend: Path
-    stub: Path
-    libraries: Path
 
 
 @dataclass(frozen=True)
@@ -67,37 +51,11 @@ def shown_model(run_folder: Path) -> Path:
     return run_folder / "models" / MODEL
 
 
-def installation(image: Path = NVIDIA_IMAGE) -> Installation:
-    """The tritonserver of this machine: NVIDIA's if its stub is for this Python, else the wheel's. Raises SettingsError without one."""
-    backend = image / "backends/python"
-    own = Installation("NVIDIA's image", image / "bin/tritonserver", backend, backend / "triton_python_backend_stub", image / "lib")
-    if own.server.is_file() and _runs_this_python(own.stub):
-        return own
-    wheel = _wheel()
-    if wheel is None:
-        if own.server.is_file():
-            raise SettingsError(f"{own.stub} is not for Python {_VERSION}: start with the Python that the image has, python3")
-        raise SettingsError("the package nvidia-pytriton, which carries tritonserver, is not installed: run `make serve`")
-    stub = wheel / f"python_backend_stubs/{_VERSION}/triton_python_backend_stub"
-    libraries = wheel.parent.parent / "nvidia_pytriton.libs"
-    return Installation("nvidia-pytriton", wheel / "bin/tritonserver", wheel / "backends/python", stub, libraries)
-
-
-def _runs_this_python(stub: Path) -> bool:
-    """Whether the stub links to this Python's library, whose name is in its dynamic section."""
-    return stub.is_file() and f"libpython{_VERSION}.so".encode() in stub.read_bytes()
-
-
-def _wheel() -> Path | None:
-    spec = importlib.util.find_spec("pytriton")
-    return Path(spec.origin).parent / "tritonserver" if spec and spec.origin else None
-
-
 def _link_backend(triton: Installation, backend: Path) -> None:
     backend.mkdir(parents=True)
     for source in (triton.backend / "libtriton_python.so", triton.backend / "triton_python_backend_utils.py", triton.stub):
         if not source.is_file():
-            raise SettingsError(f"{triton.name} has no {source.name} for Python {_VERSION}; use Python 3.11 or 3.12, or NVIDIA's image")
+            raise SettingsError(f"{triton.name} has no {source.name} for Python {PYTHON}; use Python 3.11 or 3.12, or NVIDIA's image")
         (backend / source.name).symlink_to(source)
 
 
@@ -167,21 +125,10 @@ def _trace_flags(settings: Settings) -> list[str]:
 
 def _environment(triton: Installation, inherited: Mapping[str, str]) -> dict[str, str]:
     """The stub uses the Python environment of the first `python` on PATH, and ignores PYTHONPATH."""
-    libraries = [str(triton.libraries), _libpython_folder(), inherited.get("LD_LIBRARY_PATH", "")]
+    libraries = [str(triton.libraries), libpython_folder(), inherited.get("LD_LIBRARY_PATH", "")]
     return {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', os.defpath)}",
         "LD_LIBRARY_PATH": ":".join(folder for folder in libraries if folder),
         "TOKENIZERS_PARALLELISM": inherited.get("TOKENIZERS_PARALLELISM", "true"),
     }
-
-
-def _libpython_folder() -> str:
-    """The folder of libpython, which the stub links to; empty if the loader finds it without."""
-    name = f"libpython{_VERSION}.so.1.0"
-    folder = sysconfig.get_config_var("LIBDIR") or ""
-    if os.access(Path(folder) / name, os.R_OK):
-        return str(folder)
-    if ctypes.util.find_library(f"python{_VERSION}"):
-        return ""
-    raise SettingsError(f"{name} was not found, which Triton's Python backend needs; on Debian: apt-get install libpython{_VERSION}")

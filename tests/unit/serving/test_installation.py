@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facade.errors import SettingsError
-from scripts.serving.tritonserver import installation
+from scripts.serving.installation import installation
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 
