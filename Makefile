@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-python312 test-large test-ray test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers rerank-bulk image check-deploy audit sbom lock clean
+.PHONY: help serve test test-python312 test-large test-ray test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers rerank-bulk image settings check-deploy audit sbom lock clean
 
 # A name on PATH may be a shim of pyenv's that leads nowhere, so each is run; pyenv's own are found without being selected.
 runs = $(shell for each in python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1)); do "$$each" -c "" 2> /dev/null && echo "$$each" && break; done)
@@ -79,6 +79,9 @@ bench-peers: $(VENV)/.dev ## Measure it beside its peers, which are installed in
 
 rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank many rows: IN=<Parquet, JSON lines, folders> OUT=<file> [URL=http://…] [RAY=local|<address>] [ARGS=…].
 	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)
+
+settings: $(VENV)/.dev ## Write docs/settings.md from the declarations of the settings.
+	@$(BIN)/python -m scripts.settings_page
 
 image: ## Build the image: [TARGET=gpu|cpu|facade] [ARGS=--build-arg TRITON_DIGEST=@sha256:…] (needs Docker).
 	$(DOCKER) build --file Dockerfile.triton --target "$(or $(TARGET),gpu)" --tag "triton-reranker:$(or $(TARGET),gpu)" --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" $(ARGS) .

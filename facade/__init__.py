@@ -1,4 +1,4 @@
-"""The HTTP side: NIM JSON in, Triton tensor calls out. Imports inside only point down (see the README's tree)."""
+"""The reranker's HTTP API in front of Triton, and the rooms that it shares with the Triton models (docs/house.md)."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -9,7 +9,7 @@ def _installed_version() -> str:
     try:
         return version("triton-reranker")
     except PackageNotFoundError:
-        return "0+unknown"  # a source tree that was never installed
+        return "0+unknown"  # a source tree that is not installed
 
 
 __version__ = _installed_version()

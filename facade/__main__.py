@@ -1,4 +1,4 @@
-"""`python -m facade`: settings -> app -> run until SIGTERM."""
+"""`python -m facade`: reads the settings and serves HTTP until SIGTERM."""
 
 import argparse
 import sys
@@ -8,15 +8,15 @@ import uvloop
 from facade.errors import RerankerError
 from facade.http.access import new_key
 from facade.http.server import serve
-from facade.startup import settings_at_start, tell_refusal
+from facade.startup import report_refusal, settings_at_start
 
 
 def main() -> int:
-    """Serve HTTP until a signal comes; 2 for settings or a bundle that can't be used."""
-    parser = argparse.ArgumentParser("python -m facade", description="The HTTP API alone, in front of a Triton that runs already.")
-    parser.add_argument("--show-config", action="store_true", help="print every setting, its value, source and meaning, and exit")
+    """Serve HTTP until a signal; returns the exit code, 2 if the settings or the bundle are unusable."""
+    parser = argparse.ArgumentParser("python -m facade", description="Serve the HTTP API alone, in front of a running Triton.")
+    parser.add_argument("--show-config", action="store_true", help="print every setting with its value, source and meaning, and exit")
     parser.add_argument(
-        "--new-api-key", metavar="NAME", help="print a fresh key for a caller of this name, and its line for the file, and exit"
+        "--new-api-key", metavar="NAME", help="print a new API key for the client of this name and its line for the key file, and exit"
     )
     arguments = parser.parse_args()
     try:
@@ -25,14 +25,14 @@ def main() -> int:
         else:
             uvloop.run(serve(settings_at_start(show=arguments.show_config)))
     except RerankerError as error:
-        return tell_refusal("facade", error)
+        return report_refusal("facade", error)
     return 0
 
 
 def _print_key(name: str) -> None:
     key, line = new_key(name)
-    print("The key, for its caller; it is stored nowhere:", key, sep="\n")
-    print("The line for the file that RERANKER_API_KEYS_FILE names:", line, sep="\n")
+    print("The key for the client; it is stored nowhere:", key, sep="\n")
+    print("The line for the file in RERANKER_API_KEYS_FILE:", line, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every program of this project does first: read the settings, set up the log, and warn of variables that do nothing."""
+"""The first steps of every program: read the settings, configure the log, and warn of variables that have no effect."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ LOG = logging.getLogger(__name__)
 
 
 def settings_at_start(*, show: bool = False) -> Settings:
-    """The settings. Raises SettingsError where one can't be used, and SystemExit once they are shown, where that is all that is wanted."""
+    """Read the settings and configure the log. With `show` or SHOW_CONFIG=1: print them and raise SystemExit. Raises SettingsError."""
     settings = Settings.from_environment()
     if show or settings.show_config:
         print(*show_config.lines(settings), *(f"warning: {warning}" for warning in ignored_names()), sep="\n")
@@ -24,9 +24,9 @@ def settings_at_start(*, show: bool = False) -> Settings:
     return settings
 
 
-def tell_refusal(program: str, error: RerankerError) -> int:
-    """Says why the program doesn't start: in a plain line, or in the log, where that is for programs. Returns its exit code."""
-    if logs.for_programs():
+def report_refusal(program: str, error: RerankerError) -> int:
+    """Print why the program does not start, or log it if the log is JSON; returns the exit code."""
+    if logs.is_json():
         logging.getLogger(program).critical("%s", error)
     else:
         print(f"{program}: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from facade.config.settings import PRECISIONS
+from facade.config.engine_settings import PRECISIONS
 from facade.errors import RerankerError
 from scripts.bert.base_model import installed
 from scripts.retrieval import covid_qa, held_out, squad

@@ -1,1 +1,1 @@
-"""Settings and the files that they name."""
+"""Settings, and the files that they name."""

@@ -1,5 +1,5 @@
-"""Kubernetes service links: the variables by which a pod sees the Services of its namespace. A Service named `nim-server` sets
-NIM_SERVER_PORT=tcp://10.96.7.1:8000, a name of one of the settings. Knows no setting by name.
+"""Kubernetes service links: variables with the addresses of a namespace's Services, set in each of its pods. A Service `nim-server` sets
+NIM_SERVER_PORT=tcp://10.96.7.1:8000, which is also the name of a setting. Knows no setting by name.
 """
 
 import re
@@ -14,9 +14,9 @@ _OF_A_SERVICE = rf"(?:_SERVICE_HOST|_SERVICE_PORT(?:_\w+)?|_PORT(?:{_PROTOCOL_PO
 
 @dataclass(frozen=True)
 class ServiceLink:
-    """The variables of one Service. `example` is the first that has its address, as NAME=VALUE.
+    """The variables of one Service. `example`: the first one with its address, as NAME=VALUE.
 
-    `service` is the Service's name; empty where no Service sets a variable of that name.
+    `service`: the name of the Service; empty if no Service sets a variable of that name.
     """
 
     service: str
@@ -25,19 +25,19 @@ class ServiceLink:
 
     @property
     def warning(self) -> str:
-        """Why they are ignored, and what to do."""
+        """The reason why they are ignored, and what to do."""
         whose = f", of the Service {self.service}" if self.service else ""
         remedy = "set enableServiceLinks: false in the pod's spec"
         return f"{self.example} is ignored: it has the form of a Kubernetes service link{whose}, not of a setting; {remedy}"
 
 
 def is_service_address(text: str) -> bool:
-    """Whether the text has the form in which Kubernetes writes a Service's address: tcp://10.96.7.1:8000."""
+    """Whether the text has the form of a Service's address in Kubernetes: tcp://10.96.7.1:8000."""
     return _ADDRESS.fullmatch(text.strip()) is not None
 
 
 def service_links(environment: Mapping[str, str]) -> list[ServiceLink]:
-    """The Services that `environment` describes, in the order of their variables."""
+    """The Services in `environment`, sorted by their variables."""
     links: dict[str, ServiceLink] = {}
     for name in sorted(name for name, text in environment.items() if is_service_address(text)):
         named = _WITH_ADDRESS.fullmatch(name)

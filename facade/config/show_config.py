@@ -1,37 +1,34 @@
-"""Every setting as people read it: `python -m facade --show-config`, or SHOW_CONFIG=1 as the NIM has it. Secrets are masked."""
+"""All settings as text: `python -m facade --show-config`, or SHOW_CONFIG=1 as in the NIM. Secrets are masked."""
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
-from facade.config.knobs import read
+from facade.config.setting import declared, read
 from facade.config.settings import Settings
 
 _MASK = "***"
 
 
 def lines(settings: Settings, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """For each setting its name, its value and where that comes from; below it the meaning and its further names.
+    """Two lines for each setting: its name, value and source; its meaning and further names.
 
     `environment` is what `settings` was read from.
     """
-    sources = read(fields(Settings), environment).sources
-    for each in fields(Settings):
-        name, *others = each.metadata["names"]
-        value = _text(getattr(settings, each.name), secret=each.metadata["secret"])
-        source = sources.get(each.name)
-        yield f"{source or name}={value}  ({'from the environment' if source else 'default'})"
-        further = [other for other in (name, *others) if other != (source or name)]
-        also = f" [also {', '.join(further)}]" if further else ""
-        yield f"    {each.metadata['meaning']}{also}"
+    sources = read(Settings, environment).sources
+    for key, each in declared(Settings).items():
+        source = sources.get(key)
+        shown = source or each.names[0]
+        value = getattr(settings, key)
+        yield f"{shown}={_MASK if each.secret and value else text(value)}  ({'from the environment' if source else 'default'})"
+        further = ", ".join(name for name in each.names if name != shown)
+        yield f"    {each.meaning}{f' [also {further}]' if further else ''}"
 
 
-def _text(value: Any, *, secret: bool) -> str:
-    if value is None or value == ():
+def text(value: Any) -> str:
+    """The value as a variable would hold it; empty for None and for no names."""
+    if value is None:
         return ""
-    if secret:
-        return _MASK
     if isinstance(value, tuple):
-        return (":" if isinstance(value[-1], int) else ",").join(map(str, value))
+        return (":" if value and isinstance(value[-1], int) else ",").join(map(str, value))
     return str(value)

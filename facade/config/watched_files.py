@@ -1,6 +1,6 @@
-"""Files that are replaced while the server runs: tells when they have changed, and goes on with the former ones where the new ones are bad.
+"""Files that are replaced while the server runs: reloads them after a change, and keeps the former content if the new one is invalid.
 
-Looks at what a name leads to, so a symbolic link that is turned elsewhere counts, as Kubernetes does it with secrets. Knows no format.
+Follows symbolic links, since Kubernetes updates a secret by a new link target. Knows no file format.
 """
 
 import logging
@@ -12,53 +12,54 @@ from facade.errors import SettingsError
 
 LOG = logging.getLogger(__name__)
 
-# A change is taken over once it was seen twice, so within a second or two: files that belong together are written one after the other.
+# A change is reloaded once two looks have found the same state: files that belong together are written one after the other.
 LOOK_EVERY_S = 0.5
 
 _Seen = tuple[tuple[int, ...] | None, ...]
 
 
-class Watched:
-    """Files as they were when this was made; make it before they are read, so that no change falls between."""
+def identity(file: Path) -> tuple[int, ...] | None:
+    """Numbers that change with the content of the file; None for a missing file."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
-    def __init__(self, *files: Path) -> None:
+
+class Watched:
+    """The state of files at construction. Construct it before they are read, so that no change is missed."""
+
+    def __init__(self, *files: Path, identity: Callable[[Path], tuple[int, ...] | None] = identity) -> None:
         self._files = files
+        self._identity = identity
         self._taken = self._before = self._look()
 
-    async def follow(self, take_over: Callable[[], Awaitable[None]], every_s: float = LOOK_EVERY_S) -> None:
-        """Call `take_over` after each change, until cancelled. Where it raises SettingsError, that is told in the log once."""
+    async def follow(self, reload: Callable[[], Awaitable[None]], every_s: float = LOOK_EVERY_S) -> None:
+        """Call `reload` after each change, until cancelled. Its exception is logged once; the next change calls it again."""
 
         async def step() -> None:
             now = self._look()
             if now == self._before != self._taken:
                 self._taken = now
-                await self._try(take_over)
+                await self._try(reload)
             self._before = now
 
         await repeat(f"watching {self._names}", step, every_s)
 
-    async def _try(self, take_over: Callable[[], Awaitable[None]]) -> None:
+    async def _try(self, reload: Callable[[], Awaitable[None]]) -> None:
         try:
-            await take_over()
+            await reload()
         except SettingsError as error:
-            LOG.error("%s; until then the former content stays in use", error)  # noqa: TRY400 (the message is the whole story)
-        except Exception as error:  # noqa: BLE001 (whatever one change brings about, the next one must be seen)
-            LOG.error("%s could not be taken over (%s); the former content stays in use", self._names, reason(error))  # noqa: TRY400
+            LOG.error("%s; until then the former content stays in use", error)  # noqa: TRY400 (the message says why)
+        except Exception as error:  # noqa: BLE001 (after any failure the next change must be seen)
+            LOG.error("%s could not be reloaded (%s); the former content stays in use", self._names, reason(error))  # noqa: TRY400
         else:
-            LOG.info("taken over: %s", self._names)
+            LOG.info("reloaded: %s", self._names)
 
     @property
     def _names(self) -> str:
         return ", ".join(map(str, self._files))
 
     def _look(self) -> _Seen:
-        return tuple(_identity(file) for file in self._files)
-
-
-def _identity(file: Path) -> tuple[int, ...] | None:
-    """What changes with the content of a file; None where there is none."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return tuple(self._identity(file) for file in self._files)

@@ -29,7 +29,7 @@ from facade.config.settings import Settings
 from facade.http.envelope import FIELDS, QUIET, Handler, route_name
 from facade.http.spellings import template
 from facade.telemetry import correlation
-from facade.telemetry.collector import traces_url
+from facade.telemetry.otlp_endpoint import traces_url
 
 LOG = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""Metrics, logs, correlation, stages, traces."""
+"""Metrics, logs, request correlation, stage times, and the URLs of traces."""

@@ -1,7 +1,7 @@
-"""Which request the running code works for: its id, and its trace, where there is one.
+"""The current request: its id, and its trace if it has one.
 
-Both are ambient (context variables), so that what lies between need not hand them on: the log, the call to Triton and the stages' spans
-take them from here. Knows no HTTP, and nothing of how traces are made.
+Both are context variables, so that no function has to pass them on: the log, the calls to Triton and the spans of stages read them here.
+Knows no HTTP, and not how spans are exported.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,15 +14,15 @@ class Trace(Protocol):
     """The trace that a request is part of."""
 
     def span(self, name: str) -> AbstractContextManager[object]:
-        """A span below the current one, for as long as the block runs."""
+        """A child span of the current one while the block runs."""
         ...
 
     def headers(self) -> Mapping[str, str]:
-        """What a call to somebody else carries, so that his spans join; empty where this trace is not recorded."""
+        """The headers by which another service joins its spans to this trace; empty if the trace is not recorded."""
         ...
 
     def ids(self) -> Mapping[str, str]:
-        """The ids by which a log line is found from its trace."""
+        """The ids that connect a log line with this trace, by field name."""
         ...
 
 
@@ -32,7 +32,7 @@ _TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 @contextmanager
 def working_for(request_id: str) -> Iterator[None]:
-    """Says which request the block works for."""
+    """Set the id of the current request while the block runs."""
     token = _REQUEST_ID.set(request_id)
     try:
         yield
@@ -42,7 +42,7 @@ def working_for(request_id: str) -> Iterator[None]:
 
 @contextmanager
 def traced(trace: Trace) -> Iterator[None]:
-    """Says which trace the block is part of."""
+    """Set the trace of the current request while the block runs."""
     token = _TRACE.set(trace)
     try:
         yield
@@ -51,24 +51,24 @@ def traced(trace: Trace) -> Iterator[None]:
 
 
 def request_id() -> str:
-    """The id of the request that is worked for; empty where it is none, as for a probe."""
+    """The id of the current request; empty outside of requests, for example in a probe."""
     return _REQUEST_ID.get()
 
 
 def span(name: str) -> AbstractContextManager[object]:
-    """A span of the request's trace; nothing where there is none."""
+    """A span of the current trace while the block runs; no effect without a trace."""
     trace = _TRACE.get()
     return trace.span(name) if trace else nullcontext()
 
 
 def headers() -> Mapping[str, str]:
-    """What a call to Triton carries of the trace."""
+    """The trace headers of a call to Triton."""
     trace = _TRACE.get()
     return trace.headers() if trace else {}
 
 
 def ids() -> dict[str, str]:
-    """Everything by which a line of the log is found, by its field's name."""
+    """The ids of a log line, by field name."""
     trace = _TRACE.get()
     known = {"request_id": request_id(), **(trace.ids() if trace else {})}
     return {name: value for name, value in known.items() if value}

@@ -1,7 +1,6 @@
-"""How the log is written, by every process of ours: lines for people, or one JSON object a line for programs. Always to standard error.
+"""The format of the log in every process: plain lines, or one JSON object per line. Always on standard error.
 
-Levels, names of loggers and the fields beside a message are the callers' own; here come the time and the request that a line is about.
-Knows no HTTP.
+Adds the time and the request id to each line; level, logger and further fields come from the calling module. Knows no HTTP.
 """
 
 import logging
@@ -11,51 +10,51 @@ from types import TracebackType
 
 from pythonjsonlogger.orjson import OrjsonFormatter
 
-from facade.config.settings import Settings
+from facade.config.log_settings import LogSettings
 from facade.telemetry import correlation
 
 CRASH_LOG = logging.getLogger("crash")
 
-_FOR_PEOPLE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _FIELDS = ("asctime", "levelname", "name", "message")
 _NAMES = {"asctime": "time", "levelname": "level", "name": "logger", "exc_info": "traceback", "stack_info": "stack"}
 _REQUEST_ID = "request_id"
 
 
-def configure(settings: Settings) -> None:
-    """Has this process log as the settings say, warnings included; in JSON, what kills it is an object, too."""
+def configure(settings: LogSettings) -> None:
+    """Configure this process's log, Python warnings included. With JSON an uncaught exception is a JSON object, too."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if settings.json_logs else Lines())
     handler.addFilter(_name_the_request)
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     logging.captureWarnings(True)
-    # gRPC has three lines for each call at DEBUG, which tell nothing.
+    # At DEBUG, gRPC logs three lines for each call, without any information.
     logging.getLogger("grpc").setLevel(logging.INFO)
     if settings.json_logs:
         sys.excepthook = _log_the_crash
 
 
-def for_programs() -> bool:
-    """Whether this process logs JSON lines."""
+def is_json() -> bool:
+    """Whether this process logs JSON objects."""
     return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
 
 
 class JsonLines(OrjsonFormatter):
-    """One object a line: time (RFC 3339, UTC, milliseconds), level, logger, message, the record's fields, and a traceback as one text."""
+    """One JSON object per line: time (RFC 3339, UTC, ms), level, logger, message, the record's fields, and the traceback as one string."""
 
     def __init__(self) -> None:
         super().__init__(_FIELDS, rename_fields=_NAMES)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 (logging's signature)
-        """When it was said."""
+        """The time of the record."""
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Lines(logging.Formatter):
-    """A line for people, with the request's id at its end; the other fields are for programs."""
+    """A plain line with the request id at its end, and without the record's other fields."""
 
     def __init__(self) -> None:
-        super().__init__(_FOR_PEOPLE)
+        super().__init__(_PLAIN)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         """The line, before any traceback."""
@@ -65,7 +64,7 @@ class Lines(logging.Formatter):
 
 
 def _name_the_request(record: logging.LogRecord) -> bool:
-    """Puts the ids of the request that is worked for into a record which doesn't name one itself."""
+    """Add the ids of the current request to a record that has none of its own."""
     for name, value in correlation.ids().items():
         record.__dict__.setdefault(name, value)
     return True

@@ -1,7 +1,6 @@
-"""Every Prometheus series of the facade. Names are public, since dashboards depend on them: docs/observability.md lists all of them.
+"""All Prometheus series of the facade. Dashboards depend on the names: docs/observability.md lists them.
 
-One instance per app, with a registry of its own, so that several apps in one process (tests) don't share counts. The engine's own series
-are Triton's to serve, on its metrics port.
+Each app has its own registry, so that apps in one process (tests) share no counts. The engine's series are on Triton's metrics port.
 """
 
 import re
@@ -21,9 +20,9 @@ from prometheus_client import (
 from facade import __version__
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-# Of a ranking, in order. `queue` and `infer` are the two parts of waiting for Triton.
+# Of a ranking, in order. `queue` and `infer` are the parts of a call to Triton.
 STAGES = ("decode", "tokenise", "queue", "infer", "pack", "rank")
-# An error of our own family is counted by its class's name; the last two are no error of the family.
+# A RerankerError is counted under its class name; the last two reasons are no RerankerErrors.
 REASONS = (
     "invalid_request",
     "input_too_long",
@@ -38,19 +37,19 @@ REASONS = (
     "internal",
     "client_left",
 )
-# From a cache-warm pair on a GPU to the request timeout of 120 s.
+# From one cached pair on a GPU to the default request timeout of 120 s.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _POWERS_OF_TWO = tuple(2**power for power in range(10))
 
 
 def reason(error: Exception) -> str:
-    """The reason under which a refusal by this error is counted: OverloadedError -> overloaded. A class without one has its base's."""
+    """The value of the label `reason` for this error: OverloadedError -> overloaded. A class without a reason has that of its base."""
     names = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Error")).lower() for kind in type(error).__mro__)
     return next((name for name in names if name in REASONS), "internal")
 
 
 class Metrics:
-    """Counters and histograms by name; `text` is what a scrape gets."""
+    """All series of one app; `text` is the answer to a scrape."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -95,7 +94,7 @@ class Metrics:
             collector(registry=registry)
 
     def _begin_at_zero(self) -> None:
-        """A series that is only there from its first event on has that event invisible to rate()."""
+        """Create series with value 0: rate() does not see the first event of a series that this event creates."""
         for stage in STAGES:
             self.stage_seconds.labels(stage)
         for each in REASONS:
@@ -103,5 +102,5 @@ class Metrics:
         self.requests.labels("ranking", "200")
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """All series in the Prometheus exposition format, UTF-8."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""How long each stage of one ranking took. Doesn't know which stages there are."""
+"""Seconds of each stage of one ranking. Does not know which stages exist."""
 
 import time
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from facade.telemetry import correlation
 
 @dataclass
 class Stages:
-    """Seconds of each stage of one ranking, in order: what the Server-Timing header tells."""
+    """Seconds of each stage of one ranking, in order; the content of the Server-Timing header."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
-        """Time a block, failed or not; a stage that is repeated has the time of all attempts."""
+        """Time a block, also if it raises. The times of a repeated stage are added."""
         start = time.perf_counter()
         try:
             with correlation.span(stage):
@@ -25,7 +25,7 @@ class Stages:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def split(self, stage: str, part: str, seconds: float) -> None:
-        """Tell `part` of a stage apart from the rest of it."""
+        """Count `seconds` of a stage as the stage `part` instead; at most all of it."""
         self.seconds[part] = min(seconds, self.seconds[stage])
         self.seconds[stage] -= self.seconds[part]
 

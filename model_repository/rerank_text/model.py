@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from facade.config.settings import Settings
+from facade.config.engine_settings import EngineSettings
+from facade.config.log_settings import LogSettings
 from facade.errors import InvalidRequestError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.chunks import Chunk, chunks, gather_logits
@@ -49,8 +50,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read tokenizer and limits of a bundle of the reranker in the same repository; the first refusal says which one Triton serves."""
-        self._settings = Settings.from_environment()
-        logs.configure(self._settings)
+        self._settings = EngineSettings.from_environment()
+        logs.configure(LogSettings.from_environment())
         repository = Path(args["model_repository"]).resolve().parent
         self._current = ActiveBundle(repository / MODEL, self._settings.max_seq_len)
         self._room = Room(MOST_PASSAGES, MOST_BYTES)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from facade.config.settings import Settings
+from facade.config.engine_settings import EngineSettings
+from facade.config.log_settings import LogSettings
 from facade.errors import InvalidRequestError, NotReadyError, RerankerError
 from facade.reranking import tensors
 from facade.reranking.bundle import read_bundle
@@ -35,8 +36,8 @@ class TritonPythonModel:
         """Load the bundle of this version. An exception here is Triton's reason why the model is not ready."""
         bundle = read_bundle(Path(args["model_repository"]) / args["model_version"])
         bundle.verify(*bundle.manifest["files"])
-        settings = Settings.from_environment()
-        logs.configure(settings)
+        settings = EngineSettings.from_environment()
+        logs.configure(LogSettings.from_environment())
         place = Place.of(args)
         engine, reason = load_engine(bundle, settings, Machine.here(place))
         self._bundle = bundle

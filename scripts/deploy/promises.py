@@ -4,9 +4,10 @@ Pure: objects in, faults out, each one sentence that names the object.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from facade.config.setting import known_names
 from facade.config.settings import Settings
 
 # The start script gives the facade its drain limit and 5 s, and Triton 10 s.
@@ -114,7 +115,7 @@ def _environment(pod: Pod, settings: Mapping[str, Mapping[str, str]]) -> dict[st
 
 
 def _settings(pod: Pod, settings: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    known = {name for knob in fields(Settings) for name in knob.metadata["names"]}
+    known = set(known_names(Settings))
     for name in sorted(set(_environment(pod, settings)) - known):
         yield f"{name} is no setting"
 

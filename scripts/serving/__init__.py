@@ -1,1 +1,1 @@
-"""What `scripts/serve.py` is made of."""
+"""The parts of `scripts/serve.py`."""

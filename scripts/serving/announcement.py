@@ -1,4 +1,4 @@
-"""What a started server prints: its address, its model, and a request to try. Knows settings, no processes."""
+"""The message of a ready server: its address, its model, and a request to try. Knows settings, no processes."""
 
 import logging
 
@@ -17,7 +17,7 @@ _CURL = """curl -s{options} {url}/v1/ranking -H 'Content-Type: application/json'
 
 
 def _shown_url(settings: Settings) -> str:
-    """The API's address for a client on this machine."""
+    """The base URL of the API for a client on this machine."""
     host, port = settings.address
     if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
         host = "localhost"
@@ -25,7 +25,7 @@ def _shown_url(settings: Settings) -> str:
 
 
 def _curl_options(settings: Settings) -> str:
-    """What curl has to be told of certificates and keys."""
+    """The options of curl for certificates and keys."""
     tls = "" if settings.tls == "DISABLED" else f" --cacert {settings.tls_cert}"
     own = " --cert client.pem --key client.key" if settings.tls == "MTLS" else ""
     key = " -H 'Authorization: Bearer <key>'" if settings.api_keys_file else ""
@@ -33,9 +33,9 @@ def _curl_options(settings: Settings) -> str:
 
 
 def announce(settings: Settings, model: str, seconds: float) -> None:
-    """Print that `model` is served, after a start of `seconds`, and a request to try; as JSON lines, only the first."""
+    """Print that `model` is served after `seconds`, and a request to try; with JSON logs, log only the first line."""
     url = _shown_url(settings)
-    ready = f"Ready after {seconds:.1f} s: {url} ranks with {model}; docs at /docs, stop with Ctrl-C."
+    ready = f"Ready after {seconds:.1f} s: {url} serves {model}; documentation at /docs, stop with Ctrl-C."
     if settings.json_logs:
         LOG.info(ready)
         return

@@ -1,7 +1,4 @@
-"""One child process that leaves nothing behind: its own process group, ended politely, then not.
-
-Knows signals, not servers.
-"""
+"""A child process in its own process group: SIGTERM, then SIGKILL, and no process of the group is left. Knows signals, not servers."""
 
 import asyncio
 import os
@@ -12,7 +9,7 @@ from contextlib import suppress
 
 
 class Child:
-    """A running program. A terminal's Ctrl-C does not reach it, since it is in a session of its own: the supervisor decides."""
+    """A running program. It has its own session, so Ctrl-C of a terminal reaches only the supervisor."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -21,8 +18,8 @@ class Child:
     async def start(
         cls, arguments: Sequence[str], environment: Mapping[str, str], output: int | None = None, inherits: Sequence[int] = ()
     ) -> "Child":
-        """Start the program; its output goes to the descriptor `output`, or is the supervisor's own. It also gets `inherits`."""
-        # Even where the supervisor is killed outright, its children get SIGTERM (util-linux; without it they would stay).
+        """Start the program. `output`: descriptor of its output (None: the supervisor's own). `inherits`: further descriptors for it."""
+        # With util-linux a child gets SIGTERM even if the supervisor is killed by SIGKILL; without it the child stays.
         leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         process = await asyncio.create_subprocess_exec(
             *leash,
@@ -38,7 +35,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id, which is its group's, too."""
+        """The id of the process and of its group."""
         return self._process.pid
 
     @property
@@ -47,11 +44,11 @@ class Child:
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait until it ends; returns its exit code."""
         return await self._process.wait()
 
     async def stop(self, grace_s: float) -> bool:
-        """SIGTERM to the program, and after `grace_s` seconds SIGKILL to all that is left of its group. Whether it ended by itself."""
+        """SIGTERM to the program, and after `grace_s` seconds at most SIGKILL to its group. Returns whether it ended in time."""
         with suppress(ProcessLookupError):
             self._process.terminate()
         with suppress(TimeoutError):

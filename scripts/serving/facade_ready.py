@@ -1,4 +1,4 @@
-"""Waits until the facade is ready, as its own health endpoint says. Knows addresses, and nothing of processes."""
+"""Waits until the facade's health endpoint reports ready. Knows addresses, not processes."""
 
 import asyncio
 
@@ -6,20 +6,20 @@ import aiohttp
 
 from facade.config.settings import Settings
 from facade.errors import DeadlineExceededError, NotReadyError, RerankerError
-from scripts.serving.attempts import Attempts
-from scripts.serving.facade_answers import facade_answers
+from scripts.serving.hang_watch import facade_answers
 from scripts.serving.health import address
+from scripts.serving.supervisor import Attempts
 
 _POLL_S = 0.1
 _TIMEOUT_S = 2.0
-# 401: where health is not exempt from keys, it asks for one.
+# 401: health is not exempt from API keys.
 _READY = {200, 401}
 
 
 async def until_ready(settings: Settings, attempts: Attempts) -> None:
-    """Return once the facade says that it is ready; runs until cancelled where it never does."""
+    """Return once the facade reports ready; runs until cancelled otherwise."""
     url = address(settings)
-    # Without a client certificate it can't be asked whether it is ready, but any answer shows that it is there; and Triton ranks already.
+    # Without a client certificate there is no health answer, but any answer shows that the facade runs, and Triton has been tested before.
     closed = settings.tls == "MTLS" and not settings.health_bind
     while True:
         try:
@@ -32,8 +32,8 @@ async def until_ready(settings: Settings, attempts: Attempts) -> None:
 
 
 async def _require_ready(url: str) -> None:
-    """Raises NotReadyError or DeadlineExceededError where it isn't."""
-    connector = aiohttp.TCPConnector(ssl=False)  # on loopback, whose certificate it is proves nothing
+    """Raises NotReadyError or DeadlineExceededError if it is not ready."""
+    connector = aiohttp.TCPConnector(ssl=False)  # on loopback a certificate proves nothing
     limit = aiohttp.ClientTimeout(_TIMEOUT_S)
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=limit) as session, session.get(url) as answer:

@@ -1,6 +1,6 @@
-"""`python -m scripts.serving.health`: the image's health check. 0 where the server of these settings is ready, else 1 and the reason.
+"""`python -m scripts.serving.health`: the health check of the image. Exit code 0 if the server is ready, else 1 and the reason.
 
-It follows the settings as the server does: its address, its port, TLS. Knows no models.
+Reads address, port and TLS from the same settings as the server. Knows no models.
 """
 
 import ssl
@@ -8,16 +8,16 @@ import sys
 import urllib.error
 import urllib.request
 
-from facade.config.settings import Settings
+from facade.config.http_settings import HttpSettings
 from facade.errors import RerankerError
 
 PATH = "/v1/health/ready"
-TIMEOUT_S = 4.0  # below the health check's own limit, so that it can say why
+TIMEOUT_S = 4.0  # below the limit of the image's health check, so that the reason is printed
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (looked up, not bound)
 
 
-def address(settings: Settings) -> str:
-    """The URL to ask: the plain health port where there is one, else the API's own."""
+def address(settings: HttpSettings) -> str:
+    """The URL of readiness: on the plain health port if there is one, else on the API's port."""
     host, port = settings.health_bind or settings.address
     host = _ANY.get(host, host)
     scheme = "http" if settings.health_bind or settings.tls == "DISABLED" else "https"
@@ -25,10 +25,10 @@ def address(settings: Settings) -> str:
 
 
 def fault(url: str, timeout_s: float = TIMEOUT_S) -> str | None:
-    """None where `url` answers 200, else what is wrong."""
-    # On loopback, whose certificate it is proves nothing, and its name would never fit.
+    """None if `url` answers 200, else the reason in words."""
+    # On loopback a certificate proves nothing, and its name never matches.
     context = ssl._create_unverified_context() if url.startswith("https:") else None  # noqa: S323
-    # And a proxy of the environment reaches another machine, not this one.
+    # A proxy from the environment would reach another machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         with opener.open(url, timeout=timeout_s):
@@ -40,9 +40,9 @@ def fault(url: str, timeout_s: float = TIMEOUT_S) -> str | None:
 
 
 def main() -> int:
-    """Ask once."""
+    """Send one request and return the exit code."""
     try:
-        found = fault(address(Settings.from_environment()))
+        found = fault(address(HttpSettings.from_environment()))
     except RerankerError as error:
         found = str(error)
     if found:

@@ -1,9 +1,9 @@
-"""Arguments of a program that no other user of the machine can read. Knows Linux processes, and no server.
+"""Command-line arguments that no other user of the machine can read. Knows Linux processes, and no server.
 
-Every user can read a command line in /proc/PID/cmdline, while /proc/PID/environ is open to the process's own user alone. Triton takes keys
-as flags only, so they travel in the environment: this file, run as a program, executes the other one with a placeholder for each secret
-argument. Before the first instruction of the new program a tracer points these entries of its `argv` to the environment's copies.
-Where tracing is not allowed, the arguments stand in the command line as they are, and a warning says so.
+Every user can read /proc/PID/cmdline; /proc/PID/environ is readable by the user of the process only. Triton accepts keys as flags only, so
+they are passed in the environment: this file, run as a program, executes the target with a placeholder for each secret argument. Before the
+first instruction of the target a tracer points these entries of its `argv` to the copies in the environment. Without permission to trace,
+the secret arguments stay in the command line, and a warning says so.
 """
 
 import ctypes
@@ -37,13 +37,13 @@ _libc.ptrace.restype = ctypes.c_long
 
 
 def hidden(arguments: Sequence[str], secret: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The command and the environment that run `arguments` followed by `secret`, which only this user can read then."""
+    """The command and environment that run `arguments` followed by `secret`; only this user can read `secret`."""
     command = json.dumps({"arguments": list(arguments), "secret": list(secret)})
     return [sys.executable, "-I", "-S", __file__], {**environment, _COMMAND: command}
 
 
 def main() -> None:
-    """Execute the command that the environment holds, in this process."""
+    """Execute the command from the environment in this process."""
     command = json.loads(os.environ.pop(_COMMAND))
     arguments, secret = command["arguments"], command["secret"]
     if secret and _traced(len(secret)):
@@ -55,11 +55,11 @@ def main() -> None:
 
 
 def _traced(count: int) -> bool:
-    """Start a tracer that waits until this process executes another program; whether it is allowed to."""
+    """Start a tracer that waits for this process's exec; returns whether tracing is permitted."""
     pid = os.getpid()
     answers, answer = os.pipe()
     permissions, permit = os.pipe()
-    # The tracer is a grandchild, which init adopts: the new program gets no child that it knows nothing of.
+    # The tracer is a grandchild, which init adopts: the target program gets no unknown child.
     child = os.fork()
     if child == 0:
         if os.fork() == 0:
@@ -76,7 +76,7 @@ def _traced(count: int) -> bool:
 def _trace(pid: int, count: int, answer: int, permissions: int) -> None:
     os.write(answer, struct.pack("P", os.getpid()))
     os.read(permissions, 1)
-    # With the tracer the program ends, rather than run with placeholders.
+    # If the tracer dies, the program is killed: it must not run with placeholders.
     seized = _libc.ptrace(_SEIZE, pid, None, _TRACE_EXEC | _EXIT_KILL) == 0
     os.write(answer, b"1" if seized else b"0")
     while seized:
@@ -91,7 +91,7 @@ def _trace(pid: int, count: int, answer: int, permissions: int) -> None:
 
 
 def _reveal(pid: int, count: int) -> None:
-    """Point the last `count` entries of the stopped program's argv to its environment, where the arguments themselves are."""
+    """Point the last `count` entries of the stopped program's argv to the arguments in its environment."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     stack, start, end = (int(fields[place]) for place in (_STACK, _ARGUMENTS_START, _ENVIRONMENT_END))
     with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:

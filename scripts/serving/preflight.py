@@ -1,4 +1,4 @@
-"""Checks before anything is started, so that a fault is one clear line and not a server's stack. Knows ports and files."""
+"""Checks before a server is started, so that a fault is one clear line. Knows ports and files."""
 
 import socket
 from itertools import combinations
@@ -10,7 +10,7 @@ from scripts.serving.versions import Versions
 
 
 def check(settings: Settings) -> Versions:
-    """The versions that can be served, one at least. Raises SettingsError or BundleError with what to do."""
+    """The versions that can be served, at least one. Raises SettingsError or BundleError that says what to do."""
     if settings.triton_url:
         raise SettingsError("RERANKER_TRITON_URL names another Triton: unset it, or start the facade alone with `python -m facade`")
     versions = Versions((settings.model_repository / MODEL).absolute(), settings.max_seq_len)
@@ -30,7 +30,7 @@ def _check_ports(settings: Settings) -> None:
         wanted.append(("NIM_HTTP_TRITON_PORT", settings.triton_host, settings.triton_http_port))
     for (name, _, port), (other, _, same) in combinations(wanted, 2):
         if port == same:
-            raise SettingsError(f"{name} and {other} are both {port}: give each server a port of its own")
+            raise SettingsError(f"{name} and {other} are both {port}: give each server its own port")
     for name, host, port in wanted:
         _check_free(name, host, port)
 

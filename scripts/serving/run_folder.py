@@ -1,6 +1,6 @@
-"""What one run keeps on this machine: a folder of links, and the files that Triton's Python backend has in shared memory. Knows no server.
+"""The files of one run: a folder of links, and the files of Triton's Python backend in shared memory. Knows no server.
 
-Nothing of either is left behind: a run removes its own, and what a killed run left. Without room for them the start fails with one line.
+A run removes its own files at its end, and those of killed runs at its start. Without room for them the start fails with one line.
 """
 
 import logging
@@ -17,10 +17,7 @@ from scripts.serving import stale_runs
 
 LOG = logging.getLogger(__name__)
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Triton's Python backend keeps its files)
-# Two stubs begin with a megabyte each; 512 passages at 512 tokens take six, twice where they come as text.
-_SHARED_MEMORY_BYTES = 32 << 20
-# Links, and what Python keeps of the backend's code beside them, which it leaves cut off on a full disk.
+# Links, and Python's compiled code of the backend, which a full disk would truncate.
 _FOLDER_BYTES = 1 << 20
 _OTHER_PLACE = "make room there, or set TMPDIR to another folder"
 
@@ -28,48 +25,59 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """The folder, how the names of the run's files in shared memory begin, and the descriptor that shows that the run lives.
+class SharedMemory:
+    """Where Triton's Python backend keeps its files, and the bytes that have to be free there."""
 
-    A child that inherits `lock` keeps the folder from being removed as a stale one, even where it outlives the supervisor.
+    folder: Path = Path("/dev/shm")  # noqa: S108 (fixed in Triton)
+    # Two stubs begin with a megabyte each; 512 passages of 512 tokens take six, as text twelve.
+    needed: int = 32 << 20
+
+
+SHARED_MEMORY = SharedMemory()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder `path`, and the descriptor of the lock that marks the run as alive.
+
+    A child that inherits `lock` keeps the folder from being removed as stale, even if the child outlives the supervisor.
     """
 
     path: Path
     lock: int
+    shared: SharedMemory
 
     @property
     def prefix(self) -> str:
-        """Of the files in shared memory."""
+        """The first part of the names of the run's files in shared memory."""
         return self.path.name
 
     def fill(self, make: Callable[[], Made]) -> Made:
-        """What `make` puts into the folder. Raises SettingsError where that has no room."""
+        """Call `make`, which writes into the folder; returns its result. Raises SettingsError if there is no room."""
         try:
             return make()
         except OSError as error:
             raise _unusable(self.path.parent, error, _OTHER_PLACE) from None
 
     def clear_shared_memory(self) -> None:
-        """Remove what a server left that was killed."""
-        stale_runs.remove_shared(self.prefix, _SHARED_MEMORY)
+        """Remove the files that a killed server left in shared memory."""
+        stale_runs.remove_shared(self.prefix, self.shared.folder)
 
 
 @contextmanager
-def run_folder() -> Iterator[RunFolder]:
-    """A folder of this run's own while the block runs. Raises SettingsError where the disk or the shared memory has no room for a run."""
-    # Named, since tempfile would go on to other places, the working directory at last, where this one is full.
-    place = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 (what mkdtemp makes there is this user's alone)
-    for stale in stale_runs.remove_stale(place, _SHARED_MEMORY):
+def run_folder(shared: SharedMemory = SHARED_MEMORY) -> Iterator[RunFolder]:
+    """A new folder while the block runs. Raises SettingsError if the disk or the shared memory has no room for a run."""
+    # tempfile alone would fall back to other folders if this one is full, and finally to the working directory.
+    place = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 (only this user can read what mkdtemp makes)
+    for stale in stale_runs.remove_stale(place, shared.folder):
         LOG.info("removed %s, which a killed run left", stale)
-    _require_room(
-        _SHARED_MEMORY, _SHARED_MEMORY_BYTES, "remove files there that no program uses, or make it larger (docker run --shm-size)"
-    )
+    _require_room(shared.folder, shared.needed, "remove files there that no program uses, or make it larger (docker run --shm-size)")
     _require_room(place, _FOLDER_BYTES, _OTHER_PLACE)
     path, lock = _locked_folder(place)
     try:
-        yield RunFolder(path, lock)
+        yield RunFolder(path, lock, shared)
     finally:
-        stale_runs.remove(path, _SHARED_MEMORY)
+        stale_runs.remove(path, shared.folder)
         os.close(lock)
 
 

@@ -1,6 +1,6 @@
-"""The reranker as Triton sees it: links to the model's own files, and one of its versions. Knows folders, not which version it is.
+"""The reranker's folder as Triton sees it: links to the model's files, and exactly one version. Knows folders, not which version to show.
 
-So Triton never loads a version by itself: neither a half-copied one nor, at a restart, one that it could not load before.
+So Triton never loads a half-copied version, nor after a restart one that it could not load before.
 """
 
 import shutil
@@ -13,7 +13,7 @@ CODE = "model.py"
 
 
 def link_files(model: Path, shown: Path) -> None:
-    """Make the folder `shown` with links to whatever lies in `model` beside its versions."""
+    """Create the folder `shown` with links to the files and folders of `model`, except its versions."""
     shown.mkdir()
     for path in model.iterdir():
         if not path.name.isdigit():
@@ -21,11 +21,11 @@ def link_files(model: Path, shown: Path) -> None:
 
 
 def show(version: Path, shown: Path, code: Sequence[Path] = ()) -> None:
-    """Have `shown` hold links to the files of the folder `version`, and of no other version.
+    """Replace the version in `shown` by links to the files of the folder `version`.
 
-    The code is a copy: Triton's call to load a version does not return where the code is missing (2.51), as it can be when the version
-    is removed meanwhile. It is the version's own model.py, or the first of `code` that is there, for a version that was copied without
-    one. Raises BundleError where there is none.
+    The code is a copy: Triton's call to load a version does not return if the code is missing (2.51), which happens if the version is
+    removed meanwhile. The code is the version's model.py, or the first existing file of `code` if the version has none. Raises BundleError
+    if there is no such file.
     """
     fresh = shown / ".version"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -46,4 +46,4 @@ def _copy_code(places: Sequence[Path], target: Path) -> None:
         except FileNotFoundError:
             continue
         return
-    raise BundleError(f"{places[0]} is missing, and no other version has it: copy it from this release's model_repository/reranker/1")
+    raise BundleError(f"{places[0]} is missing, in all other versions, too: copy it from this release's model_repository/reranker/1")

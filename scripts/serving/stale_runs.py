@@ -1,7 +1,7 @@
-"""What killed runs left on this machine, which the next start removes. Knows a run's files, not what they are for.
+"""Removes the files of killed runs at the next start. Knows the files of a run, not their purpose.
 
-A run holds a lock on a file in its folder, and so does each process that inherits the descriptor. The kernel releases the lock with the
-last of these processes, even after SIGKILL, so a lock that can be taken proves that nothing of the run is left.
+A run holds a lock on a file in its folder, as does each process that inherits the descriptor. The kernel releases the lock with the last of
+these processes, even after SIGKILL, so a lock that can be taken proves that no process of the run is left.
 """
 
 import fcntl
@@ -13,17 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 
 PREFIX = "triton-reranker-"
-# What tempfile.mkdtemp makes of the prefix.
+# The names that tempfile.mkdtemp makes from the prefix.
 _NAME = re.compile(re.escape(PREFIX) + r"[a-z0-9_]{8}")
-# Also the mark of a run's folder: a folder without it may belong to another program, and is left alone.
+# Also marks the folder of a run: a folder without it may belong to another program, and is kept.
 _LOCK = "run.lock"
 
 
 def lock(folder: Path) -> int | None:
-    """Mark a new folder as a living run's, for as long as a process has the descriptor that is returned.
+    """Lock a new folder, which keeps it while a process has the returned descriptor open.
 
-    None where another start took the folder for a stale one first and removed it. Raises OSError where the lock can't be made; the
-    folder is removed then.
+    Returns None if another start removed the folder as stale before. Raises OSError if the lock cannot be made, and removes the folder.
     """
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -40,7 +39,7 @@ def lock(folder: Path) -> int | None:
 
 
 def remove(folder: Path, shared_memory: Path) -> None:
-    """Remove a run's folder, and its files in shared memory. The lock goes last, so that a removal that is cut off can be repeated."""
+    """Remove a run's folder, and its files in shared memory. The lock is removed last, so that an interrupted removal can be repeated."""
     remove_shared(folder.name, shared_memory)
     with suppress(OSError):
         for entry in folder.iterdir():
@@ -57,7 +56,7 @@ def remove_shared(prefix: str, shared_memory: Path) -> None:
 
 
 def remove_stale(place: Path, shared_memory: Path) -> list[Path]:
-    """Remove what this user's runs left in `place` and in shared memory, where no process of them is left; returns the folders."""
+    """Remove the files of this user's runs that have no process left, in `place` and in shared memory; returns the folders."""
     named = [folder for folder in place.glob(f"{PREFIX}*") if _NAME.fullmatch(folder.name)]
     return [folder for folder in named if _is_own(folder) and _remove_if_stale(folder, shared_memory)]
 

@@ -1,7 +1,7 @@
-"""Has Triton load another version than it serves: a new one, or an older one again where the served one was taken away.
+"""Replaces the version that Triton serves: by a newer one, or by an older one if the served version was removed.
 
-Triton loads it beside the served one and then goes over; the facade and `rerank_text` follow when their digest is refused. A version that
-can't be loaded changes nothing. Knows folders and two calls, not Triton's protocol.
+Triton loads the other version beside the served one and then switches; the facade and `rerank_text` follow when their digest is refused. A
+version that cannot be loaded changes nothing. Knows folders and two calls, not Triton's protocol.
 """
 
 import asyncio
@@ -23,29 +23,27 @@ from scripts.serving.versions import Version, Versions
 
 LOG = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 1.0
 _PROBE_TIMEOUT_S = 10.0
-_ASK_AGAIN_S = 0.1
 
 
 class Models(Protocol):
-    """What is asked of Triton."""
+    """Calls to Triton."""
 
     async def load(self) -> None:
-        """Have Triton load what it is shown. Raises a RerankerError where it can't; it goes on as before then."""
+        """Have Triton load the shown version. Raises a RerankerError if it cannot; the served version stays then."""
         ...
 
     async def faults(self) -> Mapping[str, str]:
-        """Why models are not served, by their names. Raises a RerankerError while Triton does not answer."""
+        """The reasons why models are not served, by model name. Raises a RerankerError while Triton does not answer."""
         ...
 
 
 @dataclass(frozen=True)
 class Swap:
-    """What Triton serves, and what it could serve.
+    """The version that Triton serves, and those it could serve.
 
-    `shown`: the folder in which Triton finds the version to load. `probe` takes its limit in seconds and raises a RerankerError where
-    Triton does not work.
+    `shown`: the folder in which Triton finds the version to load. `probe` takes its timeout in seconds and raises a RerankerError if Triton
+    does not work.
     """
 
     versions: Versions
@@ -53,24 +51,26 @@ class Swap:
     shown: Path
     models: Models
     probe: Callable[[float], Awaitable[object]]
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # no start while a version is loaded, and the other way round
+    look_every_s: float = 1.0
+    ask_again_s: float = 0.1  # after Triton did not answer
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)  # between a start and loading a version
 
     async def prepare_start(self) -> None:
-        """Choose the version that Triton is to be started with, and put it in its place. Raises BundleError where there is none."""
+        """Choose the version for the next start of Triton, and show it. Raises BundleError if there is none."""
         async with self._lock:
             version = await asyncio.to_thread(self.versions.start)
             self._show(version)
             self.current.adopt(version.tokenizer)
 
     async def until_loaded(self) -> None:
-        """Wait until Triton has loaded its models, and offer it the other versions in turn where it can't load the one it was started with.
+        """Wait until Triton has loaded its models; if it cannot load the shown version, show the others in turn.
 
-        Raises StartFailedError where it can load none of them, or not its other models.
+        Raises StartFailedError if it can load none of them, or not its other models.
         """
         faults = await self._faults()
         others = [f"{name} ({reason})" for name, reason in faults.items() if name != MODEL]
         if others:
-            raise StartFailedError(f"triton can't load {', '.join(others)}: mend or remove it")
+            raise StartFailedError(f"triton can't load {', '.join(others)}: repair or remove it")
         fault = faults.get(MODEL)
         while fault:
             self.versions.failed(fault)
@@ -81,20 +81,20 @@ class Swap:
 
     async def follow(self) -> None:
         """Look for another version until cancelled."""
-        await repeat("looking for a new version", self.look, _LOOK_EVERY_S)
+        await repeat("looking for a new version", self.look, self.look_every_s)
 
     async def look(self) -> None:
-        """Have another version take over, where there is one."""
+        """Replace the served version, if another one has to take over."""
         async with self._lock:
             newer = await asyncio.to_thread(self.versions.newer)
             if newer and self.versions.served:
-                await self.probe(_PROBE_TIMEOUT_S)  # so that a Triton which is away is not the version's fault
+                await self.probe(_PROBE_TIMEOUT_S)  # a Triton that is away is not a fault of the version
                 await self._take_over(newer, self.versions.served)
 
     async def _take_over(self, newer: Version, served: Version) -> None:
         LOG.info("loading bundle %.12s of %s", newer.bundle.digest, newer.folder)
         if fault := await self._shown_and_loaded(newer):
-            with suppress(BundleError, OSError):  # it is loaded, so Triton serves it all the same
+            with suppress(BundleError, OSError):  # Triton has it loaded and serves it in any case
                 self._show(served)
             self.versions.refuse(newer, fault)
         else:
@@ -103,7 +103,7 @@ class Swap:
             LOG.info("Triton serves %s %s, bundle %.12s", newer.bundle.model_id, newer.bundle.version, newer.bundle.digest)
 
     async def _shown_and_loaded(self, version: Version) -> str | None:
-        """Why Triton can't be shown the version, or can't load it; None where it can."""
+        """The reason why the version cannot be shown or loaded; None after success."""
         try:
             self._show(version)
         except (BundleError, OSError) as error:
@@ -111,12 +111,12 @@ class Swap:
         return await self._load()
 
     def _show(self, version: Version) -> None:
-        """Raises BundleError, or OSError where the version's files have gone."""
+        """Raises BundleError, or OSError if the version's files are gone."""
         model = version.folder.parent
         show(version.folder, self.shown, [model / "1" / CODE, REPOSITORY / MODEL / "1" / CODE])
 
     async def _load(self) -> str | None:
-        """Why Triton can't load what it is shown; None where it can."""
+        """The reason why Triton cannot load the shown version; None after success."""
         try:
             await self.models.load()
         except RerankerError as error:
@@ -127,4 +127,4 @@ class Swap:
         while True:
             with suppress(RerankerError):
                 return await self.models.faults()
-            await asyncio.sleep(_ASK_AGAIN_S)
+            await asyncio.sleep(self.ask_again_s)

@@ -1,6 +1,6 @@
-"""Triton's own log as JSON lines: it writes its lines in a form of its own, which no setting turns into objects.
+"""Triton's log as JSON lines: Triton has no setting for JSON.
 
-What the Python models write is JSON already, and passes as it is. Knows lines, not processes.
+The lines of the Python models are JSON already and pass unchanged. Knows lines, not processes.
 """
 
 import json
@@ -16,13 +16,13 @@ LOG = logging.getLogger("triton")
 
 _LINE = re.compile(r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ \d+ (?P<source>[^\s\]]+)\] (?P<message>.*)")
 _LEVELS = {"I": logging.INFO, "W": logging.WARNING, "E": logging.ERROR, "F": logging.CRITICAL}
-# For the lines that are left when Triton and its models have ended.
+# To read the last lines after Triton and its models have ended.
 _LAST_LINES_S = 5.0
 
 
 @contextmanager
 def json_lines() -> Iterator[int]:
-    """A file descriptor for Triton's output; what is written to it comes out as JSON lines until the block ends."""
+    """A file descriptor for Triton's output, whose lines are logged as JSON until the block ends."""
     reading, writing = os.pipe()
     relay = threading.Thread(target=_relay, args=(reading,), name="triton-log", daemon=True)
     relay.start()
@@ -36,12 +36,12 @@ def json_lines() -> Iterator[int]:
 def _relay(reading: int) -> None:
     with open(reading, encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            with suppress(Exception):  # whatever becomes of a line, Triton waits for its reader and must not be stopped
-                tell(line.rstrip("\n"))
+            with suppress(Exception):  # a line that fails must not stop the reading: Triton would block
+                log_line(line.rstrip("\n"))
 
 
-def tell(line: str) -> None:
-    """Passes one line of Triton's output on."""
+def log_line(line: str) -> None:
+    """Write one line of Triton's output as JSON."""
     if line.startswith("{"):
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
@@ -52,7 +52,7 @@ def tell(line: str) -> None:
 
 
 def _unquoted(message: str) -> str:
-    """Triton writes most messages as a JSON string."""
+    """The message without quotes: Triton writes most messages as a JSON string."""
     try:
         return str(json.loads(message))
     except ValueError:

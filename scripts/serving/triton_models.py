@@ -1,4 +1,4 @@
-"""What Triton says of the models in its repository: which are loaded, and why others are not. Knows Triton's protocol, not our versions."""
+"""The state of the models in Triton's repository: loaded, or the reason why not. Knows Triton's protocol, not the reranker's versions."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from facade.reranking.tensors import MODEL
 
 _TIMEOUT_S = 10.0
 _LOAD_TIMEOUT_S = 300.0  # weights of gigabytes from a slow disk
-# Triton's own words before the cause, and the place in the code that its Python backend puts behind it.
+# The words that Triton puts before the cause, and the source lines that its Python backend puts after it.
 _BEFORE = re.compile(r".*is at UNAVAILABLE state: |Internal: |\w*(?:Error|Exception): ", re.DOTALL)
 _BEHIND = re.compile(r"\s+At:\n.*", re.DOTALL)
 _LONGEST_REASON = 500  # characters
@@ -24,14 +24,14 @@ class TritonModels:
     client: InferenceServerClient
 
     async def load(self) -> None:
-        """Have Triton read the reranker's folder and serve what it finds. Raises BundleError where it can't; it goes on as before then."""
+        """Have Triton load the version in the reranker's folder. Raises BundleError if it cannot; the served version stays then."""
         try:
             await self.client.load_model(MODEL, client_timeout=_LOAD_TIMEOUT_S)
         except InferenceServerException as error:
             raise BundleError(f"Triton can't load it ({_reason(str(error.message()))})") from None
 
     async def faults(self) -> dict[str, str]:
-        """Why models are not served, by their names. Raises NotReadyError while Triton does not answer."""
+        """The reasons why models are not served, by model name. Raises NotReadyError while Triton does not answer."""
         try:
             index = await self.client.get_model_repository_index(client_timeout=_TIMEOUT_S)
         except InferenceServerException as error:
@@ -41,7 +41,7 @@ class TritonModels:
 
 
 def _reason(text: str) -> str:
-    """The cause in one line."""
+    """The cause, as one line."""
     text = _BEHIND.sub("", text)
     while before := _BEFORE.match(text):
         text = text[before.end() :]

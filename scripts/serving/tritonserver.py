@@ -1,14 +1,10 @@
-"""The command that starts the real tritonserver: that of NVIDIA's image, or that of the PyPI wheel `nvidia-pytriton`.
+"""The command that starts tritonserver: its flags, its environment, and the run folder that they refer to.
 
-The wheel carries the server, the Python backend, and one stub per Python version, which have to be put together; its Python API is not
-used. The image has them together, for its own Python. Knows files and flags, not processes.
+Knows files and flags, not processes.
 """
 
-import ctypes.util
-import importlib.util
 import os
 import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,29 +13,17 @@ from facade.config.settings import Settings
 from facade.errors import SettingsError
 from facade.reranking.bundle import triton_name
 from facade.reranking.tensors import MODEL
-from facade.telemetry.collector import triton_traces_url
+from facade.telemetry.otlp_endpoint import triton_traces_url
 from scripts.serving.hidden_arguments import hidden
+from scripts.serving.installation import PYTHON, Installation, installation, libpython_folder
 from scripts.serving.shown_version import link_files
 
 TEXT_MODEL = "rerank_text"
-NVIDIA_IMAGE = Path("/opt/tritonserver")
-_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A tritonserver: what it is called, its binary, its Python backend, the stub that runs this Python, and where their libraries lie."""
-
-    name: str
-    server: Path
-    backend: Path
-    stub: Path
-    libraries: Path
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to execute, and its environment."""
+    """The arguments of a program, and its environment."""
 
     arguments: list[str]
     environment: dict[str, str]
@@ -48,12 +32,11 @@ class Command:
 def triton_command(
     settings: Settings, model_names: Sequence[str], run_folder: Path, shared_memory_prefix: str, access: Sequence[str] = ()
 ) -> Command:
-    """The command for tritonserver. Puts its Python backend and its model repository together in `run_folder`, out of links.
+    """The command for tritonserver. Links its Python backend and a model repository into `run_folder`.
 
-    Which version of the reranker it loads is left open: see `shown_model`.
-    The NIM's gRPC contract is served under each of `model_names`, too. `shared_memory_prefix` begins the names of the backend's files in
-    /dev/shm, so that those of a killed server can be removed; `access`: flags that say who may call, which stay hidden from other users.
-    Raises SettingsError where a part is missing.
+    The repository has no version of the reranker yet: see `shown_model`. `model_names`: further names of the NIM's gRPC contract.
+    `shared_memory_prefix`: starts the names of the backend's files in /dev/shm, so that those of a killed server can be removed.
+    `access`: flags of the access control, hidden from other users. Raises SettingsError if a part is missing.
     """
     triton = installation()
     _link_backend(triton, run_folder / "backends" / "python")
@@ -64,41 +47,15 @@ def triton_command(
 
 
 def shown_model(run_folder: Path) -> Path:
-    """The reranker's folder as Triton sees it, where scripts/serving/shown_version.py puts the version to load."""
+    """The reranker's folder as Triton sees it, for the version from scripts/serving/shown_version.py."""
     return run_folder / "models" / MODEL
-
-
-def installation(image: Path = NVIDIA_IMAGE) -> Installation:
-    """The tritonserver of this machine: NVIDIA's where its stub is for this Python, else the wheel's. Raises SettingsError without one."""
-    backend = image / "backends/python"
-    own = Installation("NVIDIA's image", image / "bin/tritonserver", backend, backend / "triton_python_backend_stub", image / "lib")
-    if own.server.is_file() and _runs_this_python(own.stub):
-        return own
-    wheel = _wheel()
-    if wheel is None:
-        if own.server.is_file():
-            raise SettingsError(f"{own.stub} is not for Python {_VERSION}: start with the Python that the image has, python3")
-        raise SettingsError("the package nvidia-pytriton, which carries tritonserver, is not installed: run `make serve`")
-    stub = wheel / f"python_backend_stubs/{_VERSION}/triton_python_backend_stub"
-    libraries = wheel.parent.parent / "nvidia_pytriton.libs"
-    return Installation("nvidia-pytriton", wheel / "bin/tritonserver", wheel / "backends/python", stub, libraries)
-
-
-def _runs_this_python(stub: Path) -> bool:
-    """Whether the stub links to this Python's library; its dynamic section holds the name as it is."""
-    return stub.is_file() and f"libpython{_VERSION}.so".encode() in stub.read_bytes()
-
-
-def _wheel() -> Path | None:
-    spec = importlib.util.find_spec("pytriton")
-    return Path(spec.origin).parent / "tritonserver" if spec and spec.origin else None
 
 
 def _link_backend(triton: Installation, backend: Path) -> None:
     backend.mkdir(parents=True)
     for source in (triton.backend / "libtriton_python.so", triton.backend / "triton_python_backend_utils.py", triton.stub):
         if not source.is_file():
-            raise SettingsError(f"{triton.name} has no {source.name} for Python {_VERSION}; use Python 3.11 or 3.12, or NVIDIA's image")
+            raise SettingsError(f"{triton.name} has no {source.name} for Python {PYTHON}; use Python 3.11 or 3.12, or NVIDIA's image")
         (backend / source.name).symlink_to(source)
 
 
@@ -117,7 +74,7 @@ def _link_models(repository: Path, model_names: Sequence[str], models: Path) -> 
 
 
 def _flags(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> list[str]:
-    talkative = settings.log_level == "DEBUG" or settings.triton_log_verbose > 0
+    verbose = settings.log_level == "DEBUG" or settings.triton_log_verbose > 0
     http = ["--allow-http=false"]
     if settings.triton_http_port:
         http = [f"--http-address={settings.triton_host}", f"--http-port={settings.triton_http_port}"]
@@ -127,31 +84,31 @@ def _flags(settings: Settings, run_folder: Path, shared_memory_prefix: str) -> l
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         "--model-control-mode=explicit",
         "--load-model=*",
-        # A version that can't be loaded must end nothing: the supervisor offers another one. Strict readiness would then go on saying "not
-        # ready" for the failed one, beside the one that is served.
+        # A version that cannot be loaded must not end the server: the supervisor shows another one. Strict readiness would stay "not ready"
+        # because of the failed version.
         "--exit-on-error=false",
         "--strict-readiness=false",
-        # The configurations are complete; without this each model starts a second stub just to be asked.
+        # The configurations are complete; without this flag each model starts a second stub only to complete them.
         "--disable-auto-complete-config",
         f"--grpc-address={settings.grpc_address[0]}",
         f"--grpc-port={settings.grpc_address[1]}",
         f"--metrics-address={settings.triton_host}",
         f"--metrics-port={settings.triton_metrics_port}",
         *http,
-        # Without a GPU, looking for one costs half a second and prints errors.
+        # Without a GPU, the search for one takes half a second and prints errors.
         *([] if Path("/dev/nvidiactl").exists() else ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]),
-        f"--log-info={str(talkative).lower()}",
-        # Each start warns of the folders beside a model's versions (engines), which is no news; errors are always told.
-        f"--log-warning={str(talkative).lower()}",
+        f"--log-info={str(verbose).lower()}",
+        # Each start warns about the folders beside a model's versions (engines); errors are logged in any case.
+        f"--log-warning={str(verbose).lower()}",
         f"--log-verbose={settings.triton_log_verbose}",
         *_trace_flags(settings),
-        # Seconds for requests in flight after SIGTERM; the facade has drained before, so these are other gRPC clients'.
+        # Seconds for requests in flight after SIGTERM: those of other gRPC clients, since the facade has stopped before.
         "--exit-timeout-secs=5",
     ]
 
 
 def _trace_flags(settings: Settings) -> list[str]:
-    """Triton's spans go to the collector, and join the trace of whoever calls with a traceparent, as the facade does."""
+    """Export Triton's spans to the collector; a call with a traceparent, like the facade's, gets its spans in that trace."""
     url = triton_traces_url(settings)
     if not url:
         return []
@@ -159,7 +116,7 @@ def _trace_flags(settings: Settings) -> list[str]:
         "mode=opentelemetry",
         "level=TIMESTAMPS",
         f"rate={settings.triton_otel_rate}",
-        "count=-1",  # for ever
+        "count=-1",  # unlimited
         f"opentelemetry,url={url}",
         f"opentelemetry,resource=service.name={settings.otel_service_name}-triton",
     )
@@ -167,22 +124,11 @@ def _trace_flags(settings: Settings) -> list[str]:
 
 
 def _environment(triton: Installation, inherited: Mapping[str, str]) -> dict[str, str]:
-    """The stub takes the Python environment of the `python` that is first on PATH, and ignores PYTHONPATH."""
-    libraries = [str(triton.libraries), _libpython_folder(), inherited.get("LD_LIBRARY_PATH", "")]
+    """The stub uses the Python environment of the first `python` on PATH, and ignores PYTHONPATH."""
+    libraries = [str(triton.libraries), libpython_folder(), inherited.get("LD_LIBRARY_PATH", "")]
     return {
         **inherited,
         "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', os.defpath)}",
         "LD_LIBRARY_PATH": ":".join(folder for folder in libraries if folder),
         "TOKENIZERS_PARALLELISM": inherited.get("TOKENIZERS_PARALLELISM", "true"),
     }
-
-
-def _libpython_folder() -> str:
-    """The folder of libpython, which the stub links to; empty where the loader finds it by itself."""
-    name = f"libpython{_VERSION}.so.1.0"
-    folder = sysconfig.get_config_var("LIBDIR") or ""
-    if os.access(Path(folder) / name, os.R_OK):
-        return str(folder)
-    if ctypes.util.find_library(f"python{_VERSION}"):
-        return ""
-    raise SettingsError(f"{name} was not found, which Triton's Python backend needs; on Debian: apt-get install libpython{_VERSION}")

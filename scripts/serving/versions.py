@@ -1,7 +1,7 @@
-"""The reranker's versions on the disk: which one Triton is started with, which one takes over from it, and which are left out.
+"""The reranker's versions on disk: which one Triton is started with, which one replaces it, and which are left out.
 
-A version is checked as far as that is possible without an engine: manifest, digests, limit, tokenizer. Whether its graph loads, Triton
-finds out; one that it could not load is left out until its files change. Knows files, neither Triton nor processes.
+A version is checked without an engine: manifest, digests, limit, tokenizer. A version whose graph Triton cannot load is left out until its
+files change. Knows files, neither Triton nor processes.
 """
 
 import logging
@@ -16,16 +16,16 @@ from facade.reranking.pairs import PairTokenizer
 
 LOG = logging.getLogger(__name__)
 
-# Starts that the served version may fail before another one is tried: it has worked, so the fault is probably not its own.
+# Failed starts of the served version before another one is tried: it has worked, so the fault is probably elsewhere.
 _SECOND_CHANCES = 1
 
-# Of each file of a version: what changes with its content, with the right to read it, and with what a link leads to.
+# For each file of a version: its name, and numbers that change with its content, its permissions and its link target.
 State = tuple[tuple[str, int, int, int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version that passed its checks, and the state of its files at that time."""
+    """A version that has passed the checks, and the state of its files at that time."""
 
     folder: Path
     tokenizer: PairTokenizer
@@ -33,12 +33,12 @@ class Version:
 
     @property
     def bundle(self) -> Bundle:
-        """The tokenizer's."""
+        """The bundle of the tokenizer."""
         return self.tokenizer.bundle
 
 
 class Versions:
-    """The versions in the folder `model`. `served`: the one that Triton serves, None before it serves any."""
+    """The versions in the folder `model`. `served`: the one that Triton serves, None before the first."""
 
     def __init__(self, model: Path, max_seq_len: int | None) -> None:
         self.served: Version | None = None
@@ -51,9 +51,9 @@ class Versions:
         self._seen: dict[Path, State] = {}
 
     def first(self) -> Version:
-        """The version to start Triton with: the served one, else the newest; one that has failed comes after the others.
+        """The version to start Triton with: the served one, else the newest; failed ones come after the others.
 
-        Raises BundleError, that of the newest version, where none can be used.
+        Raises the BundleError of the newest version if none is usable.
         """
         fault: BundleError | None = None
         for folder in sorted(versions(self._model), key=self._rank):
@@ -66,18 +66,18 @@ class Versions:
         raise fault or no_bundle(self._model)
 
     def start(self) -> Version:
-        """The same, for a start that begins now. The start before has failed, unless `works` was called since."""
+        """Like `first`, and count the start. The previous start counts as failed unless `works` was called since."""
         self.failed()
         self._starting = self.first()
         return self._starting
 
     def another(self) -> bool:
-        """Whether, after a start that failed, there is a version which Triton has not been started with yet."""
+        """Whether there is, after a failed start, a version that Triton was not started with yet."""
         self.failed()
         return self._failed_starts[self.first().folder] == 0
 
-    def failed(self, reason: str = "Triton did not start with it and says why above") -> None:
-        """The start that is under way has failed, if there is one."""
+    def failed(self, reason: str = "Triton did not start with it; its messages above say why") -> None:
+        """Count the current start as failed, if there is one."""
         version, self._starting = self._starting, None
         if version is None:
             return
@@ -86,7 +86,7 @@ class Versions:
             self.refuse(version, reason)
 
     def works(self, version: Version | None = None) -> None:
-        """Triton serves `version`, or where none is named the one that was to be started."""
+        """Record that Triton serves `version`; by default the version of the current start."""
         self.served = version or self._starting or self.served
         self._starting = None
         self._failed_starts.clear()
@@ -94,9 +94,9 @@ class Versions:
             self._left_out.pop(self.served.folder, None)
 
     def newer(self) -> Version | None:
-        """The version that has to take over from the served one: a newer one, or an older one where the served one was taken away.
+        """The version that has to replace the served one: a newer one, or an older one if the served version was removed.
 
-        One whose files have changed since the last call may still be being written, so it has to wait for the next call.
+        A version whose files have changed since the last call may be incomplete, so it is not returned before the next call.
         """
         served = self.served
         if served is None or self._starting:
@@ -119,17 +119,17 @@ class Versions:
         return None
 
     def refuse(self, version: Version, reason: str) -> None:
-        """Leave out a version that Triton could not load."""
-        self._leave_out(version.folder, version.state, f"{reason}; mend or remove {version.folder}")
+        """Leave out a version that Triton cannot load."""
+        self._leave_out(version.folder, version.state, f"{reason}; repair or remove {version.folder}")
 
     def _checked(self, folder: Path, state: State) -> Version:
-        """Raises BundleError for a version that can't be served."""
+        """Raises BundleError for an unusable version."""
         known = self._passed.get(folder)
         if known and known.state == state:
             return known
         tokenizer = read_version(folder, self._max_seq_len)
         int8 = {INT8_GRAPH} & set(tokenizer.bundle.manifest["files"])
-        tokenizer.bundle.verify(WEIGHTS, *int8)  # gigabytes beside them are Triton's to read
+        tokenizer.bundle.verify(WEIGHTS, *int8)  # Triton verifies the gigabytes beside them
         self._passed[folder] = Version(folder, tokenizer, state)
         return self._passed[folder]
 
@@ -147,7 +147,7 @@ class Versions:
 
 
 def _state(folder: Path) -> State:
-    """Folders in it don't count: Python keeps compiled code in one. Empty where the folder can't be read."""
+    """Without subfolders, since Python writes compiled code into one. Empty if the folder cannot be read."""
     try:
         return tuple(sorted(_file_state(path) for path in folder.iterdir() if not path.is_dir()))
     except OSError:
@@ -157,6 +157,6 @@ def _state(folder: Path) -> State:
 def _file_state(path: Path) -> tuple[str, int, int, int, int, int]:
     try:
         found = path.stat()
-    except OSError:  # a link to nowhere
+    except OSError:  # a broken link
         return (path.name, 0, 0, 0, 0, 0)
     return (path.name, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

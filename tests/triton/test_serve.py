@@ -144,7 +144,7 @@ def test_a_second_signal_ends_what_the_first_would_have_waited_for(fresh: Callab
     assert running.process.wait(5 * slow) == 0
     client.join()
     assert alive(processes) == []
-    assert "killing facade: what it has under way is lost" in running.output()
+    assert "killing facade: its requests in flight are lost" in running.output()
     assert list(places.iterdir()) == []
 
 

@@ -8,12 +8,12 @@ import copy
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import pytest
 import yaml
 
+from facade.config.setting import known_names
 from facade.config.settings import Settings
 from scripts.deploy.promises import broken
 from tests.conftest import ROOT
@@ -125,7 +125,7 @@ def test_the_default_image_is_nvidias_of_a_release_that_notices_a_dead_stub() ->
 
 
 def test_no_image_sets_a_variable_of_ours_that_is_no_setting() -> None:
-    names = {name for knob in fields(Settings) for name in knob.metadata["names"]}
+    names = set(known_names(Settings))
     assert set(re.findall(r"\b((?:RERANKER|NIM)_\w+)=", DOCKERFILE)) <= names
 
 

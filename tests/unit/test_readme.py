@@ -1,26 +1,17 @@
 """python -m pytest tests/unit/test_readme.py
 
-The README's settings and folders exist, and every link of the documentation has a target.
+The README's folders exist, and every link of the documentation has a target.
 """
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from facade.config.settings import Settings
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
-
-
-def test_every_setting_is_in_the_table_with_its_meaning() -> None:
-    rows = [line for line in README.splitlines() if line.startswith("| `")]
-    for knob in fields(Settings):
-        names = ", ".join(f"`{name}`" for name in knob.metadata["names"])
-        assert any(row.startswith(f"| {names} |") and row.endswith(f"| {knob.metadata['meaning']} |") for row in rows), names
 
 
 def test_every_folder_and_page_on_its_map_exists() -> None:

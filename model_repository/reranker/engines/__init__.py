@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from facade.config.engine_settings import EngineSettings
 from facade.errors import BundleError, RerankerError, SettingsError
 from facade.reranking.bundle import Bundle
 from facade.reranking.tensors import Row
 from reranker.engines import onnxruntime, openvino, torch_packed
-from reranker.engines.engine import AUTO, Engine, EngineEntry, EngineSettings
+from reranker.engines.engine import AUTO, Engine, EngineEntry
 from reranker.engines.machine import Machine
 
 # In order of preference: `auto` takes the first that can run the bundle here.

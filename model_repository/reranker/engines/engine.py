@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from facade.reranking.bundle import Bundle
@@ -37,25 +36,6 @@ class Engine(Protocol):
     def computed_tokens(self, lengths: Sequence[int]) -> int:
         """Tokens that it computes for a micro-batch of rows of these lengths, padding included."""
         ...
-
-
-class EngineSettings(Protocol):
-    """The settings that engines read; `precision` may be AUTO."""
-
-    @property
-    def engine(self) -> str: ...  # noqa: D102 (facade/config describes each)
-
-    @property
-    def precision(self) -> str: ...  # noqa: D102
-
-    @property
-    def threads(self) -> int | None: ...  # noqa: D102
-
-    @property
-    def batch_tokens(self) -> int | None: ...  # noqa: D102
-
-    @property
-    def tensorrt_cache(self) -> Path: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

@@ -65,12 +65,12 @@ def test_a_ready_server_has_no_fault(port: int) -> None:
 
 
 def test_one_that_is_not_ready_says_why(port: int) -> None:
-    told = fault(f"http://127.0.0.1:{port}/other")
-    assert told is not None
-    assert "answers 503: not ready: no inference" in told
+    reason = fault(f"http://127.0.0.1:{port}/other")
+    assert reason is not None
+    assert "answers 503: not ready: no inference" in reason
 
 
-def test_the_command_tells_by_its_exit_code(port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_says_whether_it_is_ready(port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("NIM_HTTP_API_PORT", str(port))
     assert main() == 0
     monkeypatch.setenv("NIM_HTTP_API_PORT", "1")

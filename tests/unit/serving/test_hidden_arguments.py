@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/serving/test_hidden_arguments.py
 
-A program gets all of its arguments, and nobody else reads the secret ones; where that can't be had, a warning says so.
+A program gets all of its arguments, and no other user reads the secret ones; if that is impossible, a warning says so.
 """
 
 import ctypes
@@ -64,9 +64,9 @@ def test_the_program_is_the_started_process_itself_and_has_no_child_and_no_trace
         line(process)
         assert Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() == ""
         assert "TracerPid:\t0\n" in Path(f"/proc/{process.pid}/status").read_text()
-        _, told = process.communicate("")
+        _, errors = process.communicate("")
         assert process.returncode == 7
-    assert told == ""
+    assert errors == ""
 
 
 def test_without_secrets_nothing_is_traced() -> None:
@@ -79,9 +79,9 @@ def test_without_secrets_nothing_is_traced() -> None:
 def test_where_tracing_is_forbidden_the_program_runs_all_the_same_and_a_warning_says_what_is_open() -> None:
     with running(SECRET, forbid_tracing) as process:
         assert line(process) == str(["--open=1", *SECRET])
-        _, told = process.communicate("")
-    assert "can read Triton's keys in its command line" in told
-    assert "hidepid=2" in told
+        _, errors = process.communicate("")
+    assert "can read Triton's keys in its command line" in errors
+    assert "hidepid=2" in errors
 
 
 def forbid_tracing() -> None:

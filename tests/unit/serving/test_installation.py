@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from facade.errors import SettingsError
-from scripts.serving import tritonserver
-from scripts.serving.tritonserver import installation
+from scripts.serving.installation import installation
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -50,13 +49,13 @@ def test_where_its_stub_is_for_another_python_the_wheel_is(image: Path) -> None:
 
 
 def test_without_the_wheel_the_error_says_which_python_to_take(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tritonserver, "_wheel", lambda: None)
+    monkeypatch.setitem(sys.modules, "pytriton", None)
     other_python(image)
     with pytest.raises(SettingsError, match="start with the Python that the image has"):
         installation(image)
 
 
 def test_with_neither_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tritonserver, "_wheel", lambda: None)
+    monkeypatch.setitem(sys.modules, "pytriton", None)
     with pytest.raises(SettingsError, match="nvidia-pytriton"):
         installation(tmp_path)

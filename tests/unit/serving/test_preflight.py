@@ -28,13 +28,13 @@ PORTS = {
 
 @pytest.fixture
 def free() -> Settings:
-    """Settings with four ports that nobody listens on."""
+    """Settings with four free ports."""
     return Settings(**dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
 
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody listens on."""
+    """A port in use."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

@@ -7,20 +7,24 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from facade.errors import BundleError
-from scripts.serving.attempts import Attempts
+from facade.config.settings import REPOSITORY
+from facade.errors import BundleError, NotReadyError
+from facade.reranking.bundle import newest_version, read_bundle
+from facade.triton.client import Triton
 from scripts.serving.child import Child
-from scripts.serving.supervisor import StartFailedError, Supervised
+from scripts.serving.supervisor import Attempts, RestartLimits, StartFailedError, Supervised
+from tests.conftest import free_ports
 from tests.unit.serving.processes import environment, is_running, written_pid
 from tests.unit.waiting import PATIENCE_S, until
 
 STEPS_S = (0.0, 0.02, 0.06, 0.12)
+QUICK = RestartLimits(backoff_s=STEPS_S)
 
 
 @dataclass
@@ -42,8 +46,8 @@ class Program:
         self.children.append(child)
         return child
 
-    def supervised(self) -> Supervised:
-        return Supervised("program", self.start, self.ready, self.watch, PATIENCE_S, Attempts("the program"))
+    def supervised(self, limits: RestartLimits = QUICK) -> Supervised:
+        return Supervised("program", self.start, self.ready, self.watch, PATIENCE_S, Attempts("the program"), limits)
 
 
 async def at_once() -> None:
@@ -73,15 +77,34 @@ async def program(tmp_path: Path) -> AsyncIterator[MakeProgram]:
             await child.kill()
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.serving.supervisor._BACKOFF_S", STEPS_S)
-
-
 async def end(task: asyncio.Task[None]) -> None:
     assert not task.done()
     task.cancel()
     await asyncio.wait([task])
+
+
+def test_before_the_first_attempt_has_ended_the_text_says_so() -> None:
+    assert str(Attempts("an inference")) == "waiting for an inference; last attempt: no attempt has ended yet"
+
+
+async def test_a_failed_start_says_what_it_waited_for_and_why_the_last_attempt_failed(program: MakeProgram) -> None:
+    server = program("exec sleep 1000", ready=never).supervised(RestartLimits(start_s=0.05))
+    error = NotReadyError("can't be reached")
+    error.add_note("ipv4:10.0.0.1:3128: connection refused")
+    server.attempts.failed(error)
+    with pytest.raises(StartFailedError, match=r"waiting for the program; last attempt: can't be reached; ipv4:10\.0\.0\.1:3128: conn"):
+        await server.launch()
+
+
+async def test_the_attempts_of_a_triton_that_is_away_name_its_address_and_the_error_for_clients_does_not() -> None:
+    (port,) = free_ports(1)
+    attempts = Attempts("an inference")
+    async with Triton(f"127.0.0.1:{port}") as triton:
+        with pytest.raises(NotReadyError) as caught:
+            await triton.probe(read_bundle(newest_version(REPOSITORY / "reranker")), PATIENCE_S)
+    attempts.failed(caught.value)
+    assert f"127.0.0.1:{port}" in str(attempts)
+    assert str(port) not in caught.value.message
 
 
 async def test_a_launch_ends_when_the_program_works(program: MakeProgram) -> None:
@@ -91,17 +114,16 @@ async def test_a_launch_ends_when_the_program_works(program: MakeProgram) -> Non
     assert is_running(server.child.pid)
 
 
-async def test_a_program_that_ends_before_it_works_is_told_with_its_exit_code(program: MakeProgram) -> None:
+async def test_a_program_that_ends_before_it_works_is_reported_with_its_exit_code(program: MakeProgram) -> None:
     server = program("exit 3", ready=never).supervised()
     with pytest.raises(StartFailedError, match="program exited with 3; its messages above say why"):
         await server.launch()
 
 
-async def test_a_program_that_never_works_is_killed_when_its_time_is_up(program: MakeProgram, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.serving.supervisor._START_TIMEOUT_S", 0.05)
+async def test_a_program_that_never_works_is_killed_when_its_time_is_up(program: MakeProgram) -> None:
     made = program("exec sleep 1000", ready=never)
     with pytest.raises(StartFailedError, match="program was not ready within"):
-        await made.supervised().launch()
+        await made.supervised(RestartLimits(start_s=0.05)).launch()
     assert not is_running(made.children[0].pid)
 
 
@@ -136,7 +158,7 @@ async def test_a_start_that_is_not_possible_is_tried_again(
             raise fault
         return await made.start()
 
-    server = Supervised("program", start, at_once, None, PATIENCE_S, Attempts("the program"))
+    server = Supervised("program", start, at_once, None, PATIENCE_S, Attempts("the program"), QUICK)
     await server.launch()
     keep = asyncio.create_task(server.keep())
     await until(lambda: len(made.children) == 2 and is_running(made.children[1].pid))
@@ -154,18 +176,18 @@ async def test_a_launch_that_is_cancelled_leaves_a_program_that_stop_ends(progra
     assert not is_running(made.children[0].pid)
 
 
-@pytest.mark.parametrize(("trap", "told"), [("", False), ('trap "" TERM; ', True)])
-async def test_a_program_that_has_to_be_killed_at_its_stop_is_told(
-    program: MakeProgram, caplog: pytest.LogCaptureFixture, trap: str, told: bool, tmp_path: Path
+@pytest.mark.parametrize(("trap", "killed"), [("", False), ('trap "" TERM; ', True)])
+async def test_a_program_that_has_to_be_killed_at_its_stop_is_reported(
+    program: MakeProgram, caplog: pytest.LogCaptureFixture, trap: str, killed: bool, tmp_path: Path
 ) -> None:
     made = program(f'{trap}touch "$HERE/up"; while true; do sleep 0.01; done')
     server = made.supervised()
     await server.launch()
     await until((tmp_path / "up").exists)
-    server.grace_s = 0.2 if told else PATIENCE_S
+    server.grace_s = 0.2 if killed else PATIENCE_S
     await server.stop()
     assert not is_running(made.children[0].pid)
-    assert ("program did not end within 0.2 s and was killed: see its messages above" in caplog.messages) == told
+    assert ("program did not end within 0.2 s and was killed: see its messages above" in caplog.messages) == killed
 
 
 async def test_stopping_what_was_never_started_is_no_fault(program: MakeProgram) -> None:
@@ -186,11 +208,9 @@ async def test_a_program_that_ends_is_started_again_with_growing_pauses(program:
     assert "program exited with 3; starting it again in 0.1 s" in caplog.messages
 
 
-async def test_a_program_that_was_stable_has_its_pauses_forgotten(program: MakeProgram, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.serving.supervisor._STABLE_S", 0.0)
-    monkeypatch.setattr("scripts.serving.supervisor._BACKOFF_S", (0.0, 3600.0))
+async def test_a_program_that_was_stable_has_its_pauses_forgotten(program: MakeProgram) -> None:
     made = program("exit 3")
-    server = made.supervised()
+    server = made.supervised(RestartLimits(stable_s=0.0, backoff_s=(0.0, 3600.0)))
     await server.launch()
     keep = asyncio.create_task(server.keep())
     await until(lambda: len(made.starts) >= 4)
@@ -217,9 +237,8 @@ async def test_a_program_that_fails_to_start_again_is_tried_on(program: MakeProg
 
 
 async def test_a_program_that_hangs_when_started_again_is_given_up_soon_and_gets_twice_as_long_the_next_time(
-    program: MakeProgram, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    program: MakeProgram, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("scripts.serving.supervisor._RESTART_LEAST_S", 0.2)
     tries = 0
 
     async def hangs_at_the_second_and_third_try() -> None:
@@ -230,7 +249,7 @@ async def test_a_program_that_hangs_when_started_again_is_given_up_soon_and_gets
 
     caplog.set_level(logging.ERROR)
     made = program("exit 3", "exec sleep 1000", ready=hangs_at_the_second_and_third_try)
-    server = made.supervised()
+    server = made.supervised(replace(QUICK, restart_least_s=0.2))
     await server.launch()
     keep = asyncio.create_task(server.keep())
     await until(lambda: tries == 4 and is_running(made.children[-1].pid))
@@ -280,8 +299,7 @@ async def test_a_program_whose_readiness_can_not_be_asked_is_started_again_and_l
     assert not is_running(made.children[1].pid)
 
 
-async def test_a_watch_that_fails_costs_the_program_nothing(program: MakeProgram, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scripts.serving.supervisor._WATCH_AGAIN_S", 0.01)
+async def test_a_watch_that_fails_costs_the_program_nothing(program: MakeProgram) -> None:
     watched = 0
 
     async def watch(child: Child) -> str:
@@ -292,7 +310,7 @@ async def test_a_watch_that_fails_costs_the_program_nothing(program: MakeProgram
         return await never(child)
 
     made = program("exec sleep 1000", watch=watch)
-    server = made.supervised()
+    server = made.supervised(replace(QUICK, watch_again_s=0.01))
     await server.launch()
     keep = asyncio.create_task(server.keep())
     await until(lambda: watched == 3)

@@ -63,15 +63,14 @@ class Models:
 
 
 @pytest.fixture
-def swap(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Swap:  # noqa: F811
+def swap(put: Put, tmp_path: Path) -> Swap:  # noqa: F811
     """Beside a Triton that was not started yet, version 1 alone on the disk."""
-    monkeypatch.setattr("scripts.serving.swap._ASK_AGAIN_S", 0.001)
-    monkeypatch.setattr("scripts.serving.swap._LOOK_EVERY_S", 0.01)
     model = put("1").parent
     shown = tmp_path / "shown"
     link_files(model, shown)
     models = Models(shown)
-    return Swap(Versions(model, None), ActiveBundle(model, None), shown, models, models.probe)
+    current = ActiveBundle(model, None)
+    return Swap(Versions(model, None), current, shown, models, models.probe, look_every_s=0.01, ask_again_s=0.001)
 
 
 def models_of(swap: Swap) -> Models:

@@ -31,8 +31,8 @@ def relayed(sent: bytes) -> list[dict[str, str]]:
 
 
 def test_each_line_is_an_object_with_its_level_and_source() -> None:
-    told = [(line["level"], line["logger"], line["message"], line.get("source")) for line in relayed(LINES.encode())]
-    assert told == [
+    logged = [(line["level"], line["logger"], line["message"], line.get("source")) for line in relayed(LINES.encode())]
+    assert logged == [
         ("INFO", "triton", "Create CacheManager with cache_dir: '/opt'", "cache_manager.cc:480"),
         ("WARNING", "triton", "two\nlines", "a.cc:1"),
         ("ERROR", "triton", "CudaDriverHelper has not been initialized.", "server.cc:241"),
@@ -51,5 +51,5 @@ def test_a_line_that_can_not_be_read_stops_nothing() -> None:
     assert [line["message"] for line in relayed(nested + b"\nstill here\n")][-1] == "still here"
 
 
-def test_a_line_without_its_end_is_told_once_triton_has_ended() -> None:
+def test_a_line_without_its_end_is_logged_once_triton_has_ended() -> None:
     assert [line["message"] for line in relayed(b"Segmentation fault")] == ["Segmentation fault"]

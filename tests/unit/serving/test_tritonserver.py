@@ -70,10 +70,10 @@ def test_a_repository_without_the_text_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_real_server_knows_every_flag(command: Command) -> None:
-    told = subprocess.run(
+    help_text = subprocess.run(
         [command.arguments[0], "--help"], env=command.environment, capture_output=True, text=True, timeout=300, check=False
     )
-    known = (told.stdout + told.stderr).split()
+    known = (help_text.stdout + help_text.stderr).split()
     assert "--model-repository" in known
     assert [name for name in flags(command) if name not in known] == []
 
@@ -100,10 +100,10 @@ def test_files_in_shared_memory_bear_the_runs_own_prefix(command: Command) -> No
     assert flags(command)["--backend-config"] == "python,shm-region-prefix-name=prefix"
 
 
-@pytest.mark.parametrize(("level", "told"), [("DEBUG", "true"), ("INFO", "false"), ("ERROR", "false")])
-def test_the_server_is_as_talkative_as_the_facade(tmp_path: Path, level: str, told: str) -> None:
+@pytest.mark.parametrize(("level", "enabled"), [("DEBUG", "true"), ("INFO", "false"), ("ERROR", "false")])
+def test_the_server_is_as_verbose_as_the_facade(tmp_path: Path, level: str, enabled: str) -> None:
     given = flags(triton_command(Settings(log_level=level), NAMES, tmp_path, "prefix"))
-    assert (given["--log-info"], given["--log-warning"]) == (told, told)
+    assert (given["--log-info"], given["--log-warning"]) == (enabled, enabled)
 
 
 def test_tritons_own_verbosity_is_a_setting_and_brings_the_rest_of_its_log(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def traces(command: Command) -> set[str]:
     return {argument.removeprefix("--trace-config=") for argument in command.arguments if argument.startswith("--trace-config=")}
 
 
-def test_without_traces_triton_is_told_nothing_of_them(command: Command) -> None:
+def test_without_traces_triton_gets_no_flag_for_them(command: Command) -> None:
     assert traces(command) == set()
 
 

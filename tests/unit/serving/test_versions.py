@@ -93,7 +93,7 @@ def test_a_version_that_triton_can_not_load_is_not_tried_again_before_its_files_
     found = newer(versions)
     assert found
     versions.refuse(found, "no engine reads it")
-    assert f"no engine reads it; mend or remove {folder}" in caplog.text
+    assert f"no engine reads it; repair or remove {folder}" in caplog.text
     assert newer(versions) is None
     change(folder / WEIGHTS)
     assert name(newer(versions)) == "2"

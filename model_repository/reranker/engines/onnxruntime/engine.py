@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from facade.config.engine_settings import EngineSettings
 from facade.errors import SettingsError
 from facade.reranking.bundle import INT8, Bundle
 from facade.reranking.tensors import Logits, Row, Tokens, check_inputs, pack
-from reranker.engines.engine import AUTO, EngineSettings
+from reranker.engines.engine import AUTO
 from reranker.engines.machine import Machine
 from reranker.engines.onnxruntime import CUDA, uses_gpu
 from reranker.engines.onnxruntime.tensorrt_profile import profile

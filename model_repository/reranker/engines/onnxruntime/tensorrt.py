@@ -1,7 +1,8 @@
 """TensorRT, by ONNX Runtime's provider: what it is loaded with. Knows settings, not how a session is made."""
 
+from facade.config.engine_settings import EngineSettings
 from facade.reranking.bundle import Bundle
-from reranker.engines.engine import AUTO, EngineSettings
+from reranker.engines.engine import AUTO
 from reranker.engines.machine import Machine
 from reranker.engines.onnxruntime.engine import GPU_TOKEN_BUDGET, OnnxRuntimeEngine, TensorRT
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import openvino
 
+from facade.config.engine_settings import EngineSettings
 from facade.reranking.bundle import INT8, Bundle
 from facade.reranking.tensors import ATTENTION_MASK, Logits, Row, check_inputs, pack, padded_length
-from reranker.engines.engine import AUTO, EngineSettings
+from reranker.engines.engine import AUTO
 from reranker.engines.machine import Machine
 from reranker.engines.openvino.exact_head import keep_exact
 from reranker.engines.openvino.packed import filled_up, pack_products, places

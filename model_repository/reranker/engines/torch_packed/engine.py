@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from facade.config.engine_settings import EngineSettings
 from facade.reranking.bundle import WEIGHTS, Bundle
 from facade.reranking.tensors import Logits, Row
-from reranker.engines.engine import AUTO, EngineSettings
+from reranker.engines.engine import AUTO
 from reranker.engines.machine import Machine
 from reranker.engines.torch_packed import ARCHITECTURE, PRECISIONS
 from reranker.engines.torch_packed.batch import SHORTEST_BUCKET, Shape, bucket, exact_shape, fill

@@ -1,14 +1,13 @@
 """python -m pytest tests/unit/facade/config/test_nim_names.py
 
-Variables that set nothing are told, with the reason or the nearest name that sets something.
+Variables without effect cause a warning, with the reason or the most similar name that has one.
 """
 
-from dataclasses import fields
-
 from facade.config.nim_names import NO_MEANING, ignored_names, without_ignored_names
+from facade.config.setting import known_names
 from facade.config.settings import Settings
 
-KNOWN = [name for knob in fields(Settings) for name in knob.metadata["names"]]
+KNOWN = known_names(Settings)
 
 
 def test_an_unknown_variable_is_a_warning_that_names_the_nearest_known_one() -> None:
@@ -24,7 +23,7 @@ def test_known_foreign_and_empty_variables_are_no_warning() -> None:
     assert ignored_names({"NIM_QQQQ": " ", "NIM_CACHE_PATH": ""}) == []
 
 
-def test_a_variable_of_the_nim_without_a_meaning_here_is_told_why() -> None:
+def test_a_variable_of_the_nim_without_a_meaning_here_has_its_reason() -> None:
     (line,) = ignored_names({"NIM_TRITON_MAX_BATCH_SIZE": "64"})
     assert line == "NIM_TRITON_MAX_BATCH_SIZE has no meaning here and is ignored: batches are bounded in tokens: RERANKER_BATCH_TOKENS"
 

@@ -3,11 +3,10 @@
 Kubernetes describes every Service of a namespace to every pod by variables. Those of a Service whose name is like a setting's set nothing.
 """
 
-from dataclasses import fields
-
 import pytest
 
 from facade.config.nim_names import ignored_names
+from facade.config.setting import known_names
 from facade.config.settings import Settings
 
 # What a pod sees of a Service named nim-server with a named port.
@@ -21,7 +20,7 @@ LINKS = {
     "NIM_SERVER_PORT_8000_TCP_PORT": "8000",
     "NIM_SERVER_PORT_8000_TCP_ADDR": "10.96.7.1",
 }
-NAMES = [name for knob in fields(Settings) for name in knob.metadata["names"]]
+NAMES = known_names(Settings)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -65,6 +64,6 @@ def test_other_texts_are_read_as_before(text: str) -> None:
     assert Settings.from_environment({"RERANKER_TRITON_URL": text}).triton_url == text
 
 
-def test_a_name_like_a_link_s_is_told_as_unknown_where_no_service_is_linked() -> None:
+def test_a_name_like_a_link_s_is_unknown_where_no_service_is_linked() -> None:
     (line,) = ignored_names({"NIM_SERVER_SERVICE_HOST": "10.96.7.1"})
     assert line.startswith("NIM_SERVER_SERVICE_HOST is unknown here and ignored")

@@ -1,14 +1,14 @@
 """python -m pytest tests/unit/facade/config/test_settings.py
 
-Every setting by every name, and every fault told at once.
+Every setting by every name, and all faults in one error.
 """
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from facade.config.setting import declared
 from facade.config.settings import Settings
 from facade.errors import SettingsError
 
@@ -69,18 +69,18 @@ SAMPLES: dict[str, tuple[str, Any]] = {
 }
 # Names without a prefix that NIM 2.x has.
 NIMS_OWN = {"LOG_FORMAT", "SHOW_CONFIG"}
-NAMES = [(knob.name, name) for knob in fields(Settings) for name in knob.metadata["names"]]
+NAMES = [(key, name) for key, each in declared(Settings).items() for name in each.names]
 
 
 def test_every_setting_has_a_sample_here() -> None:
-    assert set(SAMPLES) == {knob.name for knob in fields(Settings)}
+    assert set(SAMPLES) == set(declared(Settings))
 
 
-@pytest.mark.parametrize(("knob", "name"), NAMES)
-def test_each_name_of_a_setting_sets_it_and_nothing_else(knob: str, name: str) -> None:
-    text, value = SAMPLES[knob]
+@pytest.mark.parametrize(("key", "name"), NAMES)
+def test_each_name_of_a_setting_sets_it_and_nothing_else(key: str, name: str) -> None:
+    text, value = SAMPLES[key]
     settings = Settings.from_environment({name: f" {text} "})
-    assert settings == Settings(**{knob: value})
+    assert settings == Settings(**{key: value})
     assert settings != Settings()
 
 
@@ -94,7 +94,7 @@ def test_every_name_is_the_nims_or_says_whose_it_is() -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    assert all(knob.metadata["meaning"] for knob in fields(Settings))
+    assert all(each.meaning for each in declared(Settings).values())
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
@@ -145,11 +145,10 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_name_and_what_is_expect
 def test_a_tilde_is_the_home_folder_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "here").touch()
-    paths = [knob for knob in fields(Settings) if isinstance(SAMPLES[knob.name][1], Path)]
+    paths = {key: each.names[0] for key, each in declared(Settings).items() if isinstance(SAMPLES[key][1], Path)}
     assert len(paths) >= 9
-    for knob in paths:
-        name = knob.metadata["names"][0]
-        assert getattr(Settings.from_environment({name: "~/here"}), knob.name) == tmp_path / "here", name
+    for key, name in paths.items():
+        assert getattr(Settings.from_environment({name: "~/here"}), key) == tmp_path / "here", name
 
 
 @pytest.mark.parametrize("name", ["RERANKER_MODEL_REPOSITORY", "RERANKER_TENSORRT_CACHE", "NIM_TLS_CERT_PATH"])
@@ -158,7 +157,7 @@ def test_a_home_folder_that_is_none_is_refused(name: str) -> None:
         Settings.from_environment({name: "~no-such-user/a"})
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_in_one_error() -> None:
     bad = {"NIM_HTTP_API_PORT": "x", "NIM_LOG_LEVEL": "y", "NIM_MAX_SEQ_LEN": "64", "NIM_PIPELINE_MAX_SEQ_LEN": "65"}
     with pytest.raises(SettingsError) as refused:
         Settings.from_environment(bad)
@@ -174,7 +173,7 @@ def test_all_faults_are_told_at_once() -> None:
         (Settings.from_environment({"NIM_BIND_ADDR": "[::]:8000"}), ("::", 8000)),
     ],
 )
-def test_the_api_binds_where_it_is_told(settings: Settings, address: tuple[str, int]) -> None:
+def test_the_api_binds_to_the_address_that_is_set(settings: Settings, address: tuple[str, int]) -> None:
     assert settings.address == address
 
 
@@ -193,7 +192,7 @@ def test_triton_is_called_where_a_client_reaches_it(settings: Settings, target: 
     assert settings.triton_target == target
 
 
-def test_a_secret_is_told_in_no_fault() -> None:
+def test_a_secret_is_in_no_fault() -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.from_environment({"RERANKER_TRITON_KEY": "a", "NIM_LOG_LEVEL": "x"})
     assert "RERANKER_TRITON_KEY" not in refused.value.message
@@ -208,7 +207,7 @@ def test_a_secret_is_told_in_no_fault() -> None:
         (Settings(tls_cert=HERE, tls_key=HERE, tls_ca=HERE, ssl_mode="MTLS"), "MTLS"),
     ],
 )
-def test_tls_is_on_where_a_certificate_is_named_unless_told_otherwise(settings: Settings, mode: str) -> None:
+def test_tls_is_on_where_a_certificate_is_named_unless_it_is_disabled(settings: Settings, mode: str) -> None:
     assert settings.tls == mode
 
 

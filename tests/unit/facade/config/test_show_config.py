@@ -5,8 +5,8 @@ All settings with value, source and meaning, and no secret.
 
 import subprocess
 import sys
-from dataclasses import fields
 
+from facade.config.setting import declared
 from facade.config.settings import Settings
 from facade.config.show_config import lines
 from tests.conftest import ROOT
@@ -18,9 +18,9 @@ def shown(environment: dict[str, str]) -> str:
 
 def test_every_setting_is_shown_with_its_meaning() -> None:
     text = shown({})
-    for knob in fields(Settings):
-        assert f"{knob.metadata['names'][0]}=" in text
-        assert knob.metadata["meaning"] in text
+    for each in declared(Settings).values():
+        assert f"{each.names[0]}=" in text
+        assert each.meaning in text
 
 
 def test_a_setting_is_shown_by_the_variable_that_set_it_and_the_others_are_named() -> None:

@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/config/test_watched_files.py
 
-A file that changes is taken over once it has settled, however it was replaced; one that can't be used is told of, and the next is seen.
+A changed file is reloaded once it has settled, however it was replaced; an invalid one is logged, and the next change is seen.
 """
 
 import asyncio
@@ -9,10 +9,11 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from facade.config.watched_files import Watched
+from facade.config.watched_files import Watched, identity
 from facade.errors import SettingsError
 from tests.unit.waiting import until
 
@@ -20,7 +21,7 @@ OFTEN_S = 0.005
 
 
 class Taken:
-    """What was taken over, in order; a text of "bad" can't be used, one of "fault" is a fault of this program."""
+    """The reloaded texts, in order; the text "bad" is invalid, and "fault" raises another exception."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -31,16 +32,16 @@ class Taken:
         self.tries += 1
         text = self._file.read_text()
         if text == "bad":
-            raise SettingsError("nobody can use this: write another one")
+            raise SettingsError("this is unusable: write another one")
         if text == "fault":
             raise ZeroDivisionError
         self.texts.append(text)
 
 
 @asynccontextmanager
-async def followed(file: Path) -> AsyncIterator[Taken]:
+async def followed(file: Path, **how: Any) -> AsyncIterator[Taken]:
     taken = Taken(file)
-    task = asyncio.create_task(Watched(file).follow(taken, OFTEN_S))
+    task = asyncio.create_task(Watched(file, **how).follow(taken, OFTEN_S))
     try:
         yield taken
     finally:
@@ -69,7 +70,7 @@ def remove(file: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [write, replace])
-async def test_a_change_is_taken_over_once(file: Path, change: Callable[[Path, str], None]) -> None:
+async def test_a_change_is_reloaded_once(file: Path, change: Callable[[Path, str], None]) -> None:
     async with followed(file) as taken:
         change(file, "second")
         await until(lambda: taken.texts)
@@ -100,14 +101,13 @@ async def test_what_does_not_change_is_left_alone(file: Path) -> None:
     assert taken.tries == 0
 
 
-async def test_a_file_is_not_taken_over_while_it_is_still_written(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_is_not_reloaded_while_it_is_still_written(file: Path) -> None:
     looks = iter(range(5))
 
-    def look(self: Watched) -> tuple[tuple[int, ...] | None, ...]:
-        return ((min(next(looks, 4), 3),),)  # another one each time, until the fourth
+    def identity(_: Path) -> tuple[int, ...]:
+        return (min(next(looks, 4), 3),)  # another one each time, until the fourth
 
-    monkeypatch.setattr(Watched, "_look", look)
-    async with followed(file) as taken:
+    async with followed(file, identity=identity) as taken:
         await until(lambda: taken.tries)
         assert next(looks, None) is None
         await asyncio.sleep(5 * OFTEN_S)
@@ -116,17 +116,17 @@ async def test_a_file_is_not_taken_over_while_it_is_still_written(file: Path, mo
 
 @contextmanager
 def errors(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
-    told: list[str] = []
+    logged: list[str] = []
     with caplog.at_level(logging.INFO):
-        yield told
-    told += [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+        yield logged
+    logged += [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
 
 
-@pytest.mark.parametrize(("text", "words"), [("bad", "nobody can use this"), ("fault", "ZeroDivisionError")])
-async def test_a_bad_file_is_told_of_once_and_a_good_one_is_taken_afterwards(
+@pytest.mark.parametrize(("text", "words"), [("bad", "this is unusable"), ("fault", "ZeroDivisionError")])
+async def test_a_bad_file_is_logged_once_and_a_good_one_is_reloaded_afterwards(
     file: Path, caplog: pytest.LogCaptureFixture, text: str, words: str
 ) -> None:
-    with errors(caplog) as told:
+    with errors(caplog) as logged:
         async with followed(file) as taken:
             write(file, text)
             await until(lambda: taken.tries == 1)
@@ -135,9 +135,9 @@ async def test_a_bad_file_is_told_of_once_and_a_good_one_is_taken_afterwards(
             write(file, "better")
             await until(lambda: taken.texts)
     assert taken.texts == ["better"]
-    assert len(told) == 1
-    assert words in told[0]
-    assert "stays in use" in told[0]
+    assert len(logged) == 1
+    assert words in logged[0]
+    assert "stays in use" in logged[0]
 
 
 async def test_a_file_that_is_away_for_a_while_is_followed_on(file: Path) -> None:
@@ -152,23 +152,22 @@ async def test_a_file_that_is_away_for_a_while_is_followed_on(file: Path) -> Non
 async def test_a_change_between_the_first_look_and_the_following_is_seen(file: Path) -> None:
     taken = Taken(file)
     watched = Watched(file)
-    write(file, "changed before anybody followed")
+    write(file, "changed before it was followed")
     task = asyncio.create_task(watched.follow(taken, OFTEN_S))
     await until(lambda: taken.texts)
     task.cancel()
 
 
-async def test_a_look_that_fails_is_followed_by_the_next(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    faults = [RuntimeError("unforeseen")]
-    real = Path.stat
+async def test_a_look_that_fails_is_followed_by_the_next(file: Path) -> None:
+    faults: list[Exception] = []
 
-    def stat(self: Path, **more: bool) -> os.stat_result:
-        if self == file and faults:
+    def failing(path: Path) -> tuple[int, ...] | None:
+        if faults:
             raise faults.pop()
-        return real(self, **more)
+        return identity(path)
 
-    async with followed(file) as taken:
-        monkeypatch.setattr(Path, "stat", stat)
+    async with followed(file, identity=failing) as taken:
+        faults.append(RuntimeError("unforeseen"))
         await until(lambda: not faults)
         write(file, "second")
         await until(lambda: taken.texts == ["second"])

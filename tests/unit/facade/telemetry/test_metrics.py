@@ -11,7 +11,7 @@ from facade.errors import BundleError, RerankerError, SettingsError
 from facade.telemetry.metrics import CONTENT_TYPE, REASONS, STAGES, Metrics, reason
 from tests import documented
 
-# Of the Prometheus client; a gauge that comes with each counter and histogram tells when it began.
+# Of the Prometheus client; a gauge that comes with each counter and histogram has its start.
 _CLIENTS_OWN = ("process_", "python_")
 _BEGUN = "_created"
 
@@ -79,12 +79,12 @@ def test_the_largest_request_and_the_longest_one_have_a_bucket() -> None:
     assert value(used(), "reranker_request_seconds_bucket", route="ranking", le="120.0") == 1
 
 
-def test_the_served_model_and_the_version_are_told() -> None:
+def test_the_served_model_and_the_version_are_series() -> None:
     assert value(used(), "reranker_info", digest="d1", model="nvidia/a", version="1.0.0") == 1
     assert value(used(), "reranker_build_info", version=__version__) == 1
 
 
-def test_the_process_tells_its_memory_its_files_and_its_start() -> None:
+def test_memory_files_and_start_of_the_process_are_series() -> None:
     for name in ("process_resident_memory_bytes", "process_open_fds", "process_max_fds", "process_start_time_seconds"):
         assert (value(Metrics(), name) or 0) > 0
 
@@ -96,5 +96,5 @@ def test_two_apps_in_one_process_count_for_themselves() -> None:
     assert b"reranker_pairs_total 0.0" in second.text()
 
 
-def test_a_scrape_is_told_what_it_gets() -> None:
+def test_a_scrape_has_the_content_type() -> None:
     assert CONTENT_TYPE.startswith("text/plain; version=")

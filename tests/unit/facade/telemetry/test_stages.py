@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/telemetry/test_stages.py
 
-Stages are told in their order, and a part told apart takes nothing away from the whole.
+Stages are listed in order, and splitting off a part keeps the sum.
 """
 
 import time
@@ -35,7 +35,7 @@ def test_a_part_and_the_rest_of_a_stage_make_the_whole() -> None:
 
 def test_a_part_is_never_more_than_the_whole() -> None:
     stages = Stages({"queue": 0.5})
-    stages.split("queue", "infer", 0.75)  # told by another process's clock
+    stages.split("queue", "infer", 0.75)  # measured by the clock of another process
     assert stages.seconds == {"queue": 0.0, "infer": 0.5}
 
 

@@ -1,12 +1,12 @@
-"""python -m pytest tests/unit/facade/telemetry/test_collector.py
+"""python -m pytest tests/unit/facade/telemetry/test_otlp_endpoint.py
 
-Where traces go, by the variables that people know.
+The URLs for spans, from the variables of OpenTelemetry and the NIM.
 """
 
 import pytest
 
 from facade.config.settings import Settings
-from facade.telemetry.collector import traces_url, triton_traces_url
+from facade.telemetry.otlp_endpoint import traces_url, triton_traces_url
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_traces_go_to_the_collector(environment: dict[str, str], url: str) -> No
     assert triton_traces_url(settings, environment) == url
 
 
-def test_tritons_own_address_is_its_alone() -> None:
+def test_tritons_own_url_is_for_its_spans_alone() -> None:
     settings = Settings.from_environment({"NIM_ENABLE_OTEL": "1", "TRITON_OTEL_URL": "http://triton/v1/traces"})
     assert triton_traces_url(settings, {}) == "http://triton/v1/traces"
     assert traces_url(settings, {}) == "http://localhost:4318/v1/traces"
