@@ -1,7 +1,7 @@
-"""Rebuilds the Hugging Face checkpoint of the default bundle from its graph, so that its weights are in the repository once.
+"""Rebuilds the Hugging Face checkpoint of the default bundle from its graph, so that the repository holds the weights only once.
 
-`python -m scripts.rebuild_checkpoint --out FOLDER`. The weights are bit-equal to the bundle's; tests and benchmarks of peers score with
-them. Knows the files; the weights come from `scripts/bert/rebuilt.py`.
+`python -m scripts.rebuild_checkpoint --out FOLDER`. The weights are bit-equal to the bundle's; tests and benchmarks of peers use them.
+Knows the files; `scripts/bert/rebuilt.py` reads the weights.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def write(folder: Path, out: Path) -> None:
 
 
 def main() -> int:
-    """Command line."""
+    """Rebuild; return 2 if the graph or the base model can't be used."""
     parser = argparse.ArgumentParser(prog="python -m scripts.rebuild_checkpoint", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     options = parser.parse_args()

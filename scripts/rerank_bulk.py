@@ -12,6 +12,7 @@ from types import FrameType
 
 from facade.config.settings import Settings
 from facade.errors import RerankerError
+from scripts.arguments import duration, positive
 from scripts.bulk import run
 from scripts.bulk.errors import BrokenOffError, BulkError
 from scripts.bulk.rows import Form
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url", help=f"score with this running server instead of in process; its key is read from {KEY_VARIABLE}")
     parser.add_argument(
         "--patience",
-        type=float,
+        type=duration,
         default=PATIENCE_S,
         metavar="SECONDS",
         help="how long a server may be unable to answer (default: %(default).0f)",
@@ -100,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--block-rows",
-        type=_positive,
+        type=positive,
         help=f"rows of a block (default: {run.BLOCK_ROWS[Form.PAIRS]} of pairs, {run.BLOCK_ROWS[Form.RANKINGS]} of rankings)",
     )
     parser.add_argument("--restart", action="store_true", help="start over and overwrite what exists")
@@ -111,12 +112,6 @@ def _file(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("expected a file: make rerank-bulk IN=rows.jsonl OUT=rankings.jsonl")
     return Path(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
-    return int(text)
 
 
 if __name__ == "__main__":

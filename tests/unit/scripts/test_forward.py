@@ -1,4 +1,4 @@
-"""The project's own forward pass is transformers'."""
+"""The forward pass equals transformers'."""
 
 import pytest
 
