@@ -1,9 +1,19 @@
-"""Types of command line options, for argparse: a wrong value ends the command with one line that says what is expected."""
+"""Command lines by argparse: a wrong option ends the command with one line that says what is expected."""
 
 from __future__ import annotations
 
 import argparse
 import math
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}; --help shows all options\n")
 
 
 def whole(text: str, least: int = 0) -> int:
@@ -31,3 +41,11 @@ def duration(text: str) -> float:
     if not (math.isfinite(number) and number > 0):
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return number
+
+
+def address(text: str) -> str:
+    """The URL of an HTTP server."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"expected a URL such as http://localhost:8000, got {text!r}")
+    return text

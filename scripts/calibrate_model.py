@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import AutoTokenizer, BertForSequenceClassification
 
-from scripts.arguments import positive
+from scripts.arguments import Parser, positive
 from scripts.bert.scoring import score
 from scripts.retrieval import squad
 from scripts.retrieval.bm25 import BM25
@@ -134,7 +134,7 @@ def _pairs(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.calibrate_model", description=(__doc__ or "").partition("\n")[0])
+    parser = Parser(prog="python -m scripts.calibrate_model", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--checkpoint",
         type=Path,

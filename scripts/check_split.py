@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.arguments import Parser
 from scripts.retrieval import covid_qa, diverse, held_out, squad
 from scripts.retrieval.corpus import Corpus, DataMissingError, data_file
 from scripts.retrieval.text import terms
@@ -48,7 +48,7 @@ class Known:
 
 def main(arguments: list[str] | None = None) -> int:
     """Compare; return 1 if data is missing or an evaluation passage is in training word for word."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.check_split", description=__doc__)
+    parser = Parser(prog="python -m scripts.check_split", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: RERANKER_DATA, else ../shared/data)")
     parser.add_argument("--show", action="store_true", help=f"print the first {SHOWN} passages that share a run of words")
     options = parser.parse_args(arguments)

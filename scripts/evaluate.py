@@ -18,7 +18,7 @@ import numpy as np
 
 from facade.config.settings import PRECISIONS
 from facade.errors import RerankerError
-from scripts.arguments import positive, whole
+from scripts.arguments import Parser, positive, whole
 from scripts.bert.base_model import installed
 from scripts.retrieval import covid_qa, held_out, squad
 from scripts.retrieval.bm25 import BM25
@@ -108,10 +108,10 @@ def _difference(before: Measures, after: Measures) -> tuple[float, float, float]
 
 
 def _render(title: str, rows: list[Row]) -> str:
-    lines = [f"\n{title}", f"{'':44}{'nDCG@10':>9}{'MRR@10':>9}{'nDCG@10 to BM25':>28}{'nDCG@10 to the base':>28}"]
+    lines = [f"\n{title}", f"{'':48}{'nDCG@10':>9}{'MRR@10':>9}{'nDCG@10 to BM25':>28}{'nDCG@10 to the base':>28}"]
     for row in rows:
         cells = "".join(f"{_interval(difference):>28}" for difference in (row.to_first, row.to_base))
-        lines.append(f"{row.ranker:44}{row.ndcg:9.4f}{row.reciprocal_rank:9.4f}{cells}")
+        lines.append(f"{row.ranker:48}{row.ndcg:9.4f}{row.reciprocal_rank:9.4f}{cells}")
     return "\n".join(lines)
 
 
@@ -120,7 +120,7 @@ def _interval(difference: tuple[float, float, float] | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m scripts.evaluate",
         description="Reranks BM25's best passages with a model bundle and compares nDCG@10 and MRR@10 with BM25, with the base model as a "
         "bi-encoder, and with a random order, for queries as asked, as keywords, and with typos. The samples are fixed, so two runs of "

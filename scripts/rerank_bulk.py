@@ -12,7 +12,7 @@ from types import FrameType
 
 from facade.config.settings import Settings
 from facade.errors import RerankerError
-from scripts.arguments import duration, positive
+from scripts.arguments import Parser, duration, positive
 from scripts.bulk import run
 from scripts.bulk.errors import BrokenOffError, BulkError
 from scripts.bulk.rows import Form
@@ -78,7 +78,7 @@ def _stoppable() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m scripts.rerank_bulk",
         description="Ranks rows of Parquet or JSON lines files. A row with query and passages (a list) becomes rankings, a row with query "
         "and passage becomes a logit. A row that can't be ranked becomes nulls, with the reason in OUT.rejected.jsonl.",

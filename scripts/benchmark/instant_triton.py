@@ -1,6 +1,6 @@
-"""A Triton that takes no time, so that the facade is all there is: `python -m scripts.benchmark.instant_triton`.
+"""A stand-in for Triton that computes nothing, to measure the facade alone: `python -m scripts.benchmark.instant_triton`.
 
-Knows the model's outputs, not what they mean: a row's logit is its place in the call.
+Knows the model's outputs, not their meaning: a row's logit is its index in the call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SERVICE = "inference.GRPCInferenceService"  # KServe's protocol, which Triton s
 
 
 async def infer(request: Any, _: object) -> Any:
-    """ModelInferRequest -> ModelInferResponse, with the outputs that it asks for, each [rows, 1]."""
+    """ModelInferRequest -> ModelInferResponse, with the requested outputs, each [rows, 1]."""
     rows = request.inputs[0].shape[0]
     outputs = {
         LOGIT: ("FP32", np.arange(rows, dtype=np.float32).tobytes()),
@@ -36,7 +36,7 @@ async def infer(request: Any, _: object) -> Any:
 
 
 async def serve() -> None:
-    """Until the process is ended. Prints where it listens, a free port of this machine's."""
+    """Serve until the process ends, on a free port of loopback. Prints the address."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     handler = grpc.unary_unary_rpc_method_handler(infer, ModelInferRequest.FromString, ModelInferResponse.SerializeToString)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"ModelInfer": handler}),))

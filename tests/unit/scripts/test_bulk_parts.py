@@ -101,7 +101,7 @@ def test_another_run_is_refused_and_restart_starts_over(tmp_path: Path, other: R
 
 
 def killed_after(count: int) -> Callable[..., None]:
-    """Takes so many files away; at the next one the process is killed."""
+    """Deletes `count` files; at the next one the process is killed."""
     left = iter(range(count))
     real = Path.unlink
 
@@ -113,7 +113,7 @@ def killed_after(count: int) -> Callable[..., None]:
     return unlink
 
 
-@pytest.mark.parametrize("count", range(7))  # three records, three parts, and what tells which run they are of
+@pytest.mark.parametrize("count", range(7))  # three records, three parts, and the manifest
 def test_a_restart_that_is_killed_leaves_a_folder_that_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     out, other = tmp_path / "out.jsonl", replace(RUN, block_rows=7)
     with run_state.opened(out, RUN, restart=False) as folder:
