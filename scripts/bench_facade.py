@@ -9,18 +9,17 @@ import argparse
 import asyncio
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
 from scripts.arguments import Parser, duration, positive
+from scripts.benchmark import instant_triton
 from scripts.benchmark.load import Load, RefusedError, closed_loop, for_seconds
 from scripts.benchmark.own_server import PORTS, own_server
-from scripts.benchmark.process import HOST, Program, Running, StartError, leash, running, stop
+from scripts.benchmark.process import HOST, Program, Running, StartError, running
 from scripts.benchmark.workload import USUAL, Request, Shape, Texts
 from scripts.benchmark.workplace import ROOT, Workplace
 from scripts.retrieval.corpus import DataMissingError
@@ -68,7 +67,7 @@ async def _measure(texts: Texts, shape: Shape, ports: Ports, options: argparse.N
     """The rounds, in each of which all three take a turn. One more round before them warms up caches and does not count."""
     requests, logs, seconds = texts.requests(shape), Workplace(options.workplace).folder("logs"), options.seconds
     split = _facade("split", ports.split, f"dns:///localhost:{ports.server[1]}")  # the form of the split overlay's address
-    with _instant_triton() as instant:
+    with instant_triton.started() as instant:
         alone = _facade("facade alone", ports.alone, instant)
         async with (
             running(alone, logs / "facade-alone.log") as facade,
@@ -89,23 +88,6 @@ async def _measure(texts: Texts, shape: Shape, ports: Ports, options: argparse.N
 def _facade(name: str, port: int, triton: str) -> Program:
     settings = {"NIM_SERVER_BIND_ADDR": f"{HOST}:{port}", "RERANKER_TRITON_URL": triton}
     return Program(name, (sys.executable, "-m", "facade"), port, environment=settings, folder=ROOT)
-
-
-@contextmanager
-def _instant_triton() -> Iterator[str]:
-    """The address of an instant Triton."""
-    command = [*leash(), sys.executable, "-m", "scripts.benchmark.instant_triton"]
-    # In a separate session, so that Ctrl-C reaches this program only, which then stops its children.
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603 (a command of this module)
-    try:
-        target = child.stdout.readline().decode().strip() if child.stdout else ""
-        if not target:
-            raise StartError("the instant Triton ended while it started: see its error above")
-        yield target
-    finally:
-        stop(child)
-        if child.stdout:
-            child.stdout.close()
 
 
 async def _load(server: Running, requests: Iterator[Request], seconds: float) -> Load:

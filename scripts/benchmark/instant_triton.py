@@ -6,6 +6,10 @@ Knows the model's outputs, not their meaning: a row's logit is its index in the 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -14,7 +18,8 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
 from tritonclient.utils import serialize_byte_tensor
 
 from facade.reranking.tensors import ENGINE, INFER_US, LOGIT
-from scripts.benchmark.process import HOST
+from scripts.benchmark.process import HOST, StartError, leash, stop
+from scripts.benchmark.workplace import ROOT
 
 _SERVICE = "inference.GRPCInferenceService"  # KServe's protocol, which Triton speaks
 
@@ -33,6 +38,23 @@ async def infer(request: Any, _: object) -> Any:
         response.outputs.add(name=asked.name, datatype=kind, shape=[rows, 1])
         response.raw_output_contents.append(content)
     return response
+
+
+@contextmanager
+def started() -> Iterator[str]:
+    """The address of an instant Triton in a separate process. Raises StartError."""
+    command = [*leash(), sys.executable, "-m", "scripts.benchmark.instant_triton"]
+    # In a separate session, so that Ctrl-C reaches this program only, which then stops its children.
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603 (a command of this module)
+    try:
+        target = child.stdout.readline().decode().strip() if child.stdout else ""
+        if not target:
+            raise StartError("the instant Triton ended while it started: see its error above")
+        yield target
+    finally:
+        stop(child)
+        if child.stdout:
+            child.stdout.close()
 
 
 async def serve() -> None:

@@ -13,8 +13,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
-
 from scripts.benchmark.workload import Request
 
 # A server that refuses at once would get thousands of requests per second, and the benchmark would take its processor time.
@@ -70,10 +68,6 @@ class Load:
         """Pairs per second of the engine's own time; 0 if that is not reported."""
         seconds = sum(answer.engine_s or 0.0 for answer in self.answers)
         return self.pairs / seconds if seconds else 0.0
-
-    def percentile(self, percent: float) -> float:
-        """The percentile of the answer times in seconds; NaN without answers."""
-        return float(np.percentile([answer.seconds for answer in self.answers], percent)) if self.answers else float("nan")
 
 
 def for_seconds(seconds: float) -> Going:

@@ -54,13 +54,8 @@ def write_report(page: Path) -> None:
     server, peers = read_server(folder), read_peers(folder)
     parts = [_HEAD, "## Targets\n", f"From {SOURCE}.\n", targets_table(server, peers)]
     if peers:
-        parts += [
-            "\n## Beside its peers\n",
-            _peers_text(peers),
-            peers_table(peers.rows),
-            *_plots(draw_peers(peers.rows, folder), folder),
-        ]
-        parts.append(_about(peers.about))
+        plots = _plots(draw_peers(peers.rows, folder), folder)
+        parts += ["\n## Beside its peers\n", _peers_text(peers), peers_table(peers.rows), *plots, _about(peers.about)]
     if server:
         points = Points(server.points)
         parts += ["\n## This server\n", _server_text(server), server_table(points), *_plots(draw_server(points, folder), folder)]
@@ -78,16 +73,8 @@ def targets_table(server: ServerRun | None, peers: PeersRun | None) -> str:
 
 def peers_table(rows: Sequence[PeerRow]) -> str:
     """A row per contender; the first is ours."""
-    head = (
-        "",
-        "access",
-        "pairs/s, relative to ours",
-        "scores",
-        "largest difference of a logit",
-        "changed firsts",
-        "memory, relative to ours",
-        "failed",
-    )
+    speed, difference = "pairs/s, relative to ours", "largest difference of a logit"
+    head = ("", "access", speed, "scores", difference, "changed firsts", "memory, relative to ours", "failed")
     return table(head, [_peer(row, rows[0]) for row in rows])
 
 
@@ -132,14 +119,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _peers_text(run: PeersRun) -> str:
-    return _PEERS.format(
-        clients=series.CLIENTS,
-        passages=USUAL.passages,
-        fewest=USUAL.fewest_words,
-        most=USUAL.most_words,
-        rounds=run.about.rounds,
-        seconds=run.about.seconds,
-    )
+    counts = {"clients": series.CLIENTS, "passages": USUAL.passages, "fewest": USUAL.fewest_words, "most": USUAL.most_words}
+    return _PEERS.format(**counts, rounds=run.about.rounds, seconds=run.about.seconds)
 
 
 def _server_text(run: ServerRun) -> str:

@@ -94,12 +94,20 @@ def test_a_run_stopped_on_ray_resumes_without_it(source: Path, plain: Path) -> N
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a Ray head that is a process of its own, with a token made for it, which drivers find in the same variables."""
+    """The address of a Ray head in a separate process, with a token that drivers read from the same variables."""
     (port,) = free_ports(1)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    head = [ENVIRONMENT / "ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false"]
+    head = [
+        str(ENVIRONMENT / "ray"),
+        "start",
+        "--head",
+        "--block",
+        "--node-ip-address=127.0.0.1",
+        f"--port={port}",
+        "--include-dashboard=false",
+    ]
     process = subprocess.Popen(head, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         yield f"127.0.0.1:{port}"

@@ -54,7 +54,8 @@ def of_kind(items: list[Item], kind: str) -> Item:
 
 
 def container(items: list[Item]) -> Item:
-    return triton(items)["spec"]["containers"][0]
+    only: Item = triton(items)["spec"]["containers"][0]
+    return only
 
 
 def test_the_files_break_no_promise() -> None:

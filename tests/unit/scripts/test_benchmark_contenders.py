@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 
 from facade.reranking.bundle import Bundle
 from scripts.benchmark import contenders, environments, process
@@ -31,7 +32,7 @@ LOGITS = [np.array([4.0, -3.0, 0.5]), np.array([-9.0, -8.0, 2.0])]
 REFERENCE = Reference([REQUEST, REQUEST], LOGITS)
 
 
-def sigmoid(logits: list[np.ndarray]) -> list[list[float]]:
+def sigmoid(logits: list[NDArray[np.float64]]) -> list[list[float]]:
     return [(1 / (1 + np.exp(-own))).tolist() for own in logits]
 
 

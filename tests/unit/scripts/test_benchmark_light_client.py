@@ -37,7 +37,8 @@ async def echo(request: web.Request) -> web.Response:
 async def echoing() -> AsyncIterator[TestServer]:
     application = web.Application(client_max_size=2**24)
     application.router.add_route("*", "/{path:.*}", echo)
-    async with TestServer(application) as server:
+    server = TestServer(application)
+    async with server:
         yield server
 
 

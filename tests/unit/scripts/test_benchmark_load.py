@@ -63,7 +63,7 @@ async def test_an_open_loop_does_not_wait_and_times_requests_from_when_they_are_
     load = await open_loop(one_at_a_time, repeat(REQUEST), 200.0, 0.2)
     assert 20 <= len(load.answers) <= 70  # 40 on average
     assert load.seconds >= 0.02 * len(load.answers)  # the queue was waited for
-    assert load.percentile(100) > 0.2  # and the last wait is counted
+    assert max(answer.seconds for answer in load.answers) > 0.2  # and the last wait is counted
     assert not load.failures
 
 

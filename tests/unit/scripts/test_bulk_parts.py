@@ -3,6 +3,7 @@
 The working folder of a bulk run: a block is finished or absent, and only the same run resumes.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,10 @@ BAD = Rejected("in.jsonl", 7, "query: empty")
 
 
 def writing(content: bytes) -> Callable[[Path], None]:
-    return lambda path: [path.write_bytes(content), None][1]
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
 def test_a_saved_block_is_finished(tmp_path: Path) -> None:
@@ -138,7 +142,7 @@ def test_a_working_folder_is_never_found_half_deleted(tmp_path: Path, monkeypatc
     with run_state.opened(out, RUN, restart=False) as folder:
         pass
     with monkeypatch.context() as patched:
-        patched.setattr(run_state.shutil, "rmtree", killed)
+        patched.setattr(shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             run_state.remove(folder)
     assert not folder.exists()

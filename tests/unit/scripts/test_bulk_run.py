@@ -67,7 +67,7 @@ def bulk(source: Path, out: Path, *further: str) -> int:
 
 
 def started(source: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "scripts.rerank_bulk", source, "--out", out, "--block-rows", str(BLOCK_ROWS)]
+    command = [sys.executable, "-m", "scripts.rerank_bulk", str(source), "--out", str(out), "--block-rows", str(BLOCK_ROWS)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
 
 

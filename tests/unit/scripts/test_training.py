@@ -31,7 +31,8 @@ class LetterEncoder:
 
     def encode(self, texts: Sequence[str], title: str | None = None) -> NDArray[np.float32]:  # noqa: ARG002
         counts = np.array([[text.count(letter) + 0.1 for letter in "abcdefgs0123456789"] for text in texts])
-        return (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+        vectors: NDArray[np.float32] = (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+        return vectors
 
 
 ENCODE = LetterEncoder().encode
