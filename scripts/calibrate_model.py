@@ -1,9 +1,9 @@
-"""Calibrates a trained checkpoint: after it, sigmoid(logit) is the share of relevant passages among BM25's best, and 0 is a threshold.
+"""Calibrates a trained checkpoint, so that sigmoid(logit) is the share of relevant passages among BM25's best and 0 is a threshold.
 
-Fits on one half of SQuAD's training articles that were kept away from training and reports on the other half, then scales the head's
-weights in place; the order of passages stays. At last all weights are rounded to fp16, the precision that the bundle stores. Knows the
-files; the arithmetic is in `scripts.training.calibration`. Texts of the same articles are left beside the checkpoint for int8's own
-calibration: `make export-model PRECISION=int8 CALIBRATION=<checkpoint>/texts.jsonl`.
+Fits a scale and a bias on one half of SQuAD's held-out training articles, measures on the other half, and applies them to the head's
+weights in place; the order of passages stays. Then rounds all weights to fp16, the precision that the bundle stores. Also writes texts for
+the calibration of int8: `make export-model PRECISION=int8 CALIBRATION=<checkpoint>/texts.jsonl`. The arithmetic is in
+`scripts.training.calibration`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,27 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import AutoTokenizer, BertForSequenceClassification
 
+from scripts.arguments import Parser, positive
 from scripts.bert.scoring import score
 from scripts.retrieval import squad
 from scripts.retrieval.bm25 import BM25
 from scripts.retrieval.corpus import SEED, Corpus, DataMissingError, Question, data_file
 from scripts.training.calibration import Bin, errors_at_zero, expected_error, fit, reliability
 
-TOP = 20  # passages per question: what a first stage commonly hands over
+TOP = 20  # passages per question, as a first stage commonly returns
 RECORD = "calibration.json"
 TEXTS = "texts.jsonl"
-TEXT_QUESTIONS, TEXT_PASSAGES = 48, 4  # more widened the ranges of activations no further
+TEXT_QUESTIONS, TEXT_PASSAGES = 48, 4  # more did not widen the ranges of activations
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Calibrates as the command line says; returns the exit status."""
+    """Calibrate; return 1 if data or the checkpoint can't be used, 2 if it is calibrated already."""
     options = _parser().parse_args(arguments)
     if (options.checkpoint / RECORD).is_file():
-        print(f"calibrate_model: {options.checkpoint} is calibrated already ({RECORD} says how)", file=sys.stderr)
+        print(
+            f"calibrate_model: {options.checkpoint} is calibrated already ({RECORD}): train a new checkpoint first",
+            file=sys.stderr,
+        )
         return 2
     try:
         corpus = squad.calibration(data_file("squad11_train.json", options.data))
@@ -52,24 +56,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def calibrate(folder: Path, corpus: Corpus, questions: int, plot: Path | None) -> None:
-    """Scales the head of the checkpoint in `folder` and writes what was measured beside it."""
+    """Scale the head of the checkpoint in `folder` and write the measurements beside it."""
     model: Any = BertForSequenceClassification.from_pretrained(folder)
     model.eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    groups = list(dict.fromkeys(corpus.groups))
     index = BM25(corpus.passages)
-    halves = []
-    for half in (set(groups[::2]), set(groups[1::2])):
-        own = [question for question in corpus.questions if question.group in half]
-        drawn = random.Random(SEED).sample(own, min(questions, len(own)))  # noqa: S311 - sampling, not secrecy
-        halves.append(_pairs(model, tokenizer, corpus, index, drawn))
+    halves = [_pairs(model, tokenizer, corpus, index, drawn) for drawn in _halves(corpus, questions)]
     scaling = fit(*halves[0])
     logits, relevant = scaling.apply(halves[1][0]), halves[1][1]
     bins, errors = reliability(logits, relevant), errors_at_zero(logits, relevant)
     with torch.no_grad():
         model.classifier.weight.mul_(scaling.scale)
         model.classifier.bias.mul_(scaling.scale).add_(scaling.bias)
-        for parameter in model.parameters():  # which then are stored in half the space and lose nothing by it
+        for parameter in model.parameters():  # then storing them in fp16 loses nothing
             parameter.copy_(parameter.to(torch.float16).to(torch.float32))
     model.save_pretrained(folder)
     record = {
@@ -88,8 +87,16 @@ def calibrate(folder: Path, corpus: Corpus, questions: int, plot: Path | None) -
         draw(bins, plot)
 
 
+def _halves(corpus: Corpus, questions: int) -> Iterator[list[Question]]:
+    """A sample of the questions of every other article, then of the rest."""
+    groups = list(dict.fromkeys(corpus.groups))
+    for half in (set(groups[::2]), set(groups[1::2])):
+        own = [question for question in corpus.questions if question.group in half]
+        yield random.Random(SEED).sample(own, min(questions, len(own)))  # noqa: S311 - sampling, not secrecy
+
+
 def write_texts(corpus: Corpus, index: BM25, path: Path) -> None:
-    """Questions with BM25's best passages, as `scripts/export/sample.py` reads them."""
+    """Write questions with BM25's best passages in the form that `scripts/export/sample.py` reads."""
     drawn = random.Random(SEED).sample(corpus.questions, TEXT_QUESTIONS)  # noqa: S311 - sampling, not secrecy
     lines = [
         json.dumps({"query": question.text, "passages": [corpus.passages[place] for place in index.top(question.text, TEXT_PASSAGES)]})
@@ -99,7 +106,7 @@ def write_texts(corpus: Corpus, index: BM25, path: Path) -> None:
 
 
 def draw(bins: Sequence[Bin], path: Path) -> None:
-    """The reliability plot: predicted probability against the share of relevant pairs, and how many pairs each point stands for."""
+    """Write the reliability plot: predicted probability against the share of relevant pairs, with the pair count of each point."""
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfect")
@@ -116,7 +123,7 @@ def draw(bins: Sequence[Bin], path: Path) -> None:
 def _pairs(
     model: Any, tokenizer: Any, corpus: Corpus, index: BM25, questions: Sequence[Question]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The logits and the labels of every question with BM25's best passages, both [pairs]."""
+    """Logits and labels of the questions with BM25's best passages, both [pairs]."""
     logits: list[float] = []
     relevant: list[bool] = []
     for question in tqdm(questions, mininterval=10, ascii=True):
@@ -127,10 +134,15 @@ def _pairs(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m scripts.calibrate_model", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--checkpoint", type=Path, default=Path(".work/checkpoint"), help="changed in place (default: %(default)s)")
+    parser = Parser(prog="python -m scripts.calibrate_model", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        default=Path(".work/checkpoint"),
+        help="folder, changed in place (default: %(default)s)",
+    )
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: RERANKER_DATA, else ../shared/data)")
-    parser.add_argument("--questions", type=int, default=1000, help="of each half (default: %(default)s)")
+    parser.add_argument("--questions", type=positive, default=1000, help="questions of each half (default: %(default)s)")
     parser.add_argument("--plot", type=Path, help="also draw the reliability plot to this PNG or SVG file")
     return parser
 

@@ -1,7 +1,7 @@
-"""Ranks BM25's best passages again with the bundle in place and prints how much better the order is.
+"""Measures how much a bundle improves the order of BM25's best passages.
 
-SQuAD dev is of the training's kind, COVID-QA (scientific papers) is not; both are for evaluation alone. The held-out textbook and
-proposals are there to choose between recipes. Knows the tables; rankers, data sets and measures are in `scripts.retrieval`.
+SQuAD dev is in the training's domain, COVID-QA (scientific papers) is not; both are for evaluation only. The held-out textbook and
+proposals are for choosing between recipes. Knows the tables; rankers, data sets and measures are in `scripts.retrieval`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 
 from facade.config.engine_settings import PRECISIONS
 from facade.errors import RerankerError
+from scripts.arguments import Parser, positive, whole
 from scripts.bert.base_model import installed
 from scripts.retrieval import covid_qa, held_out, squad
 from scripts.retrieval.bm25 import BM25
@@ -39,7 +40,7 @@ SETS: dict[str, tuple[str, int, Callable[[Path | None], Corpus]]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: the mean measures of a ranker, and the differences to BM25 and to the base with their intervals."""
+    """One line of a table: a ranker's mean measures, and its differences to BM25 and to the base model, each (mean, low, high)."""
 
     ranker: str
     ndcg: float
@@ -49,36 +50,45 @@ class Row:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Evaluates as the command line says; returns the exit status."""
+    """Evaluate; return 1 if data or a bundle can't be read."""
     options = _parser().parse_args(arguments)
+    tables: list[dict[str, Any]] = []
     try:
-        bundles = [BundleRanker(folder, precision) for folder in options.bundle or [BUNDLE] for precision in options.precision or ["auto"]]
-        rankers: dict[str, Ranker] = {"random order": RandomRanker(), **{bundle.name: bundle for bundle in bundles}}
-        if installed():
-            rankers = {BASE: CosineRanker(), **rankers}
-        tables: list[dict[str, Any]] = []
-        for short in options.set or SETS:
-            title, questions, load = SETS[short]
-            corpus = load(options.data)
-            collection = Collection(title, corpus, BM25(corpus.passages))
-            for form, change in FORMS.items():
-                count = (options.questions or questions) if form == "as asked" else options.form_questions
-                if not count:
-                    continue
-                rows = table(measure(collection, change, count, rankers, options.top))
-                asked = min(count, len(corpus.questions))
-                print(_render(f"{title}, {form}: {asked} questions, BM25's top {options.top} ranked again", rows), flush=True)
-                tables.append({"set": title, "form": form, "questions": asked, "rows": [vars(row) for row in rows]})
+        rankers = _rankers(options)
+        for name in options.set or SETS:
+            for entry in _tables(name, rankers, options):
+                tables.append(entry)
                 if options.json:
                     options.json.write_text(json.dumps({**vars(options), "tables": tables}, default=str, indent=1) + "\n", encoding="utf-8")
-    except (RerankerError, DataMissingError) as error:
+    except (RerankerError, DataMissingError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
     return 0
 
 
+def _rankers(options: argparse.Namespace) -> dict[str, Ranker]:
+    bundles = [BundleRanker(folder, precision) for folder in options.bundle or [BUNDLE] for precision in options.precision or ["auto"]]
+    base: dict[str, Ranker] = {BASE: CosineRanker()} if installed() else {}
+    return {**base, "random order": RandomRanker(), **{bundle.name: bundle for bundle in bundles}}
+
+
+def _tables(name: str, rankers: Mapping[str, Ranker], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Print a table per form of the data set's queries, and yield its figures."""
+    title, questions, load = SETS[name]
+    corpus = load(options.data)
+    collection = Collection(title, corpus, BM25(corpus.passages))
+    for form, change in FORMS.items():
+        count = (options.questions or questions) if form == "as asked" else options.form_questions
+        if not count:
+            continue
+        rows = table(measure(collection, change, count, rankers, options.top))
+        asked = min(count, len(corpus.questions))
+        print(_render(f"{title}, {form}: {asked} questions, BM25's top {options.top} reranked", rows), flush=True)
+        yield {"set": title, "form": form, "questions": asked, "rows": [vars(row) for row in rows]}
+
+
 def table(measured: Mapping[str, Measures]) -> list[Row]:
-    """A row for each ranker; differences of nDCG@10, paired by question, with 95 % bootstrap intervals."""
+    """A row per ranker. Differences are of nDCG@10, paired by question, with 95 % bootstrap intervals."""
     first, base = measured[FIRST_STAGE], measured.get(BASE)
     return [
         Row(
@@ -98,10 +108,10 @@ def _difference(before: Measures, after: Measures) -> tuple[float, float, float]
 
 
 def _render(title: str, rows: list[Row]) -> str:
-    lines = [f"\n{title}", f"{'':44}{'nDCG@10':>9}{'MRR@10':>9}{'nDCG@10 to BM25':>28}{'nDCG@10 to the base':>28}"]
+    lines = [f"\n{title}", f"{'':48}{'nDCG@10':>9}{'MRR@10':>9}{'nDCG@10 to BM25':>28}{'nDCG@10 to the base':>28}"]
     for row in rows:
         cells = "".join(f"{_interval(difference):>28}" for difference in (row.to_first, row.to_base))
-        lines.append(f"{row.ranker:44}{row.ndcg:9.4f}{row.reciprocal_rank:9.4f}{cells}")
+        lines.append(f"{row.ranker:48}{row.ndcg:9.4f}{row.reciprocal_rank:9.4f}{cells}")
     return "\n".join(lines)
 
 
@@ -110,32 +120,32 @@ def _interval(difference: tuple[float, float, float] | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m scripts.evaluate",
-        description="Ranks BM25's best passages again with a model bundle and compares nDCG@10 and MRR@10: with BM25, with the base "
-        "model as a bi-encoder, and with a random order; queries as asked, as keywords, and with typos. The samples are fixed: "
-        "two runs of one bundle print the same figures. All of it takes about an hour on two cores.",
+        description="Reranks BM25's best passages with a model bundle and compares nDCG@10 and MRR@10 with BM25, with the base model as a "
+        "bi-encoder, and with a random order, for queries as asked, as keywords, and with typos. The samples are fixed, so two runs of "
+        "one bundle print the same figures. A full run takes about an hour on two cores; --set and --questions shorten it.",
     )
-    parser.add_argument("--bundle", type=Path, action="append", help=f"may be given several times (default: {BUNDLE})")
+    parser.add_argument("--bundle", type=Path, action="append", help=f"a bundle's folder; may be repeated (default: {BUNDLE})")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: RERANKER_DATA, else ../shared/data)")
-    parser.add_argument("--set", action="append", choices=SETS, help="may be given several times (default: all)")
-    parser.add_argument("--top", type=int, default=100, help="passages per question (default: %(default)s)")
+    parser.add_argument("--set", action="append", choices=SETS, help="a data set; may be repeated (default: all)")
+    parser.add_argument("--top", type=positive, default=100, help="passages per question (default: %(default)s)")
     parser.add_argument(
-        "--questions", type=int, help="questions that are asked as they are (default: 2000 of SQuAD, 1000 of COVID-QA, 500)"
+        "--questions", type=positive, help="questions as asked, per data set (default: 2000 of SQuAD, 1000 of COVID-QA, 500 of the others)"
     )
     parser.add_argument(
         "--form-questions",
-        type=int,
+        type=whole,
         default=500,
-        help="questions that are asked as keywords, and with typos; 0 for none (default: %(default)s)",
+        help="questions as keywords and with typos, per data set; 0 for none (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",
         action="append",
         choices=PRECISIONS,
-        help="as RERANKER_PRECISION; may be given several times (default: auto, what is served)",
+        help="as RERANKER_PRECISION; may be repeated (default: auto, as served)",
     )
-    parser.add_argument("--json", type=Path, help="also write the figures to this file, after every table")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file, after each table")
     return parser
 
 

@@ -1,10 +1,9 @@
-"""Rebuilds the Hugging Face checkpoint of the default bundle from its graph, so that its weights are in the repository once.
+"""Rebuilds the Hugging Face checkpoint of the default bundle from its graph, so that the repository holds the weights only once.
 
-`python -m scripts.rebuild_checkpoint --out FOLDER`. The weights are bit-equal to the bundle's; tests and benchmarks of peers score with
-them. Knows the files; the weights come from `scripts/bert/rebuilt.py`.
+`python -m scripts.rebuild_checkpoint --out FOLDER`. The weights are bit-equal to the bundle's; tests and benchmarks of peers use them.
+Knows the files; `scripts/bert/rebuilt.py` reads the weights.
 """
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from facade.config.settings import REPOSITORY
 from facade.reranking.bundle import TOKENIZER, WEIGHTS, newest_version, read_bundle
 from facade.reranking.tensors import MODEL
+from scripts.arguments import Parser
 from scripts.bert.base_model import base_tokenizer
 from scripts.bert.rebuilt import RebuildError, rebuild
 
@@ -24,8 +24,8 @@ def write(folder: Path, out: Path) -> None:
 
 
 def main() -> int:
-    """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.rebuild_checkpoint", description=(__doc__ or "").partition("\n")[0])
+    """Rebuild; return 2 if the graph or the base model can't be used."""
+    parser = Parser(prog="python -m scripts.rebuild_checkpoint", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     options = parser.parse_args()
     bundle = read_bundle(newest_version(REPOSITORY / MODEL))

@@ -1,38 +1,39 @@
-"""`make soak`: load for half an hour on a server of its own, whose memory has to stay flat and whose answers have to stay the same.
+"""`make soak`: loads a server for half an hour; its memory has to stay flat and its answers equal.
 
-Knows the command line and the order of things; what flat is, `scripts/soaking/memory.py` says.
+Knows the command line and the order of the steps; `scripts/soaking/memory.py` defines flat.
 """
 
 import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tqdm import tqdm
 
+from scripts.arguments import Parser, duration
 from scripts.benchmark.load import Answer, Load, RefusedError, Send, closed_loop, for_seconds
 from scripts.benchmark.own_server import own_server
 from scripts.benchmark.process import Running, StartError, running
-from scripts.benchmark.workload import Ask
-from scripts.benchmark.workplace import workplace
+from scripts.benchmark.workload import Request
+from scripts.benchmark.workplace import Workplace
 from scripts.soaking.memory import MOST_GROWTH, Course, Key, courses, resident
-from scripts.soaking.texts import asks
+from scripts.soaking.texts import requests
 
 CLIENTS = 4
-# Some hundred samples of a quarter of an hour.
+# Seconds; about 200 samples in 15 minutes.
 _WEIGH_EVERY_S = 5.0
-# Logits of the same pair in other company: equal to the last bit in int8 on a CPU, near elsewhere.
+# Tolerance of a logit in another batch: equal bits in int8 on a CPU, close elsewhere.
 _SAME = 0.02
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Soaks as the command line says; returns the exit status."""
+    """Soak; return 1 if a request failed, an answer changed, or memory grew."""
     options = _parser().parse_args(arguments)
     try:
         load, found = asyncio.run(_run(options.minutes * 60))
-    except (StartError, ValueError) as error:
+    except (StartError, ValueError, OSError) as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -40,17 +41,17 @@ def main(arguments: list[str] | None = None) -> int:
     print(_table(load, found))
     if options.json:
         options.json.write_text(json.dumps(_record(load, found), indent=1) + "\n")
-    faults = [*(f"{count} x {why}" for why, count in load.failures.items()), *_not_flat(found)]
-    for fault in faults:
+    failed = faults(load, found)
+    for fault in failed:
         print(f"soak: {fault}", file=sys.stderr)
-    return 1 if faults else 0
+    return 1 if failed else 0
 
 
 async def _run(seconds: float) -> tuple[Load, dict[Key, Course]]:
     samples: list[dict[Key, int]] = []
-    async with running(own_server(), workplace("logs") / "soak.log") as server:
+    async with running(own_server(), Workplace().folder("logs") / "soak.log") as server:
         weighing = asyncio.create_task(_weigh(server, samples, seconds))
-        load = await closed_loop(_Checked(server.send), asks(), CLIENTS, for_seconds(seconds))
+        load = await closed_loop(SameAnswers(server.send), requests(), CLIENTS, for_seconds(seconds))
         weighing.cancel()
         return load, courses(samples)
 
@@ -64,27 +65,33 @@ async def _weigh(server: Running, samples: list[dict[Key, int]], seconds: float)
             progress.update(round(_WEIGH_EVERY_S))
 
 
-class _Checked:
-    """Asks, and holds each answer to the first one of the same request."""
+class SameAnswers:
+    """Sends requests, and compares each answer with the first one to the same request. Raises RefusedError if they differ."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._first: dict[Ask, list[float]] = {}
+        self._first: dict[Request, list[float]] = {}
 
-    async def __call__(self, ask: Ask) -> Answer:
-        answer = await self._send(ask)
-        first = self._first.setdefault(ask, answer.scores)
+    async def __call__(self, request: Request) -> Answer:
+        """Raises RefusedError if the answer differs from the first one."""
+        answer = await self._send(request)
+        first = self._first.setdefault(request, answer.scores)
         if any(abs(one - other) > _SAME for one, other in zip(first, answer.scores, strict=True)):
             raise RefusedError("a request has another answer than before")
         return answer
 
 
-def _not_flat(found: dict[Key, Course]) -> Iterator[str]:
+def faults(load: Load, found: Mapping[Key, Course]) -> list[str]:
+    """The failures of requests, and the processes whose memory is not flat."""
+    return [*(f"{count} x {why}" for why, count in load.failures.items()), *_not_flat(found)]
+
+
+def _not_flat(found: Mapping[Key, Course]) -> Iterator[str]:
     for (role, process_id), course in found.items():
         if not course.throughout:
-            yield f"{role} ({process_id}) was not there all the time: it was started again, see the log in .bench/logs/soak.log"
+            yield f"{role} ({process_id}) did not run the whole time: it was restarted, see .bench/logs/soak.log"
         elif not course.flat:
-            yield f"{role} ({process_id}) grew by {course.growth:.1%}, more than {MOST_GROWTH:.0%}: it loses memory"
+            yield f"{role} ({process_id}) grew by {course.growth:.1%}, more than {MOST_GROWTH:.0%}: it leaks memory"
 
 
 def _table(load: Load, found: dict[Key, Course]) -> str:
@@ -100,9 +107,9 @@ def _record(load: Load, found: dict[Key, Course]) -> dict[str, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0, help="how long (default: 30)")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser = Parser(prog="python -m scripts.soak", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=duration, default=30.0, help="duration of the load (default: %(default)g)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser
 
 

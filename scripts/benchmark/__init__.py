@@ -1,1 +1,1 @@
-"""What `scripts/bench.py` and `scripts/bench_peers.py` are made of: workload -> load -> points -> figures -> report."""
+"""The parts of `scripts/bench.py` and `scripts/bench_peers.py`: workload -> load -> points -> figures -> report."""

@@ -1,4 +1,4 @@
-"""Whether a contender scores rightly: its scores of fixed requests against transformers' own, fp32. Knows no contender."""
+"""Checks a contender's scores of fixed requests against transformers in fp32. Does not know the contenders."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tokenizers import Tokenizer
 
 from facade.reranking.bundle import TOKENIZER, Bundle
 from scripts.benchmark.load import RefusedError, Send
-from scripts.benchmark.workload import Ask, Texts
+from scripts.benchmark.workload import Request, Texts
 from scripts.bert.rebuilt import rebuild
 from scripts.export.parity import TOLERANCES
 
 RIGHT, COARSE, WRONG = "right", "coarse", "WRONG"
-REQUESTS, PASSAGES = 12, 10  # 120 pairs: a few seconds even of the slowest peer
-# As far as the export's gate lets bfloat16 and int8 go, in units of the reference's spread where that is above 1; the same for everybody.
-# Measured on the default model: bfloat16 differs by 0.06 at most, int8 by 0.54, missing segment ids by 6.7.
+REQUESTS, PASSAGES = 12, 10  # 120 pairs take the slowest peer a few seconds
+# The limits of the export's parity check for bfloat16 and int8, in units of the reference's spread if that is above 1.
+# Measured on the default model: bfloat16 differs by up to 0.06, int8 by 0.54, missing segment ids by 6.7.
 LIMIT, COARSE_LIMIT = TOLERANCES["bf16"].difference, TOLERANCES["int8"].difference
-# A sigmoid in single precision tells logits apart up to here; beyond it is 1, or a number that no longer tells.
+# Beyond this logit a sigmoid in single precision rounds to 1 or loses the difference.
 _SATURATED = 12.0
 
 Logits = NDArray[np.float64]
@@ -29,7 +29,7 @@ Logits = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How scores compare: the largest difference of a logit, the share of requests with another first passage, and the verdict."""
+    """The largest difference of a logit, the share of requests with another first passage, and the verdict."""
 
     largest: float
     changed_firsts: float
@@ -38,13 +38,13 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Reference:
-    """Fixed requests and the logits of each that are right."""
+    """Fixed requests and their right logits."""
 
-    asks: list[Ask]
+    requests: list[Request]
     logits: list[Logits]
 
     def compare(self, scores: Sequence[Sequence[float]], *, sigmoid: bool) -> Agreement:
-        """`scores`, one list a request, against the reference's. A score that is no number is wrong."""
+        """`scores`, one list per request, against the reference. NaN and infinity are wrong."""
         found = [logits_of(np.asarray(own, np.float64), sigmoid=sigmoid) for own in scores]
         expected = [np.clip(own, -_SATURATED, _SATURATED) if sigmoid else own for own in self.logits]
         differences = np.abs(np.concatenate(found) - np.concatenate(expected))
@@ -56,7 +56,7 @@ class Reference:
 
 
 def logits_of(scores: Logits, *, sigmoid: bool) -> Logits:
-    """Scores as logits."""
+    """Scores as logits; with `sigmoid` they are sigmoids of logits."""
     if not sigmoid:
         return scores
     with np.errstate(divide="ignore"):
@@ -65,17 +65,17 @@ def logits_of(scores: Logits, *, sigmoid: bool) -> Logits:
 
 
 async def check(send: Send, reference: Reference, *, sigmoid: bool) -> Agreement:
-    """Ask the reference's requests and compare. Raises RefusedError where one is refused."""
-    scores = [(await send(ask)).scores for ask in reference.asks]
-    for ask, own in zip(reference.asks, scores, strict=True):
-        if len(own) != len(ask.passages):
-            raise RefusedError(f"{len(own)} scores for {len(ask.passages)} passages")
+    """Send the reference's requests and compare. Raises RefusedError if one is refused."""
+    scores = [(await send(request)).scores for request in reference.requests]
+    for request, own in zip(reference.requests, scores, strict=True):
+        if len(own) != len(request.passages):
+            raise RefusedError(f"{len(own)} scores for {len(request.passages)} passages")
     return reference.compare(scores, sigmoid=sigmoid)
 
 
-def reference(bundle: Bundle, texts: Texts) -> Reference:
-    """The requests, scored by transformers in fp32, each pair alone."""
-    asks = texts.check_asks(REQUESTS, PASSAGES)
+def reference(bundle: Bundle, texts: Texts, count: int = REQUESTS, passages: int = PASSAGES) -> Reference:
+    """`count` requests of `passages` passages, scored by transformers in fp32, each pair alone."""
+    requests = texts.check_requests(count, passages)
     tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
     tokenizer.enable_truncation(bundle.max_seq_len, strategy="only_second")
     model = rebuild(bundle.folder)
@@ -86,5 +86,5 @@ def reference(bundle: Bundle, texts: Texts) -> Reference:
         return float(model(**{name: torch.tensor([ids]) for name, ids in inputs.items()}).logits[0, 0])
 
     with torch.inference_mode():
-        logits = [np.array([logit(ask.query, passage) for passage in ask.passages], np.float64) for ask in asks]
-    return Reference(asks, logits)
+        logits = [np.array([logit(request.query, passage) for passage in request.passages], np.float64) for request in requests]
+    return Reference(requests, logits)

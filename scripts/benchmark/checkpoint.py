@@ -1,6 +1,6 @@
-"""The checkpoint that all peers serve: the default bundle's weights, in the forms that they read.
+"""The checkpoint that all peers serve: the default bundle's weights, in the formats that they read.
 
-Knows what peers stumble over: limits in tokenizer files, and names of special tokens that newer tokenizers no longer write.
+Knows which files peers need: limits in tokenizer files, and the map of special tokens, which newer tokenizers no longer write.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import torch
 from torch import Tensor, nn
 
 from facade.reranking.bundle import TOKENIZER, Bundle
-from scripts.benchmark.workplace import workplace
+from scripts.benchmark.workplace import Workplace
 from scripts.bert.rebuilt import rebuild
 from scripts.rebuild_checkpoint import write
 
-_OPSET = 17  # what every peer's runtime reads
+_OPSET = 17  # the newest that every peer's runtime reads
 _DONE = "bundle-digest"
 
 
-def checkpoint(bundle: Bundle) -> Path:
-    """The folder of the checkpoint; written where the workplace has none of this bundle yet. Raises RebuildError."""
-    folder = workplace("checkpoint")
+def checkpoint(bundle: Bundle, workplace: Workplace) -> Path:
+    """The folder of the bundle's checkpoint, written if the workplace lacks it. Raises RebuildError."""
+    folder = workplace.folder("checkpoint")
     done = folder / _DONE
     if done.is_file() and done.read_text(encoding="utf-8") == bundle.digest:
         return folder
     write(bundle.folder, folder)
-    _mend_tokenizer(folder, bundle.max_seq_len)
+    repair_tokenizer(folder, bundle.max_seq_len)
     _export(bundle, folder / "model.onnx")
     done.write_text(bundle.digest, encoding="utf-8")
     return folder
 
 
-def _mend_tokenizer(folder: Path, longest: int) -> None:
-    """FlashRank and fastembed read these files as they stand: no padding and no truncation but at the model's limit."""
+def repair_tokenizer(folder: Path, longest: int) -> None:
+    """Remove padding and any truncation below `longest` tokens: FlashRank and fastembed apply these files as they are."""
     _change(folder / TOKENIZER, {"padding": None, "truncation": None})
     config = _change(folder / "tokenizer_config.json", {"max_length": longest, "model_max_length": longest})
     special = {name: token for name, token in config.items() if name.endswith("_token")}
@@ -50,7 +50,7 @@ def _change(path: Path, entries: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Logits(nn.Module):
-    """With the inputs in the order of their names below, and nothing but logits [rows, 1] out, as transformers' exports have them."""
+    """The model with positional inputs and logits [rows, 1] as its only output, as in transformers' exports."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ def _export(bundle: Bundle, path: Path) -> None:
     names = ["input_ids", "attention_mask", "token_type_ids"]
     example = torch.ones((2, 8), dtype=torch.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of shapes that a trace might fix; the score check would show it
-        # The wrapper itself has to be in evaluation mode, too: the exporter sets the whole back to the mode in which it found it.
+        warnings.simplefilter("ignore")  # about shapes that a trace may fix, which the score check would find
+        # The wrapper has to be in evaluation mode, too: the exporter restores the wrapper's mode for the whole model.
         torch.onnx.export(
             _Logits(rebuild(bundle.folder)).eval(),
             (example, torch.ones_like(example), torch.zeros_like(example)),

@@ -1,11 +1,11 @@
-"""Who is measured beside this server, how each is started, and what its scores are. Knows commands, not load."""
+"""The contenders: how each is started, and what its scores are. Knows commands, not load."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.benchmark import environments
@@ -14,7 +14,7 @@ from scripts.benchmark.environments import Environment
 from scripts.benchmark.own_server import own_server
 from scripts.benchmark.process import HOST, Program
 from scripts.benchmark.wire import PEER_MODEL, RERANK
-from scripts.benchmark.workplace import ROOT, workplace
+from scripts.benchmark.workplace import ROOT, Workplace
 
 HTTP, IN_PROCESS = "HTTP", "in process"
 OURS, OURS_IN_BF16, OUR_ENGINE, VLLM, INFINITY, OPENVINO = (
@@ -27,31 +27,34 @@ OURS, OURS_IN_BF16, OUR_ENGINE, VLLM, INFINITY, OPENVINO = (
 )
 _PORTS = {VLLM: 19010, INFINITY: 19011, "infinity, ONNX": 19012}
 _BF16_PORTS = (19003, 19004, 19005)
-# Two requests of the usual shape fill a micro-batch of alike rows only by chance; eight do it nearly always.
+# Two requests of the usual shape rarely fill a micro-batch with rows of similar length; eight nearly always do.
 POOL = 8
+
+
+Start = Callable[[Path, Workplace], Program | Driver]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`start` gets the checkpoint's folder. `sigmoid`: its scores are sigmoids of logits. `pool`: requests that it gets at a time.
+    """`start` gets the checkpoint's folder. `sigmoid`: its scores are sigmoids of logits. `pool`: requests per call.
 
-    `environment` is None for what runs in this project's own.
+    `environment` is None for a contender in this project's own.
     """
 
     name: str
-    start: Callable[[Path], Program | Driver]
+    start: Start
     environment: Environment | None = None
     sigmoid: bool = False
     pool: int = 1
 
     @property
-    def door(self) -> str:
-        """How it is asked."""
+    def access(self) -> str:
+        """How requests reach it."""
         return HTTP if self.name in {OURS, OURS_IN_BF16, *_PORTS} else IN_PROCESS
 
 
-def _offline(name: str) -> dict[str, str]:
-    """No hub, no telemetry, all cores that this process has, and a cache of its own."""
+def _offline(name: str, workplace: Workplace) -> dict[str, str]:
+    """Variables for no hub, no telemetry, this process's cores, and a separate cache."""
     return {
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -59,7 +62,7 @@ def _offline(name: str) -> dict[str, str]:
         "INFINITY_ANONYMOUS_USAGE_STATS": "0",
         "VLLM_NO_USAGE_STATS": "1",
         "OMP_NUM_THREADS": str(_cores()),
-        "HF_HOME": str(workplace("caches", name)),
+        "HF_HOME": str(workplace.folder("caches", name)),
     }
 
 
@@ -67,55 +70,58 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _vllm(checkpoint: Path) -> Program:
+def _vllm(checkpoint: Path, workplace: Workplace) -> Program:
     cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
     limits = ("--max-num-seqs", "64", "--max-num-batched-tokens", "8192")
     served = ("--served-model-name", PEER_MODEL, "--host", HOST, "--port", str(_PORTS[VLLM]))
     arithmetic = ("--runner", "pooling", "--dtype", "bfloat16", "--enforce-eager")
-    command = (str(environments.VLLM.folder / "bin" / "vllm"), "serve", str(checkpoint), *served, *arithmetic, *limits)
+    command = (str(environments.VLLM.program("vllm", workplace)), "serve", str(checkpoint), *served, *arithmetic, *limits)
     own = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
-    return Program(VLLM, command, _PORTS[VLLM], RERANK, {**_offline("vllm"), **own})
+    return Program(VLLM, command, _PORTS[VLLM], RERANK, {**_offline("vllm", workplace), **own})
 
 
-def _infinity(name: str, engine: str, start: tuple[str, ...], model: str) -> Program:
+def _infinity(name: str, engine: str, start: tuple[str, ...], model: str, workplace: Workplace) -> Program:
     served = ("--served-model-name", PEER_MODEL, "--host", HOST, "--port", str(_PORTS[name]))
     arithmetic = ("--engine", engine, "--device", "cpu", "--no-bettertransformer", "--batch-size", "32")
-    python = str(environments.INFINITY.python)
-    surroundings: Mapping[str, str] = {**_offline(name), "PYTHONPATH": str(ROOT)}
+    python = str(environments.INFINITY.program("python", workplace))
+    surroundings: Mapping[str, str] = {**_offline(name, workplace), "PYTHONPATH": str(ROOT)}
     return Program(name, (python, *start, "v2", "--model-id", model, *served, *arithmetic), _PORTS[name], RERANK, surroundings)
 
 
-def _infinity_torch(checkpoint: Path) -> Program:
-    return _infinity(INFINITY, "torch", (str(environments.INFINITY.folder / "bin" / "infinity_emb"),), str(checkpoint))
+def _infinity_torch(checkpoint: Path, workplace: Workplace) -> Program:
+    command_line = str(environments.INFINITY.program("infinity_emb", workplace))
+    return _infinity(INFINITY, "torch", (command_line,), str(checkpoint), workplace)
 
 
-def _infinity_onnx(checkpoint: Path) -> Program:
-    """A path of the model fails; it has to be started in the model's folder."""
-    program = _infinity("infinity, ONNX", "optimum", ("-m", "scripts.benchmark.drivers.infinity_onnx"), ".")
-    return Program(program.name, program.command, program.port, program.wire, program.environment, checkpoint)
+def _infinity_onnx(checkpoint: Path, workplace: Workplace) -> Program:
+    """Started in the model's folder, since it fails with the model's path."""
+    program = _infinity("infinity, ONNX", "optimum", ("-m", "scripts.benchmark.drivers.infinity_onnx"), ".", workplace)
+    return replace(program, folder=checkpoint)
 
 
-def _driver(name: str, environment: Environment, module: str, *arguments: str) -> Callable[[Path], Driver]:
-    def start(checkpoint: Path) -> Driver:
-        command = (str(environment.python), "-m", f"scripts.benchmark.drivers.{module}", str(checkpoint), *arguments)
-        return Driver(name, command, _offline(module))
+def _driver(name: str, environment: Environment, module: str, *arguments: str) -> Callable[[Path, Workplace], Driver]:
+    def start(checkpoint: Path, workplace: Workplace) -> Driver:
+        python = str(environment.program("python", workplace))
+        command = (python, "-m", f"scripts.benchmark.drivers.{module}", str(checkpoint), *arguments)
+        return Driver(name, command, _offline(module, workplace))
 
     return start
 
 
-def _flashrank(checkpoint: Path) -> Driver:
-    return _driver("FlashRank", environments.ONNX, "flashrank", str(workplace("caches", "flashrank-models")))(checkpoint)
+def _flashrank(checkpoint: Path, workplace: Workplace) -> Driver:
+    cache = str(workplace.folder("caches", "flashrank-models"))
+    return _driver("FlashRank", environments.ONNX, "flashrank", cache)(checkpoint, workplace)
 
 
-def _fastembed(checkpoint: Path) -> Driver:
-    return _driver("fastembed", environments.ONNX, "fastembed", str(_cores()))(checkpoint)
+def _fastembed(checkpoint: Path, workplace: Workplace) -> Driver:
+    return _driver("fastembed", environments.ONNX, "fastembed", str(_cores()))(checkpoint, workplace)
 
 
 _TORCH = "sentence-transformers, torch"
 CONTENDERS = (
-    Contender(OURS, lambda _: own_server(OURS)),
-    Contender(OURS_IN_BF16, lambda _: own_server(OURS_IN_BF16, _BF16_PORTS, RERANKER_PRECISION="bf16")),  # as its fastest peers compute
-    Contender(OUR_ENGINE, lambda _: Driver(OUR_ENGINE, (sys.executable, "-m", "scripts.benchmark.drivers.own_engine")), pool=POOL),
+    Contender(OURS, lambda *_: own_server(OURS)),
+    Contender(OURS_IN_BF16, lambda *_: own_server(OURS_IN_BF16, _BF16_PORTS, RERANKER_PRECISION="bf16")),
+    Contender(OUR_ENGINE, lambda *_: Driver(OUR_ENGINE, (sys.executable, "-m", "scripts.benchmark.drivers.own_engine")), pool=POOL),
     Contender(VLLM, _vllm, environments.VLLM, sigmoid=True),
     Contender(INFINITY, _infinity_torch, environments.INFINITY, sigmoid=True),
     Contender("infinity, ONNX", _infinity_onnx, environments.INFINITY, sigmoid=True),

@@ -1,4 +1,4 @@
-"""This end of a driver's lines: a contender in process that is started, asked one line at a time, and stopped. Knows no peer."""
+"""The client of a driver: starts it, exchanges lines of JSON with it, and stops it. Does not know the peers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import psutil
 from scripts.benchmark.load import Answer, RefusedError
 from scripts.benchmark.process import GRACE_S, START_S, Running, StartError, leash
 from scripts.benchmark.wire import TIMEOUT_S
-from scripts.benchmark.workload import Ask
+from scripts.benchmark.workload import Request
 from scripts.benchmark.workplace import ROOT
 
 _LONGEST_LINE = 64 * 1024 * 1024  # bytes; asyncio's own limit is 64 KiB
@@ -26,7 +26,7 @@ _LONGEST_LINE = 64 * 1024 * 1024  # bytes; asyncio's own limit is 64 KiB
 
 @dataclass(frozen=True)
 class Driver:
-    """How a driver is started; it runs in the repository's folder."""
+    """A driver's command; it runs in the repository's folder."""
 
     name: str
     command: Sequence[str]
@@ -34,47 +34,47 @@ class Driver:
 
 
 class Lines:
-    """A driver that is up. Call it with an Ask for the Answer; several wait in line."""
+    """A running driver. Calling it with a Request gives the Answer; concurrent calls take turns."""
 
     def __init__(self, child: asyncio.subprocess.Process) -> None:
         self._child = child
         self._turn = asyncio.Lock()
 
-    async def __call__(self, ask: Ask) -> Answer:
-        """Raises RefusedError where there are no scores."""
-        return await self.together([ask])
+    async def __call__(self, request: Request) -> Answer:
+        """Raises RefusedError if there are no scores."""
+        return await self.together([request])
 
-    async def together(self, asks: Sequence[Ask]) -> Answer:
-        """The scores of several requests in a row, which the driver may batch as it likes. Raises RefusedError."""
+    async def together(self, requests: Sequence[Request]) -> Answer:
+        """The scores of several requests, concatenated; the driver may batch them. Raises RefusedError."""
         if self._child.stdin is None:
-            raise RefusedError("the driver takes no lines")
+            raise RefusedError("the driver has no stdin")
         async with self._turn:
             with suppress(ConnectionError):
-                self._child.stdin.write(json.dumps([asdict(ask) for ask in asks]).encode() + b"\n")
+                self._child.stdin.write(json.dumps([asdict(request) for request in requests]).encode() + b"\n")
                 await self._child.stdin.drain()
             try:
-                told = await self.read(TIMEOUT_S)
+                message = await self.read(TIMEOUT_S)
             except TimeoutError:
-                self._child.kill()  # a line that comes late would be taken for the next request's
+                self._child.kill()  # a late line would be read as the next answer
                 raise
-        if "scores" not in told:
-            raise RefusedError(str(told.get("error", "the answer has no scores")))
-        return Answer([float(score) for scores in told["scores"] for score in scores], told.get("engine_s"))
+        if "scores" not in message:
+            raise RefusedError(str(message.get("error", "the answer has no scores")))
+        return Answer([float(score) for scores in message["scores"] for score in scores], message.get("engine_s"))
 
     async def read(self, limit_s: float) -> dict[str, Any]:
-        """The next line. Raises RefusedError where it doesn't come, TimeoutError where it takes too long."""
+        """The next line. Raises RefusedError if the driver has ended, TimeoutError after `limit_s` seconds."""
         if self._child.stdout is None:
-            raise RefusedError("the driver tells nothing")
+            raise RefusedError("the driver has no stdout")
         line = await asyncio.wait_for(self._child.stdout.readline(), limit_s)
         if not line:
             raise RefusedError("the driver has ended")
-        told: dict[str, Any] = json.loads(line)
-        return told
+        message: dict[str, Any] = json.loads(line)
+        return message
 
 
 @asynccontextmanager
 async def driven(driver: Driver, log: Path) -> AsyncIterator[Running]:
-    """The driver, from when its model is loaded; what it prints beside its answers goes to `log`. Raises StartError."""
+    """The driver, once its model is loaded; its stderr goes to `log`. Raises StartError."""
     began = time.monotonic()
     with log.open("wb") as output:
         child = await asyncio.create_subprocess_exec(
@@ -100,7 +100,7 @@ async def driven(driver: Driver, log: Path) -> AsyncIterator[Running]:
 
 
 async def _stop(child: asyncio.subprocess.Process) -> None:
-    """An end of its lines lets it finish; if it doesn't, SIGKILL."""
+    """Close its stdin and send SIGTERM, and SIGKILL after a grace period."""
     if child.stdin is not None:
         child.stdin.close()
     with suppress(ProcessLookupError, TimeoutError):

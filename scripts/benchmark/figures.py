@@ -1,4 +1,4 @@
-"""Points -> the figures that targets and reports speak of. Knows no server and no form."""
+"""Points -> the figures of targets and reports. Does not know servers or formats."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from scripts.benchmark.workload import USUAL
 
 @dataclass(frozen=True)
 class Points:
-    """All points of a run, of every round."""
+    """The points of all rounds of a run."""
 
     points: Sequence[Point]
 
     def of(self, name: str, place: float | None = None) -> list[Point]:
-        """The points of a series, at one place of it or at all."""
+        """The points of a series, at one place or at all places."""
         return [point for point in self.points if point.series == name and place in {None, point.place}]
 
     def places(self, name: str) -> list[float]:
-        """Where a series was measured, in order."""
+        """The places of a series, sorted."""
         return sorted({point.place for point in self.of(name)})
 
     def answers(self, name: str, place: float | None = None) -> list[Timed]:
-        """The answered requests of all rounds together."""
+        """The answered requests of all rounds."""
         return [answer for point in self.of(name, place) for answer in point.load.answers]
 
     def throughput(self, name: str, place: float) -> float | None:
-        """Pairs a second, median of the rounds."""
+        """Pairs per second, the median of the rounds."""
         rates = [point.load.pairs_per_second for point in self.of(name, place)]
         return median(rates) if rates else None
 
     def pair_ms(self, name: str, place: float) -> float | None:
-        """Milliseconds per pair, median of the rounds."""
+        """Milliseconds per pair, the median of the rounds."""
         rate = self.throughput(name, place)
         return 1000.0 / rate if rate else None
 
     def percentile_ms(self, name: str, place: float, percent: float) -> float | None:
-        """Milliseconds within which `percent` of a place's answers came, all rounds together."""
+        """The percentile of a place's answer times over all rounds, in milliseconds."""
         answers = self.answers(name, place)
         return float(np.percentile([answer.seconds for answer in answers], percent)) * 1000.0 if answers else None
 
     def failures(self) -> int:
-        """Requests of all points that brought no scores."""
+        """The count of requests without scores."""
         return sum(sum(point.load.failures.values()) for point in self.points)
 
 
 def figures(points: Points) -> dict[str, float | None]:
-    """The targets' figures that come from points alone."""
+    """The figures of the targets that points determine."""
     small = series.SMALL.passages
     beside, alone = (points.percentile_ms(name, small, 99.0) for name in (series.BESIDE, series.ALONE))
     large, usual = (points.pair_ms(series.PASSAGES, count) for count in (series.LARGE.passages, USUAL.passages))

@@ -1,6 +1,6 @@
-"""HTTP/1.1 at next to no cost: a client that shares the cores with the server it loads should not be what is measured.
+"""A cheap HTTP/1.1 client, for a benchmark on the same cores as the server it loads.
 
-aiohttp's client takes twice the processor's time, and adds 0.4 ms to an answer's (measured). Knows nothing of what is sent.
+aiohttp's client takes twice the processor time and adds 0.4 ms to an answer (measured). Does not know what is sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NO_HTTP = (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError)
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: the status, the headers by their names in lower case, and the content as it came."""
+    """An answer: status, headers by lower-case name, and raw content."""
 
     status: int
     headers: dict[str, str]
@@ -26,7 +26,7 @@ class Reply:
 
 
 class LightClient:
-    """As many connections to a server as there are requests at a time, each used again; an async context manager."""
+    """Keep-alive connections to one server, as many as there are concurrent requests; an async context manager."""
 
     def __init__(self, url: str, limit_s: float = 300.0) -> None:
         parts = urlsplit(url)
@@ -46,11 +46,11 @@ class LightClient:
             writer.close()
 
     async def get(self, path: str) -> Reply:
-        """Raises OSError where nobody answers in time, or not in HTTP."""
+        """Raises OSError if there is no answer in time, or one that is not HTTP."""
         return await self._send(f"GET {self._prefix}{path} {self._fields}\r\n".encode())
 
     async def post(self, path: str, body: bytes) -> Reply:
-        """POST of JSON. Raises OSError where nobody answers in time, or not in HTTP."""
+        """POST of JSON. Raises OSError if there is no answer in time, or one that is not HTTP."""
         length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         return await self._send(f"POST {self._prefix}{path} {self._fields}{length}".encode(), body)
 
@@ -62,7 +62,7 @@ class LightClient:
                 writer.writelines(request)
                 reply, kept = await _read(reader)
             except _NO_HTTP as error:
-                raise ConnectionError(f"the answer broke off or is no HTTP ({type(error).__name__})") from None
+                raise ConnectionError(f"the answer ended early or is not HTTP ({type(error).__name__})") from None
             finally:
                 if kept:
                     self._idle.append((reader, writer))
@@ -80,7 +80,7 @@ class LightClient:
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[Reply, bool]:
-    """The reply, and whether the connection can be used again."""
+    """The reply, and whether the connection can be reused."""
     status_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").rstrip().split("\r\n")
     version, status, *_ = status_line.split(" ", 2)
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -99,5 +99,5 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
     while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
         chunks.append((await reader.readexactly(size + 2))[:-2])
     while await reader.readuntil(b"\r\n") != b"\r\n":
-        pass  # fields after the content
+        pass  # trailing headers
     return b"".join(chunks)

@@ -1,6 +1,6 @@
-"""Load on whatever answers: so many clients that each wait for their answer, or requests at a rate that waits for nobody.
+"""Generates load: a closed loop of clients that each wait for their answer, or an open loop at a given rate.
 
-Knows neither HTTP nor processes; `send` does.
+Does not know HTTP or processes; `send` does.
 """
 
 from __future__ import annotations
@@ -13,34 +13,32 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
+from scripts.benchmark.workload import Request
 
-from scripts.benchmark.workload import Ask
-
-# A server that refuses at once would otherwise be asked thousands of times a second, and the benchmark take its processor.
+# A server that refuses at once would get thousands of requests per second, and the benchmark would take its processor time.
 _PAUSE_AFTER_FAILURE_S = 0.05
 
 
 class RefusedError(Exception):
-    """No scores for this request; the message says what came instead."""
+    """There are no scores for this request; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The scores in the passages' order, and the seconds that the engine itself took, where that is told."""
+    """The scores in the passages' order, and the engine's own seconds if reported."""
 
     scores: list[float]
     engine_s: float | None = None
 
 
-Send = Callable[[Ask], Awaitable[Answer]]
-SendTogether = Callable[[Sequence[Ask]], Awaitable[Answer]]
+Send = Callable[[Request], Awaitable[Answer]]
+SendTogether = Callable[[Sequence[Request]], Awaitable[Answer]]
 Going = Callable[[], bool]
 
 
 @dataclass(frozen=True)
 class Timed:
-    """One answered request: seconds until the answer, pairs in it, and the engine's own seconds where they are told."""
+    """One answered request: seconds until the answer, pairs, and the engine's own seconds if reported."""
 
     seconds: float
     pairs: int
@@ -49,7 +47,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Load:
-    """What was measured: seconds from the first request to the last answer, every answer, and how often what went wrong."""
+    """A measurement: seconds from the first request to the last answer, all answers, and the count of failures by reason."""
 
     seconds: float
     answers: tuple[Timed, ...]
@@ -62,22 +60,18 @@ class Load:
 
     @property
     def pairs_per_second(self) -> float:
-        """Throughput; the last answers are waited for, and that time counts."""
+        """Throughput, including the wait for the last answers."""
         return self.pairs / self.seconds if self.seconds else 0.0
 
     @property
     def engine_pairs_per_second(self) -> float:
-        """Pairs for each second that the engine worked; 0 where it isn't told."""
+        """Pairs per second of the engine's own time; 0 if that is not reported."""
         seconds = sum(answer.engine_s or 0.0 for answer in self.answers)
         return self.pairs / seconds if seconds else 0.0
 
-    def percentile(self, percent: float) -> float:
-        """Seconds within which `percent` of the answers came; NaN where none came."""
-        return float(np.percentile([answer.seconds for answer in self.answers], percent)) if self.answers else float("nan")
-
 
 def for_seconds(seconds: float) -> Going:
-    """True until so many seconds have passed since the first time it was asked."""
+    """True until `seconds` have passed since its first call."""
     end: list[float] = []
 
     def going() -> bool:
@@ -89,32 +83,32 @@ def for_seconds(seconds: float) -> Going:
     return going
 
 
-async def closed_loop(send: Send, asks: Iterator[Ask], clients: int, going: Going) -> Load:
-    """Each client sends its next request when its last one is answered, while `going()`."""
+async def closed_loop(send: Send, requests: Iterator[Request], clients: int, going: Going) -> Load:
+    """Each client sends its next request after its last answer, while `going()`."""
     record = _Record()
 
     async def client() -> None:
         while going():
-            ask = next(asks)
-            await record.answer(send(ask), len(ask.passages), time.perf_counter())
+            request = next(requests)
+            await record.answer(send(request), len(request.passages), time.perf_counter())
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return record.load()
 
 
-async def pooled_loop(together: SendTogether, asks: Iterator[Ask], size: int, going: Going) -> Load:
-    """One client that asks `size` requests at a time, to be scored together; each pool counts as one answer."""
+async def pooled_loop(together: SendTogether, requests: Iterator[Request], size: int, going: Going) -> Load:
+    """One client that sends `size` requests at a time, to be scored together; they count as one answer."""
     record = _Record()
     while going():
-        pool = [*islice(asks, size)]
-        await record.answer(together(pool), sum(len(ask.passages) for ask in pool), time.perf_counter())
+        pool = [*islice(requests, size)]
+        await record.answer(together(pool), sum(len(request.passages) for request in pool), time.perf_counter())
     return record.load()
 
 
-async def open_loop(send: Send, asks: Iterator[Ask], rate: float, seconds: float, seed: int = 0) -> Load:
-    """Requests at random times, `rate` of them a second on average, whether or not earlier ones are answered.
+async def open_loop(send: Send, requests: Iterator[Request], rate: float, seconds: float, seed: int = 0) -> Load:
+    """Requests at random times, `rate` per second on average, whether or not earlier ones are answered.
 
-    A request's time counts from when it was due, so that a slow server can't hide its queue.
+    A request's time starts when it is due, so a slow server can't hide its queueing delay.
     """
     generator = random.Random(seed)  # noqa: S311 (arrival times, not secrecy)
     record = _Record()
@@ -123,22 +117,22 @@ async def open_loop(send: Send, asks: Iterator[Ask], rate: float, seconds: float
     async with asyncio.TaskGroup() as under_way:
         while (due := due + generator.expovariate(rate)) < start + seconds:
             await asyncio.sleep(max(due - time.perf_counter(), 0.0))
-            ask = next(asks)
-            under_way.create_task(record.answer(send(ask), len(ask.passages), due))
+            request = next(requests)
+            under_way.create_task(record.answer(send(request), len(request.passages), due))
     return record.load()
 
 
 class _Record:
-    """Collects answers and failures; nothing that was asked is lost."""
+    """Collects the answers and failures of all requests."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._answers: list[Timed] = []
         self._failures: Counter[str] = Counter()
 
-    async def answer(self, coming: Awaitable[Answer], pairs: int, since: float) -> None:
+    async def answer(self, pending: Awaitable[Answer], pairs: int, since: float) -> None:
         try:
-            answer = await coming
+            answer = await pending
         except (RefusedError, OSError, TimeoutError) as error:
             await self._failed(str(error) or type(error).__name__)
             return

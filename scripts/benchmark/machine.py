@@ -1,4 +1,4 @@
-"""The machine and the versions that a benchmark ran with, for whoever reads its figures. Tells no host name and no path."""
+"""The machine and the versions of a benchmark run, for its report. Contains no host name and no path."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from facade.config.settings import REPOSITORY
 from facade.reranking.bundle import newest_version, read_bundle
 from facade.reranking.tensors import MODEL
 
-# What decides how fast a processor multiplies matrices of low precision.
+# The instructions that decide the speed of low-precision matrix products.
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 OWN_PACKAGES = ("openvino", "onnxruntime", "nvidia-pytriton", "aiohttp", "tokenizers", "numpy")
 
 
 @dataclass(frozen=True)
 class About:
-    """A run: when, where, with what. `busy`: the load average before it, which should be near 0."""
+    """The circumstances of a run. `busy` is the load average before it, which should be near 0."""
 
     date: str
     processor: str
@@ -40,7 +40,7 @@ class About:
 
 
 def about(seconds: float, rounds: int) -> About:
-    """This machine now, and a run of so many rounds of points of so many seconds."""
+    """This machine now, for a run of `rounds` rounds with points of `seconds` seconds."""
     bundle = read_bundle(newest_version(REPOSITORY / MODEL))
     name, flags = _processor()
     return About(
@@ -60,7 +60,7 @@ def about(seconds: float, rounds: int) -> About:
 
 
 def package_versions(names: Sequence[str]) -> dict[str, str]:
-    """Of those that are installed here."""
+    """The versions of the installed ones of these packages."""
     found: dict[str, str] = {}
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""Pictures of what was measured. Knows figures, not servers."""
+"""Plots of a run's figures. Does not know servers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from scripts.benchmark import series
 from scripts.benchmark.figures import Points
@@ -17,12 +18,12 @@ from scripts.benchmark.workload import USUAL
 
 THROUGHPUT, LATENCY, COST, PEERS = "throughput.png", "latency.png", "cost.png", "peers.png"
 _SIZE = (7.0, 4.0)  # inches
-_DOTS = 120  # an inch: sharp on a page, some 30 kB a picture
+_DOTS = 120  # dots per inch: sharp on a page, about 30 kB per plot
 _OURS, _OTHERS, _WRONG = "#2f6f4f", "#9aa5b1", "#c0504d"
 
 
 def draw_server(points: Points, folder: Path) -> list[str]:
-    """Write the pictures for which there are points; returns their file names."""
+    """Write the plots for which there are points; return their file names."""
     mpl.use("Agg")
     drawn = []
     if points.of(series.CONCURRENCY):
@@ -32,7 +33,7 @@ def draw_server(points: Points, folder: Path) -> list[str]:
         axes = _axes(1)
         _latency(axes[0], points)
         drawn.append(_saved(folder, LATENCY))
-    costs = [(name, label) for name, label in ((series.PASSAGES, "passages"), (series.WORDS, "words of a passage")) if points.of(name)]
+    costs = [(name, label) for name, label in ((series.PASSAGES, "passages"), (series.WORDS, "words per passage")) if points.of(name)]
     if costs:
         for axis, (name, label) in zip(_axes(len(costs)), costs, strict=True):
             _cost(axis, points, name, label)
@@ -41,7 +42,7 @@ def draw_server(points: Points, folder: Path) -> list[str]:
 
 
 def draw_peers(rows: Sequence[PeerRow], folder: Path) -> list[str]:
-    """Write the picture of the contenders' throughput as ratios to ours, the first row; returns its file name."""
+    """Write the plot of the contenders' throughput relative to the first row, ours; return its file name."""
     mpl.use("Agg")
     measured = [row for row in rows if row.rates]
     if not measured or measured[0] is not rows[0]:
@@ -52,8 +53,8 @@ def draw_peers(rows: Sequence[PeerRow], folder: Path) -> list[str]:
         colour = _OURS if row is rows[0] else _WRONG if row.verdict == "WRONG" else _OTHERS
         axis.barh(place, float(np.median(ratios)), color=colour)
         axis.plot(ratios, [place] * len(ratios), "|", color="black")
-    axis.set_yticks(range(len(measured)), [f"{row.name} ({row.door})" for row in reversed(measured)], fontsize=8)
-    axis.set_xlabel("pairs a second, to ours (tick: a round; red: wrong scores)")
+    axis.set_yticks(range(len(measured)), [f"{row.name} ({row.access})" for row in reversed(measured)], fontsize=8)
+    axis.set_xlabel("pairs per second, relative to this server (tick: one round; red: wrong scores)")
     return [_saved(folder, PEERS)]
 
 
@@ -63,7 +64,7 @@ def _throughput(axis: Axes, points: Points) -> None:
         rates = [point.load.pairs_per_second for point in points.of(series.CONCURRENCY, place)]
         axis.plot([place] * len(rates), rates, "_", color="black")
     axis.plot(places, [points.throughput(series.CONCURRENCY, place) or 0.0 for place in places], "o-", color=_OURS)
-    axis.set(xlabel="clients (a tick is a round)", ylabel="pairs a second", ylim=(0, None))
+    axis.set(xlabel="clients (tick: one round)", ylabel="pairs per second", ylim=(0, None))
     axis.set_xticks(places)
 
 
@@ -73,8 +74,9 @@ def _latency(axis: Axes, points: Points) -> None:
         seconds = np.sort([answer.seconds for answer in points.answers(name, place)])
         if seconds.size:
             axis.step(seconds * 1000.0, (np.arange(seconds.size) + 1) / seconds.size, where="post", label=label)
-    axis.set(xscale="log", xlabel=f"milliseconds until the answer, {USUAL.passages} passages", ylabel="share of answers")
+    axis.set(xscale="log", xlabel=f"milliseconds per request of {USUAL.passages} passages", ylabel="share of answers")
     axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     axis.xaxis.set_minor_formatter("{x:g}")
     axis.legend(fontsize=8)
 
@@ -99,7 +101,7 @@ def _axes(count: int) -> list[Axes]:
 def _saved(folder: Path, name: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     plt.tight_layout()
-    # Without the date and version that matplotlib writes into a file, the same figures give the same picture.
+    # Without matplotlib's version in the file, equal figures give equal bytes.
     plt.savefig(folder / name, dpi=_DOTS, metadata={"Software": None})
     plt.close()
     return name

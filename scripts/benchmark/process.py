@@ -1,4 +1,4 @@
-"""A program that is started for a benchmark, waited for, weighed and stopped. Knows processes and ports, not what is measured."""
+"""Starts and stops a server for a benchmark, and measures its memory. Knows processes and ports, not what is measured."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ import psutil
 
 from scripts.benchmark.load import RefusedError, Send
 from scripts.benchmark.wire import NIM, Client, Wire
-from scripts.benchmark.workload import Ask
+from scripts.benchmark.workload import Request
 
 HOST = "127.0.0.1"
 START_S = 300.0  # vLLM takes 40 s on two quiet cores
-GRACE_S = 40.0  # of SIGTERM; the own facade may take 30 s for requests under way
+GRACE_S = 40.0  # after SIGTERM; this project's facade may take 30 s for requests in flight
 _ASK_EVERY_S = 0.05
 _WEIGH_EVERY_S = 1.0
 
 
 class StartError(Exception):
-    """A contender did not start; the message says why or names its log."""
+    """A program did not start; the message gives the reason or names its log."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """How a server is started and spoken to."""
+    """A server's command, port and request format."""
 
     name: str
     command: Sequence[str]
@@ -44,14 +44,14 @@ class Program:
 
 @dataclass(frozen=True)
 class Running:
-    """What answers: `start_s` seconds from its start to its first answer."""
+    """A running server or driver. `start_s`: seconds from its start to its first answer."""
 
     send: Send
     start_s: float
     process: psutil.Process
 
     def resident_bytes(self) -> int:
-        """Of all of its processes together; what several share counts once (PSS)."""
+        """The memory of all its processes; shared pages count once (PSS)."""
         total = 0
         for process in family(self.process):
             with suppress(psutil.Error):  # one may end meanwhile
@@ -60,7 +60,7 @@ class Running:
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:
-    """The process and all of its descendants; empty where it has ended."""
+    """The process and all its descendants; empty if it has ended."""
     try:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -68,19 +68,19 @@ def family(process: psutil.Process) -> list[psutil.Process]:
 
 
 def leash() -> list[str]:
-    """Begins a command so that the program ends with this process, even where that is killed outright (util-linux)."""
+    """The first words of a command that ends with this process, even if that is killed (util-linux)."""
     return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
 
 @asynccontextmanager
 async def running(program: Program, log: Path) -> AsyncIterator[Running]:
-    """The server, from its first right answer on; its output goes to `log`. Raises StartError."""
+    """The server, from its first ranking on; its output goes to `log`. Raises StartError."""
     with socket.socket() as probe:
         if probe.connect_ex((HOST, program.port)) == 0:
             raise StartError(f"port {program.port} is in use: stop what listens there")
     began = time.monotonic()
     with log.open("wb") as output:
-        child = subprocess.Popen(  # noqa: S603, ASYNC220 (the commands stand in this package; starting one doesn't block)
+        child = subprocess.Popen(  # noqa: S603, ASYNC220 (commands of this package; starting one does not block)
             [*leash(), *program.command],
             env={**os.environ, **program.environment},
             cwd=program.folder,
@@ -103,7 +103,7 @@ async def _until_it_answers(client: Client, child: subprocess.Popen[bytes], name
         if child.poll() is not None:
             raise StartError(f"{name} ended with status {child.returncode} while it started: see {log}")
         try:
-            await client(Ask("is it there?", ("yes",)))
+            await client(Request("is it there?", ("yes",)))
         except (RefusedError, OSError, TimeoutError):
             await asyncio.sleep(_ASK_EVERY_S)
         else:
@@ -112,7 +112,7 @@ async def _until_it_answers(client: Client, child: subprocess.Popen[bytes], name
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and after a while SIGKILL to whatever is left of it and its descendants."""
+    """Send SIGTERM, and after a grace period SIGKILL to the rest of it and its descendants."""
     if child.poll() is not None:
         return
     processes = family(psutil.Process(child.pid))
@@ -128,7 +128,7 @@ def stop(child: subprocess.Popen[bytes]) -> None:
 
 @asynccontextmanager
 async def weighed(server: Running) -> AsyncIterator[list[int]]:
-    """Fills the list with the resident bytes, about once a second, while the block runs."""
+    """A list that gets the server's resident bytes about once a second."""
     found: list[int] = []
 
     async def weigh() -> None:

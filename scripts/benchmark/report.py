@@ -1,4 +1,4 @@
-"""The report of all runs in a folder: Markdown, with pictures beside it. Figures come from the runs; only the words stand here."""
+"""The report of the runs in a folder, as Markdown with plots. Contains the words; the figures come from the runs."""
 
 from __future__ import annotations
 
@@ -16,54 +16,49 @@ from scripts.benchmark.workload import USUAL
 
 _HEAD = """# Benchmarks
 
-`make bench` and `make bench-peers` write this page from the runs beside it. Compare ratios, not absolute figures: ratios carry over to
-other machines. Texts: questions of SQuAD 1.1 dev, and passages cut from its articles.
+Written by `make bench` and `make bench-peers` from the runs in the folder beside this page. Compare ratios rather than absolute figures:
+ratios carry over to other machines. The texts are questions of SQuAD 1.1 dev, and passages cut from its articles.
 """
-_PEERS = """All contenders have the same checkpoint (the default bundle's weights), requests and cores: {clients} clients, {passages}
-passages of {fewest} to {most} words. Peers in process get the requests one after the other, without HTTP. All stay up and take turns,
-{seconds:g} s each in each of {rounds} rounds; a ratio is the median of the rounds' ratios. *Scores* compares with transformers in fp32:
-*right* is within bfloat16's error, *coarse* within int8's. *Changed firsts* is the share of checked requests with another passage in
-first place.
+_PEERS = """All contenders serve the same checkpoint (the default bundle's weights) and get the same requests on the same cores: {clients}
+clients, {passages} passages of {fewest} to {most} words. Peers in process get the requests one after the other, without HTTP. All
+contenders run the whole time and take turns of {seconds:g} s in each of {rounds} rounds. A ratio is the median of the rounds' ratios.
+*Scores* compares with transformers in fp32: *right* is as close as bfloat16, *coarse* as close as int8. *Changed firsts* is the share of
+checked requests with another first passage.
 """
-_SERVER = """Medians of {rounds} rounds of {seconds:g} s a point; engine {engine}. In a closed loop, a client sends its next request after
-the last answer. In an open loop, requests arrive at random times, and their time counts from when they were due.
+_SERVER = """Medians of {rounds} rounds of {seconds:g} s per point; engine {engine}. In a closed loop each client sends its next request
+after its last answer. In an open loop requests arrive at random times, and a request's time starts when it is due.
 """
 
 
-# Measured once by hand (/proc/<pid>/task/*/stat over 6 s of the usual load, int8 on two cores); the runs do not contain it.
+# Measured once by hand (/proc/<pid>/task/*/stat over 6 s of the usual load, int8 on two cores), not by the runs.
 _TIME = """
 ## Where the time goes
 
-Under the usual load the engine uses 87 % of the two cores, the facade 5 % (half of it tokenising), the model's Python 3 %, Triton 1 %.
-The rest is the benchmark's client, on the same cores, and idle time. That is the gap between HTTP and the engine with ideal batches. Two
-thirds of the engine's time are int8 products, at 83 to 88 % of the peak of the cores' vector units; a quarter is attention.
+Under the usual load the engine uses 87 % of the two cores, the facade 5 % (half of it tokenising), the model's Python 3 %, Triton 1 %. The
+rest is the benchmark's client, which shares the cores, and idle time. This is the difference between HTTP and the engine with ideal
+batches. Two thirds of the engine's time are int8 products, at 83 to 88 % of the peak of the cores' vector units; a quarter is attention.
 
-Products run on packed rows. Their only padding is up to 15 tokens a batch, to fill vectors of 16: the share of padding above. Attention
-pads each row to whole vectors and to the longest row of its batch, some 8 % of its positions; weighted with its quarter, padding takes 2
-to 3 % of the engine's time. Without whole vectors an int8 logit would move by up to 0.14 with its batch mates; with them it is the same
-to the last bit in every batch.
+Products are computed on packed rows. Their only padding is up to 15 tokens per batch, which fill the last vector of 16: that is the share
+in the table. Attention pads each row to whole vectors and to the longest row of its batch, about 8 % of its positions; as attention takes
+a quarter of the time, this padding costs 2 to 3 % of it. Without whole vectors an int8 logit would change by up to 0.14 with its batch;
+with them it is bit-equal in every batch.
 
-A single passage takes one core's time, and beyond it some 2.4 ms for the call through gRPC, Triton and its Python process, 0.6 ms for a
-thread that tokenises, and the rest for HTTP on both sides.
+A single passage takes one core's time. Beyond the engine, the call through gRPC, Triton and its Python process takes about 2.4 ms, the
+tokeniser's thread 0.6 ms, and HTTP on both sides the rest.
 """
 
 
 def write_report(page: Path) -> None:
-    """Write `page`, and its pictures into the folder of the same name, from the runs in that folder."""
+    """Write `page` from the runs in the folder of the same name, and the plots into that folder."""
     folder = page.with_suffix("")
     server, peers = read_server(folder), read_peers(folder)
     parts = [_HEAD, "## Targets\n", f"From {SOURCE}.\n", targets_table(server, peers)]
     if peers:
-        parts += [
-            "\n## Beside its peers\n",
-            _peers_text(peers),
-            peers_table(peers.rows),
-            *_pictures(draw_peers(peers.rows, folder), folder),
-        ]
-        parts.append(_about(peers.about))
+        plots = _plots(draw_peers(peers.rows, folder), folder)
+        parts += ["\n## Beside its peers\n", _peers_text(peers), peers_table(peers.rows), *plots, _about(peers.about)]
     if server:
         points = Points(server.points)
-        parts += ["\n## This server\n", _server_text(server), server_table(points), *_pictures(draw_server(points, folder), folder)]
+        parts += ["\n## This server\n", _server_text(server), server_table(points), *_plots(draw_server(points, folder), folder)]
         parts += [_failures(points), _about(server.about)]
     parts.append(_TIME)
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -71,14 +66,15 @@ def write_report(page: Path) -> None:
 
 
 def targets_table(server: ServerRun | None, peers: PeersRun | None) -> str:
-    """what | target | found | met."""
+    """what | target | measured | met."""
     found = {**(server.found if server else {}), **(peers.found if peers else {})}
-    return table(("what", "target", "found", "met"), [verdict.cells() for verdict in verdicts(found)])
+    return table(("what", "target", "measured", "met"), [verdict.cells() for verdict in verdicts(found)])
 
 
 def peers_table(rows: Sequence[PeerRow]) -> str:
-    """A row for each contender; ours is the first."""
-    head = ("", "by", "pairs a second, to ours", "scores", "largest difference of a logit", "changed firsts", "memory, to ours", "failed")
+    """A row per contender; the first is ours."""
+    speed, difference = "pairs/s, relative to ours", "largest difference of a logit"
+    head = ("", "access", speed, "scores", difference, "changed firsts", "memory, relative to ours", "failed")
     return table(head, [_peer(row, rows[0]) for row in rows])
 
 
@@ -88,28 +84,28 @@ def _peer(row: PeerRow, ours: PeerRow) -> tuple[str, ...]:
     first = "" if row.first_changed is None else f"{row.first_changed:.0%}"
     memory = f"{row.memory_mb / ours.memory_mb:.2f}" if row.memory_mb and ours.memory_mb else ""
     name = f"{row.name} ({', '.join(f'{package} {version}' for package, version in row.versions.items())})" if row.versions else row.name
-    return name, row.door, f"{median(ratios):.2f}" if ratios else "", row.verdict, difference, first, memory, str(row.failures or "")
+    return name, row.access, f"{median(ratios):.2f}" if ratios else "", row.verdict, difference, first, memory, str(row.failures or "")
 
 
 def server_table(points: Points) -> str:
-    """Every place of every series, relative to the usual load where that is a speed."""
+    """A row per place of each series, with throughput relative to the usual load."""
     usual = points.throughput(series.CONCURRENCY, series.CLIENTS) or points.throughput(series.PASSAGES, USUAL.passages)
     rows = []
     for name in series.SERIES:
         for place in points.places(name):
             rate = points.throughput(name, place) or 0.0
             times = [points.percentile_ms(name, place, percent) for percent in (50.0, 90.0, 99.0)]
-            told = [f"{time:.1f}" if time is not None else "" for time in times]
-            rows.append((_LOADS[name].format(place), f"{rate / usual:.2f}" if usual else "", *told, str(len(points.answers(name, place)))))
-    return table(("load", f"pairs a second, to {series.CLIENTS} clients", "p50 ms", "p90 ms", "p99 ms", "answers"), rows)
+            cells = [f"{time:.1f}" if time is not None else "" for time in times]
+            rows.append((_LOADS[name].format(place), f"{rate / usual:.2f}" if usual else "", *cells, str(len(points.answers(name, place)))))
+    return table(("load", f"pairs/s, relative to {series.CLIENTS} clients", "p50 ms", "p90 ms", "p99 ms", "answers"), rows)
 
 
 _LOADS = {
     series.CONCURRENCY: "clients: {:g}",
-    series.ARRIVALS: "open loop at {:.0%} of what 4 clients got through",
+    series.ARRIVALS: f"open loop at {{:.0%}} of the throughput with {series.CLIENTS} clients",
     series.PASSAGES: "1 client, passages: {:g}",
     series.WORDS: f"1 client, {USUAL.passages} passages of {{:g}} words",
-    series.ONE: "1 client, {:g} passage (on its own)",
+    series.ONE: "1 client, {:g} passage (its own series)",
     series.ALONE: "1 client, {:g} passages (alone)",
     series.BESIDE: "1 client, {:g} passages, beside requests of 512",
     series.MIXED: "{:g} clients, 1 to 128 passages in turn",
@@ -123,27 +119,21 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _peers_text(run: PeersRun) -> str:
-    return _PEERS.format(
-        clients=series.CLIENTS,
-        passages=USUAL.passages,
-        fewest=USUAL.fewest_words,
-        most=USUAL.most_words,
-        rounds=run.about.rounds,
-        seconds=run.about.seconds,
-    )
+    counts = {"clients": series.CLIENTS, "passages": USUAL.passages, "fewest": USUAL.fewest_words, "most": USUAL.most_words}
+    return _PEERS.format(**counts, rounds=run.about.rounds, seconds=run.about.seconds)
 
 
 def _server_text(run: ServerRun) -> str:
     return _SERVER.format(rounds=run.about.rounds, seconds=run.about.seconds, engine=run.engine)
 
 
-def _pictures(names: Sequence[str], folder: Path) -> list[str]:
+def _plots(names: Sequence[str], folder: Path) -> list[str]:
     return [f"\n![{Path(name).stem}]({folder.name}/{name})" for name in names]
 
 
 def _failures(points: Points) -> str:
     count = points.failures()
-    return f"\n**{count} requests failed**; the run's file says with what." if count else "\nNo request failed."
+    return f"\n**{count} requests failed**; the run's file has the reasons." if count else "\nNo request failed."
 
 
 def _about(about: About) -> str:

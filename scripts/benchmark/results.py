@@ -1,4 +1,4 @@
-"""What a run found, as files: server.json of `make bench` and peers.json of `make bench-peers`. Knows their form, not what it means."""
+"""The files of a run: server.json of `make bench` and peers.json of `make bench-peers`. Knows their format only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DIGITS = 5  # of seconds: a hundredth of a millisecond
 
 @dataclass(frozen=True)
 class ServerRun:
-    """One run of `make bench`; `found` are the figures of the targets, and `engine` is what the server says it computes with."""
+    """One run of `make bench`. `found` are the figures of the targets; `engine` is the engine that the server reports."""
 
     about: About
     engine: str
@@ -28,10 +28,10 @@ class ServerRun:
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One contender: pairs a second in each round, how its scores are, or why it could not be measured."""
+    """One contender: pairs per second of each round, and the verdict on its scores or the reason why it was not measured."""
 
     name: str
-    door: str
+    access: str
     rates: list[float]
     start_s: float | None
     memory_mb: float | None
@@ -52,7 +52,7 @@ class PeersRun:
 
 
 def write(folder: Path, name: str, run: ServerRun | PeersRun) -> None:
-    """Write a run into the folder, which is made where it is not there yet."""
+    """Write a run into the folder, created if missing."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(orjson.dumps(_plain(run), option=orjson.OPT_INDENT_2) + b"\n")
 
@@ -72,17 +72,17 @@ def _point(point: Point) -> dict[str, Any]:
         "seconds": round(load.seconds, _DIGITS),
         "padding": point.padding,
         "failures": dict(load.failures),
-        # Three numbers of each request on one line: seconds, pairs, the engine's seconds.
-        "answers": " ".join(f"{each.seconds:.{_DIGITS}f}/{each.pairs}/{_told(each.engine_s)}" for each in load.answers),
+        # seconds/pairs/engine seconds of each request, on one line
+        "answers": " ".join(f"{each.seconds:.{_DIGITS}f}/{each.pairs}/{_seconds(each.engine_s)}" for each in load.answers),
     }
 
 
-def _told(seconds: float | None) -> str:
+def _seconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds:.{_DIGITS}f}"
 
 
 def read_server(folder: Path) -> ServerRun | None:
-    """The run in the folder; None where there is none."""
+    """The run in the folder, or None."""
     if not (folder / SERVER).is_file():
         return None
     stored = orjson.loads((folder / SERVER).read_bytes())
@@ -91,12 +91,12 @@ def read_server(folder: Path) -> ServerRun | None:
 
 def _read_point(entry: dict[str, Any]) -> Point:
     triples = [answer.split("/") for answer in entry["answers"].split()]
-    answers = tuple(Timed(float(seconds), int(pairs), None if told == "-" else float(told)) for seconds, pairs, told in triples)
+    answers = tuple(Timed(float(seconds), int(pairs), None if engine_s == "-" else float(engine_s)) for seconds, pairs, engine_s in triples)
     return Point(entry["series"], entry["place"], entry["round"], Load(entry["seconds"], answers, entry["failures"]), entry["padding"])
 
 
 def read_peers(folder: Path) -> PeersRun | None:
-    """The run in the folder; None where there is none."""
+    """The run in the folder, or None."""
     if not (folder / PEERS).is_file():
         return None
     stored = orjson.loads((folder / PEERS).read_bytes())

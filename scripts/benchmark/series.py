@@ -1,4 +1,4 @@
-"""What `make bench` measures of one running server, point by point. Knows what to ask and how often, not how it is shown."""
+"""The series that `make bench` measures on a running server, point by point. Does not know how they are reported."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from scripts.benchmark.load import Load, closed_loop, for_seconds, open_loop
 from scripts.benchmark.own_server import Tokens, padding_share, tokens
 from scripts.benchmark.wire import Client
-from scripts.benchmark.workload import USUAL, Ask, Shape, Texts
+from scripts.benchmark.workload import USUAL, Request, Shape, Texts
 
 CONCURRENCY, ARRIVALS, PASSAGES, WORDS, ONE, ALONE, BESIDE, MIXED = (
-    "concurrency",  # usual requests, so many clients
-    "arrivals",  # usual requests at random times, at a share of what 4 clients got through
-    "passages",  # one client, requests of so many passages
-    "words",  # one client, usual requests of passages of so many words
+    "concurrency",  # usual requests, by number of clients
+    "arrivals",  # usual requests at random times, at a share of the throughput with 4 clients
+    "passages",  # one client, by passages of a request
+    "words",  # one client, usual requests by words of a passage
     "one",  # one client, one passage
     "alone",  # one client, 4 passages
     "beside",  # the same, while requests of 512 passages run back to back
@@ -23,20 +23,31 @@ CONCURRENCY, ARRIVALS, PASSAGES, WORDS, ONE, ALONE, BESIDE, MIXED = (
 )
 SERIES = (CONCURRENCY, ARRIVALS, PASSAGES, WORDS, ONE, ALONE, BESIDE, MIXED)
 CLIENTS = 4  # of the usual load
-CLIENT_COUNTS = (1, 2, 4, 8, 16)
-PASSAGE_COUNTS = (1, 4, 32, 128, 512)
-WORD_COUNTS = (10, 40, 80, 160, 320)  # the longest fill the default model's limit
-SHARES = (0.3, 0.6, 0.9)
 SMALL, LARGE = Shape(4), Shape(512)
 MIXTURE = (Shape(1), Shape(4), Shape(32), Shape(128))
-# A p99 says something from a few hundred answers on, and an answer may take a quarter of a second there.
+# A p99 needs a few hundred answers, of up to a quarter of a second each.
 PERCENTILE_FACTOR = 3
-_HEAD_START_S = 0.5  # of the large requests, so that the small ones meet one from the first on
+_HEAD_START_S = 0.5  # of the large requests, so that every small one meets one
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The places at which each series is measured."""
+
+    clients: tuple[int, ...] = (1, 2, 4, 8, 16)
+    shares: tuple[float, ...] = (0.3, 0.6, 0.9)
+    passages: tuple[int, ...] = (1, 4, 32, 128, 512)
+    words: tuple[int, ...] = (10, 40, 80, 160, 320)  # the longest fill the default model's limit
+
+    def point_count(self, series: frozenset[str]) -> int:
+        """The points of a round."""
+        sizes = {CONCURRENCY: len(self.clients), ARRIVALS: len(self.shares), PASSAGES: len(self.passages), WORDS: len(self.words)}
+        return sum(sizes.get(name, 1) for name in series)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement: its series, its place on that series' axis, the round, the load; the padding's share where it was counted."""
+    """One measurement: its series, its place on the series' axis, the round, the load, and the share of padding if counted."""
 
     series: str
     place: float
@@ -45,39 +56,34 @@ class Point:
     padding: float | None = None
 
 
-def point_count(series: frozenset[str]) -> int:
-    """Points of a round."""
-    sizes = {CONCURRENCY: len(CLIENT_COUNTS), ARRIVALS: len(SHARES), PASSAGES: len(PASSAGE_COUNTS), WORDS: len(WORD_COUNTS)}
-    return sum(sizes.get(name, 1) for name in series)
-
-
 @dataclass(frozen=True)
 class Bench:
-    """A running server, the texts, the seconds of each point, and where Triton's metrics are, if that is known."""
+    """A running server, the texts, the seconds of each point, the URL of Triton's metrics if known, and the places to measure."""
 
     client: Client
     texts: Texts
     seconds: float
     metrics_url: str | None
+    axes: Axes = Axes()
 
     async def warm_up(self) -> None:
-        """Lets the engine see the shapes before anything is measured."""
-        asks = self.texts.asks(USUAL, *MIXTURE, seed=-1)
-        await closed_loop(self.client, asks, CLIENTS, for_seconds(self.seconds))
+        """Send requests of all shapes, which do not count."""
+        requests = self.texts.requests(USUAL, *MIXTURE, seed=-1)
+        await closed_loop(self.client, requests, CLIENTS, for_seconds(self.seconds))
 
     async def measure(self, number: int, series: frozenset[str]) -> AsyncIterator[Point]:
-        """The points of one round; every round asks other texts."""
+        """The points of one round; each round uses other texts."""
         capacity = 0.0
-        for clients in CLIENT_COUNTS if CONCURRENCY in series else ():
+        for clients in self.axes.clients if CONCURRENCY in series else ():
             point = await self._closed(CONCURRENCY, clients, number, USUAL, clients)
             capacity = point.load.pairs_per_second if clients == CLIENTS else capacity
             yield point
-        for share in SHARES if ARRIVALS in series and capacity else ():
+        for share in self.axes.shares if ARRIVALS in series and capacity else ():
             rate = share * capacity / USUAL.passages
             yield Point(ARRIVALS, share, number, await open_loop(self.client, self._asks(number, USUAL), rate, self.seconds, number))
-        for count in PASSAGE_COUNTS if PASSAGES in series else ():
+        for count in self.axes.passages if PASSAGES in series else ():
             yield await self._closed(PASSAGES, count, number, Shape(count))
-        for count in WORD_COUNTS if WORDS in series else ():
+        for count in self.axes.words if WORDS in series else ():
             yield await self._closed(WORDS, count, number, Shape(USUAL.passages, count, count))
         if ONE in series:
             yield await self._closed(ONE, 1, number, Shape(1))
@@ -88,8 +94,8 @@ class Bench:
         if MIXED in series:
             yield await self._mixed(number)
 
-    def _asks(self, number: int, *shapes: Shape) -> Iterator[Ask]:
-        return self.texts.asks(*shapes, seed=number)
+    def _asks(self, number: int, *shapes: Shape) -> Iterator[Request]:
+        return self.texts.requests(*shapes, seed=number)
 
     async def _closed(self, series: str, place: float, number: int, shape: Shape, clients: int = 1, factor: int = 1) -> Point:  # noqa: PLR0913, PLR0917
         load = await closed_loop(self.client, self._asks(number, shape), clients, for_seconds(self.seconds * factor))
@@ -101,7 +107,7 @@ class Bench:
         await asyncio.sleep(_HEAD_START_S)
         small = await self._closed(BESIDE, SMALL.passages, number, SMALL, factor=PERCENTILE_FACTOR)
         done.set()
-        failures = (await large).failures  # without the large ones the small ones were alone: that must show
+        failures = (await large).failures  # without the large ones the small ones were alone, so these failures count
         return Point(small.series, small.place, number, Load(small.load.seconds, small.load.answers, {**failures, **small.load.failures}))
 
     async def _mixed(self, number: int) -> Point:

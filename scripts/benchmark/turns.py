@@ -1,4 +1,4 @@
-"""All contenders up at once, measured in turns, so that whatever else the machine does hits all of them alike. Knows no peer."""
+"""Measures all contenders in turns while all are running, so that other work on the machine affects them alike. Knows no peer."""
 
 from __future__ import annotations
 
@@ -17,33 +17,39 @@ from scripts.benchmark.process import Running, StartError, running
 from scripts.benchmark.results import PeerRow
 from scripts.benchmark.series import CLIENTS
 from scripts.benchmark.workload import USUAL, Texts
-from scripts.benchmark.workplace import workplace
+from scripts.benchmark.workplace import Workplace
 
 _WARM_UP_SEED = -1
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A contender that is up, what has been found of it, and its server."""
+    """A running contender, its row so far, and its server."""
 
     contender: Contender
     row: PeerRow
     server: Running
 
 
-async def start(stack: AsyncExitStack, contender: Contender, checkpoint: Path, reference: Reference) -> Standing | PeerRow:
-    """The contender with its scores checked; it stops with the stack. A row that says why, where it does not start or answer."""
-    row = PeerRow(contender.name, contender.door, [], None, None, "", None, None, 0, {})
-    log = workplace("logs") / f"{contender.name.replace(',', '').replace(' ', '-')}.log"
-    how = contender.start(checkpoint)
+def unmeasured(contender: Contender, verdict: str) -> PeerRow:
+    """The row of a contender without measurements."""
+    return PeerRow(contender.name, contender.access, [], None, None, verdict, None, None, 0, {})
+
+
+async def start(
+    stack: AsyncExitStack, contender: Contender, checkpoint: Path, reference: Reference, workplace: Workplace
+) -> Standing | PeerRow:
+    """The running contender with its scores checked, stopped with the stack; or a row with the reason why it does not run."""
+    log = workplace.folder("logs") / f"{contender.name.replace(',', '').replace(' ', '-')}.log"
+    how = contender.start(checkpoint, workplace)
     try:
         server = await stack.enter_async_context(driven(how, log) if isinstance(how, Driver) else running(how, log))
         agreement = await check(server.send, reference, sigmoid=contender.sigmoid)
     except (StartError, RefusedError, TimeoutError, OSError) as error:
         print(f"bench-peers: {contender.name} is left out: {error}", file=sys.stderr)
-        return replace(row, verdict=f"not measured: {type(error).__name__}, see {log.name}")
-    told = versions(contender.environment) if contender.environment else {}
-    return Standing(contender, _judged(replace(row, start_s=server.start_s, versions=told), agreement), server)
+        return unmeasured(contender, f"not measured: {type(error).__name__}, see {log.name}")
+    found = versions(contender.environment, workplace) if contender.environment else {}
+    return Standing(contender, _judged(replace(unmeasured(contender, ""), start_s=server.start_s, versions=found), agreement), server)
 
 
 def _judged(row: PeerRow, agreement: Agreement) -> PeerRow:
@@ -52,19 +58,19 @@ def _judged(row: PeerRow, agreement: Agreement) -> PeerRow:
 
 @dataclass(frozen=True)
 class Turns:
-    """Contenders in the order of the table, the texts, and the seconds of a turn."""
+    """The contenders in the table's order, the texts, and the seconds of a turn."""
 
     standings: Sequence[Standing]
     texts: Texts
     seconds: float
 
     async def warm_up(self) -> None:
-        """A turn each that doesn't count."""
+        """Give each contender a turn that does not count."""
         for standing in self.standings:
             await self._turn(standing, _WARM_UP_SEED)
 
     async def run(self, rounds: int, progress: Callable[[str], None]) -> list[PeerRow]:
-        """The contenders' rows after so many rounds. Each round begins with another contender, and all are asked the same in it."""
+        """The contenders' rows after `rounds` rounds. Each round starts with another contender; all get the same requests in it."""
         loads: dict[str, list[Load]] = {standing.contender.name: [] for standing in self.standings}
         heaviest: dict[str, int] = {}
         for number in range(rounds):
@@ -77,12 +83,12 @@ class Turns:
         return [_filled(standing, loads, heaviest) for standing in self.standings]
 
     async def _turn(self, standing: Standing, number: int) -> Load:
-        asks = self.texts.asks(USUAL, seed=number)
+        requests = self.texts.requests(USUAL, seed=number)
         send, contender, going = standing.server.send, standing.contender, for_seconds(self.seconds)
         if contender.pool > 1 and isinstance(send, Lines):
-            return await pooled_loop(send.together, asks, contender.pool, going)
-        # In process there is nobody to overlap with: one request at a time.
-        return await closed_loop(send, asks, 1 if contender.door == IN_PROCESS else CLIENTS, going)
+            return await pooled_loop(send.together, requests, contender.pool, going)
+        # In process nothing overlaps, so requests are sent one at a time.
+        return await closed_loop(send, requests, 1 if contender.access == IN_PROCESS else CLIENTS, going)
 
 
 def _filled(standing: Standing, loads: Mapping[str, Sequence[Load]], heaviest: Mapping[str, int]) -> PeerRow:

@@ -1,7 +1,4 @@
-"""How a request is put to a server over HTTP and its scores are read back: the NIM's form, and the one that vLLM and infinity share.
-
-Knows HTTP and JSON, not what is measured.
-"""
+"""Requests and scores over HTTP in two formats: the NIM's, and the one that vLLM and infinity share. Does not know what is measured."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ import orjson
 
 from scripts.benchmark.light_client import LightClient
 from scripts.benchmark.load import Answer, RefusedError
-from scripts.benchmark.workload import Ask
+from scripts.benchmark.workload import Request
 
-TIMEOUT_S = 300.0  # 512 passages take the slowest peer half a minute; beyond this a server hangs
-PEER_MODEL = "peer"  # the name under which peers serve the checkpoint
-_QUOTED = 200  # characters of a refusal that are kept
+TIMEOUT_S = 300.0  # 512 passages take the slowest peer half a minute
+PEER_MODEL = "peer"  # the name of the checkpoint in the peers
+_QUOTED = 200  # characters of a refusal in the failure's reason
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Wire:
     """A route, the body of a request, and the scores of an answer in the passages' order."""
 
     path: str
-    body: Callable[[Ask], dict[str, Any]]
+    body: Callable[[Request], dict[str, Any]]
     scores: Callable[[dict[str, Any]], list[float]]
 
 
@@ -35,18 +32,18 @@ def _in_order(entries: list[dict[str, Any]], score: str) -> list[float]:
 
 NIM = Wire(
     "/v1/ranking",
-    lambda ask: {"query": {"text": ask.query}, "passages": [{"text": text} for text in ask.passages], "truncate": "END"},
+    lambda request: {"query": {"text": request.query}, "passages": [{"text": text} for text in request.passages], "truncate": "END"},
     lambda answer: _in_order(answer["rankings"], "logit"),
 )
 RERANK = Wire(
     "/rerank",
-    lambda ask: {"model": PEER_MODEL, "query": ask.query, "documents": ask.passages},
+    lambda request: {"model": PEER_MODEL, "query": request.query, "documents": request.passages},
     lambda answer: _in_order(answer["results"], "relevance_score"),
 )
 
 
 class Client:
-    """One connection pool to a server; an async context manager. Call it with an Ask for the Answer."""
+    """A server's connections; an async context manager. Calling it with a Request gives the Answer."""
 
     def __init__(self, url: str, wire: Wire = NIM) -> None:
         self.url = url.rstrip("/")
@@ -60,10 +57,10 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._http.__aexit__(None, None, None)
 
-    async def __call__(self, ask: Ask) -> Answer:
-        """Raises RefusedError for any answer but a ranking."""
+    async def __call__(self, request: Request) -> Answer:
+        """Raises RefusedError if the answer is not a ranking."""
         try:
-            reply = await self._http.post(self._wire.path, orjson.dumps(self._wire.body(ask)))
+            reply = await self._http.post(self._wire.path, orjson.dumps(self._wire.body(request)))
         except OSError as error:
             raise RefusedError(type(error).__name__) from None
         if reply.status != 200:
@@ -71,23 +68,23 @@ class Client:
         try:
             return Answer(self._wire.scores(orjson.loads(reply.content)), engine_seconds(reply.headers.get("server-timing", "")))
         except (KeyError, TypeError, ValueError) as error:
-            raise RefusedError(f"the answer is no ranking ({error!r})") from None
+            raise RefusedError(f"the answer is not a ranking ({error!r})") from None
 
 
 async def text(url: str) -> str:
-    """What GET of the URL answers. Raises RefusedError for any status but 200."""
+    """The content at the URL. Raises RefusedError for any status but 200."""
     try:
         async with LightClient(url, TIMEOUT_S) as client:
             reply = await client.get("")
     except OSError as error:
-        raise RefusedError(f"GET {url}: {type(error).__name__}") from None
+        raise RefusedError(f"GET {url}: {type(error).__name__}, check that a server listens there") from None
     if reply.status != 200:
         raise RefusedError(f"GET {url}: status {reply.status}")
     return reply.content.decode()
 
 
 def engine_seconds(server_timing: str) -> float | None:
-    """What a Server-Timing header tells of `infer`, in seconds; None where it tells nothing."""
+    """The duration of `infer` in a Server-Timing header, in seconds; None if absent."""
     for entry in server_timing.split(","):
         stage, _, milliseconds = entry.strip().partition(";dur=")
         if stage == "infer":

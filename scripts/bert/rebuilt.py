@@ -1,6 +1,6 @@
 """A bundle's graph -> the checkpoint that it was exported from, bit for bit.
 
-Knows BERT graphs as `scripts/export/graph.py` draws them, and takes the architecture from the base model's package.
+Knows the BERT graphs of `scripts/export/graph.py`; the architecture is that of the base model's package.
 """
 
 from pathlib import Path
@@ -18,14 +18,14 @@ from scripts.bert.base_model import base_folder
 
 
 class RebuildError(Exception):
-    """The checkpoint can't be rebuilt; the message says what is missing."""
+    """The checkpoint can't be rebuilt; the message names the missing parameters."""
 
 
 def weights_of(graph: onnx.GraphProto) -> dict[str, NDArray[np.float32]]:
     """The model's parameters by their PyTorch names, FP32.
 
-    Biases and embeddings kept their names in the export. A matrix did not, and is stored transposed: the bias that is added to its product
-    tells its name.
+    Biases and embeddings keep their names in an export. A matrix loses its name and is transposed: it is named after the bias that is
+    added to its product.
     """
     stored = {entry.name.removesuffix(".fp16"): numpy_helper.to_array(entry).astype(np.float32) for entry in graph.initializer}
     named = {name.removeprefix("model."): value for name, value in stored.items() if name.startswith("model.")}
@@ -39,7 +39,7 @@ def weights_of(graph: onnx.GraphProto) -> dict[str, NDArray[np.float32]]:
 
 
 def rebuild(folder: Path) -> BertForSequenceClassification:
-    """The bundle's model in fp32, ready to score. Raises RebuildError where the graph lacks a parameter."""
+    """The bundle's model in fp32, ready to score. Raises RebuildError if the graph lacks a parameter."""
     model: Any = BertForSequenceClassification(BertConfig.from_pretrained(base_folder(), num_labels=1))
     weights = {name: torch.from_numpy(value.copy()) for name, value in weights_of(onnx.load(str(folder / WEIGHTS)).graph).items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)

@@ -1,7 +1,4 @@
-"""Scores text pairs with a checkpoint in bfloat16, quickly: what training, evaluation and calibration share.
-
-Knows transformers' tokenizers and padding; does not know where the pairs come from.
-"""
+"""Scores text pairs with a checkpoint in bfloat16, for training and calibration. Does not know where the pairs come from."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ from torch import Tensor
 from facade.reranking.batching import plan
 from scripts.bert.forward import logits
 
-TOKENS_PER_FORWARD = 4096  # rows of alike length go forward together: little padding, and it stays near the processor's caches
+TOKENS_PER_FORWARD = 4096  # of rows of similar length: little padding, and small enough for the processor's caches
 
 
 def pair_logits(model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]], max_tokens: int) -> Tensor:
-    """Logits, FP32 [pairs], through which gradients flow where they are on. A pair that is too long loses the passage's end."""
+    """Logits, FP32 [pairs], differentiable. The passage of a pair over `max_tokens` is cut."""
     encoded = tokenizer(list(pairs), truncation="only_second", max_length=max_tokens, return_token_type_ids=True)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     parts: list[Tensor] = []
@@ -33,7 +30,7 @@ def pair_logits(model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]], ma
 
 
 def score(model: Any, tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """The logits as numbers, pairs cut at the model's own limit."""
+    """The logits as numbers; pairs are cut at the model's own limit."""
     with torch.inference_mode():
         found: list[float] = pair_logits(model, tokenizer, pairs, int(model.config.max_position_embeddings)).tolist()
     return found

@@ -1,1 +1,1 @@
-"""Parts of `python -m scripts.rerank_bulk`: many rows of query and passages, block by block, resumable."""
+"""The parts of `python -m scripts.rerank_bulk`, which ranks many rows in blocks and can resume."""

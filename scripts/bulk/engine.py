@@ -1,7 +1,7 @@
-"""Scores asks with the engine in this process, without Triton or HTTP. Knows no rows and no files.
+"""Scores requests with the engine in this process, without Triton or HTTP. Does not know rows or files.
 
-Several blocks may be scored at a time, each by a thread of its own: while one's rows go to the engine's streams, another's are tokenised.
-The pairs of a block go in order of their length, so the scheduler always has pairs alike to batch, and need not look for them.
+Several threads may score at a time: while one thread's pairs are computed, another's are tokenised. Pairs enter the scheduler in order of
+length, so the pairs that wait beside each other batch with little padding.
 """
 
 import threading
@@ -16,42 +16,42 @@ from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.tensors import MODEL, Row
 from reranker.calls import Answer, Call
 from scripts.bulk.errors import BrokenOffError
-from scripts.bulk.rows import Ask, Refused, Scored
+from scripts.bulk.rows import Refused, Request, Scored
 from scripts.bulk.run_state import Model
 from scripts.serving import in_process
 
 
 class EngineScorer:
-    """The bundle, engine and precision that the settings name. Raises facade's BundleError and SettingsError where they can't be used."""
+    """The bundle, engine and precision of the settings. Raises facade's BundleError or SettingsError if they can't be used."""
 
     def __init__(self, settings: Settings, *, truncate: bool) -> None:
         bundle = read_bundle(newest_version(settings.model_repository / MODEL))
         bundle.verify(*bundle.manifest["files"])
         self._tokenizer = PairTokenizer(bundle, lowered_limit(bundle, settings.max_seq_len))
         engine, self._scheduler = in_process.load(bundle, settings)
-        # A call holds a batch for each stream: so many small calls wait in the scheduler, never a block.
+        # Tokens of a call: one batch for each stream. With whole blocks as calls, the scheduler would hold too many rows at a time.
         self._call_tokens = (settings.batch_tokens or engine.token_budget) * engine.streams
         self._truncate = truncate
-        self._feeding = threading.Lock()  # blocks are fed one after the other: so one is tokenised while another is computed
+        self._feeding = threading.Lock()  # one block is submitted at a time, so that another one is tokenised meanwhile
         self._closed = threading.Event()
         self.model = Model(bundle.digest, f"{engine.name} {engine.precision}", self._tokenizer.max_seq_len)
 
-    def score(self, asks: Sequence[Ask]) -> list[Scored | Refused]:
-        """An outcome for each ask, in order. Raises BrokenOffError once it is closed."""
-        tokenised = [self._tokenise(ask) for ask in asks]
+    def score(self, requests: Sequence[Request]) -> list[Scored | Refused]:
+        """An outcome for each request, in order. Raises BrokenOffError after `close`."""
+        tokenised = [self._tokenise(request) for request in requests]
         rows = [row for pairs in tokenised if isinstance(pairs, TokenPairs) for row in in_process.rows_of(pairs)]
         outcomes = iter(self._outcomes(rows))
         return [pairs if isinstance(pairs, Refused) else _scored(pairs, [next(outcomes) for _ in pairs.rows]) for pairs in tokenised]
 
     def close(self) -> None:
-        """Ends what is going on as soon as the batches at work are done."""
+        """Stop after the batches that are being computed."""
         self._closed.set()
-        with self._feeding:  # what came after would never be answered
+        with self._feeding:  # a call submitted after the scheduler closed would never be answered
             self._scheduler.close()
 
-    def _tokenise(self, ask: Ask) -> TokenPairs | Refused:
+    def _tokenise(self, request: Request) -> TokenPairs | Refused:
         try:
-            return self._tokenizer.encode(ask.query, ask.passages, truncate=self._truncate)
+            return self._tokenizer.encode(request.query, request.passages, truncate=self._truncate)
         except InvalidRequestError as error:
             return Refused(error.message)
 
@@ -67,7 +67,7 @@ class EngineScorer:
         return outcomes
 
     def _calls(self, rows: Sequence[Row]) -> Iterator[list[int]]:
-        """Indexes of rows that go to the scheduler together, in order of length."""
+        """The rows' indexes by length, cut into calls."""
         call: list[int] = []
         tokens = 0
         for index in sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids)):
@@ -89,6 +89,6 @@ class EngineScorer:
 
 
 def _scored(pairs: TokenPairs, outcomes: Sequence[Any]) -> Scored | Refused:
-    """What fails for one pair fails for its row: a ranking that lacks a passage would be none."""
+    """One failed pair fails its whole request: a ranking without one of its passages would be wrong."""
     fault = next((outcome for outcome in outcomes if not isinstance(outcome, float)), None)
     return Scored(outcomes, pairs.truncated, sum(pairs.lengths())) if fault is None else Refused(str(fault))

@@ -1,9 +1,9 @@
-"""Why a bulk run can't begin, or can't go on. Each text says what to do and quotes no text of a row."""
+"""The two ways in which a bulk run fails. Each message says what to do and quotes no text of a row."""
 
 
 class BulkError(Exception):
-    """The run can't begin, or not as it was asked for; nothing was done."""
+    """The run could not start as asked; nothing was computed."""
 
 
 class BrokenOffError(BulkError):
-    """The run ended on the way; what is done stays, and the same command goes on from there."""
+    """The run ended early; finished blocks are kept, and the same command resumes."""

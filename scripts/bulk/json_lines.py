@@ -1,4 +1,4 @@
-"""JSON lines: an object a line. Knows nothing of what stands in them but how a form shows."""
+"""JSON lines: one object per line. Knows no more of the objects than which fields make a form."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import shutil
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from scripts.bulk.errors import BulkError
-from scripts.bulk.rows import Form, Refused, form_of
+from scripts.bulk.rows import Block, Form, Refused, form_of
 
-if TYPE_CHECKING:
-    from scripts.bulk.block import Block
-
-# Lines among which one has to show the form; a file that begins with more bad ones than this is another file than was meant.
+# Lines of which one must have a form: a file that starts with more bad lines is the wrong file.
 _LOOKED_AT = 1000
 
 
 def form(paths: Sequence[Path]) -> Form:
-    """The form of the first line that has one. Raises BulkError where none of the first thousand has."""
+    """The form of the first line that has one. Raises BulkError if none of the first thousand lines has one."""
     for path in paths:
         with path.open("rb") as lines:
             for line in islice(lines, _LOOKED_AT):
@@ -33,7 +30,7 @@ def form(paths: Sequence[Path]) -> Form:
 
 
 def slices(path: Path, most_rows: int) -> Iterator[tuple[int, int, int]]:
-    """The file's lines as (first line, lines, byte where the first begins), in order."""
+    """(first line, lines, byte offset of the first) of consecutive slices of the file."""
     with path.open("rb") as lines:
         first = offset = 0
         while sizes := [len(line) for line in islice(lines, most_rows)]:
@@ -43,24 +40,24 @@ def slices(path: Path, most_rows: int) -> Iterator[tuple[int, int, int]]:
 
 
 class LinesReader:
-    """Goes straight to where a block begins."""
+    """Seeks to the start of each block."""
 
     def read(self, block: Block) -> list[Any]:
-        """A value a line, or a Refused."""
+        """A JSON value per line, or a Refused."""
         with block.file.open("rb") as lines:
             lines.seek(block.offset)
             return [_parse(line) for line in islice(lines, block.rows)]
 
 
 class LinesOutput:
-    """Writes an object a line."""
+    """Writes one object per line."""
 
     def write(self, path: Path, rows: Sequence[dict[str, Any]]) -> None:
-        """All of the rows; ids that JSON has no type for are written as text."""
+        """All rows; ids of types that JSON lacks become strings."""
         path.write_bytes(b"".join(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
-        """All parts in order, a piece at a time."""
+        """All parts in order, copied in pieces."""
         with path.open("wb") as whole:
             for part in parts:
                 with part.open("rb") as piece:

@@ -1,16 +1,16 @@
-"""Parquet: columns query and passages (a list), or query and passage; id of any type. Knows columns and types, not what becomes of rows."""
+"""Parquet: columns query and passages (a list), or query and passage; id of any type. Does not know how rows are scored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from scripts.bulk.errors import BrokenOffError, BulkError
-from scripts.bulk.rows import Form, require_form
+from scripts.bulk.rows import Block, Form, require_form
 
 try:
     import pyarrow as pa
@@ -18,63 +18,63 @@ try:
 except ImportError as error:
     raise BulkError(f"Parquet needs pyarrow ({error}): pip install 'triton-reranker[bulk]', or use JSON lines") from None
 
-if TYPE_CHECKING:
-    from scripts.bulk.block import Block
-
-# Rows that are decoded at a time: what is in memory beside a block, whatever the size of a file's row groups.
+# Rows decoded at a time: they bound the memory beside a block, whatever the size of a file's row groups.
 _DECODED = 1024
 
 
 def form(paths: Sequence[Path]) -> Form:
-    """The form of the first file's columns. Raises BulkError where they have none, are of wrong types, or differ in another file."""
+    """The form of the columns. Raises BulkError if they have none, have wrong types, or differ between files."""
     schemas = [_open(path).schema_arrow for path in paths]
     found = require_form(schemas[0].names, str(paths[0]))
     for path, schema in zip(paths, schemas, strict=True):
         if require_form(schema.names, str(path)) is not found or id_type(schema) != id_type(schemas[0]):
-            raise BulkError(f"{path} has other columns than {paths[0]}: rank them in runs of their own")
+            raise BulkError(f"{path} has other columns than {paths[0]}: rank them in separate runs")
         if getattr(id_type(schema), "unit", None) == "ns":
-            raise BulkError(
-                f"{path}: the column id holds {id_type(schema)}, which Python's times can't: cast it to microseconds or strings"
-            )
-        texts = schema.field(found.texts).type
-        if found is Form.RANKINGS:
-            if not _is_list(texts):
-                raise BulkError(f"{path}: the column passages is {texts}, expected a list of strings")
-            texts = texts.value_type
-        for name, kind in (("query", schema.field("query").type), (found.texts, texts)):
-            if not _is_text(kind):
-                raise BulkError(f"{path}: the column {name} holds {kind}, expected strings")
+            raise BulkError(f"{path}: the column id holds {id_type(schema)}, finer than Python's times: cast it to microseconds or strings")
+        _require_texts(schema, found, path)
     return found
 
 
-def row_count(path: Path) -> int:
-    """Rows of the file."""
-    return int(_open(path).metadata.num_rows)
+def _require_texts(schema: pa.Schema, form: Form, path: Path) -> None:
+    texts = schema.field(form.texts).type
+    if form is Form.RANKINGS:
+        if not _is_list(texts):
+            raise BulkError(f"{path}: the column passages is {texts}, expected a list of strings")
+        texts = texts.value_type
+    for name, kind in (("query", schema.field("query").type), (form.texts, texts)):
+        if not _is_text(kind):
+            raise BulkError(f"{path}: the column {name} holds {kind}, expected strings")
+
+
+def slices(path: Path, most_rows: int) -> Iterator[tuple[int, int, int]]:
+    """(first row, rows, 0) of consecutive slices of the file."""
+    total = int(_open(path).metadata.num_rows)
+    yield from ((first, min(most_rows, total - first), 0) for first in range(0, total, most_rows))
 
 
 def id_type(schema: pa.Schema) -> pa.DataType:
-    """The type of the column id, or null's where there is none."""
+    """The type of the column id; Arrow's null type if there is none."""
     return schema.field("id").type if "id" in schema.names else pa.null()
 
 
 class ParquetReader:
-    """Goes on where the last block of a file ended; for another place, starts with the row group that holds it. Not for several threads."""
+    """Continues after the last block it read; for any other block it seeks to the row group that holds it. Not thread-safe."""
 
     def __init__(self) -> None:
         self._file: Path | None = None
-        self._next = 0  # the row that comes next
-        self._left = pa.table({})  # decoded, and not asked for yet
+        self._next = 0  # the row that a read continues with
+        self._left = pa.table({})  # decoded, but not returned yet
         self._batches: Iterator[pa.RecordBatch] = iter(())
 
     def read(self, block: Block) -> list[dict[str, Any]]:
-        """The block's rows, their columns by name."""
+        """The block's rows, as {column: value}. Raises BrokenOffError if the file can't be read."""
         try:
             if block.file != self._file or block.first != self._next:
                 self._seek(block)
             while self._left.num_rows < block.rows:
                 self._left = pa.concat_tables([self._left, pa.Table.from_batches([next(self._batches)])])
         except (OSError, pa.ArrowException) as error:
-            raise BrokenOffError(f"{block.file} can't be read beyond row {block.first} ({error}): check the file") from None
+            raise BrokenOffError(f"{block.file} can't be read after row {block.first} ({error}): check the file") from None
         taken, self._left = self._left.slice(0, block.rows), self._left.slice(block.rows)
         self._next += block.rows
         return _rows_of(taken)
@@ -98,7 +98,7 @@ class ParquetReader:
 
 
 class ParquetOutput:
-    """Writes rows with the columns of a form, the ids of the input's type where that is Parquet, else as text."""
+    """Writes rows with the columns of a form; ids have their type in `like`, a Parquet file, or are strings if that is None."""
 
     def __init__(self, form: Form, like: Path | None) -> None:
         ids = id_type(_open(like).schema_arrow) if like else pa.string()
@@ -126,7 +126,7 @@ class ParquetOutput:
 
 
 def _rows_of(table: pa.Table) -> list[dict[str, Any]]:
-    """Each row's values by their columns; null where bytes that should be text are no UTF-8, which no reader before this one looks at."""
+    """Each row as {column: value}; null for strings that are not valid UTF-8, which Parquet does not check."""
     try:
         rows: list[dict[str, Any]] = table.to_pylist()
     except UnicodeDecodeError:

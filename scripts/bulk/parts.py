@@ -1,6 +1,6 @@
-"""The working folder: of each block that is done, its part of the output and a record, both whole or not there at all.
+"""The finished blocks in the working folder: a part of the output and a record for each, written atomically.
 
-A record is written last, so a block without one is not done. Knows nothing of rows, and not which run the parts are of (run_state.py).
+The record is written last, so a block without a record is unfinished. Does not know rows, nor which run the parts belong to (run_state.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RECORD = ".json"
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that could not be ranked: its place in its file, from 1, and why."""
+    """A row that could not be ranked: its file, its number there from 1, and the reason."""
 
     file: str
     row: int
@@ -27,7 +27,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Record:
-    """A block that is done: its rows, the pairs that were scored, and what was rejected."""
+    """A finished block: the counts of its rows and scored pairs, and its rejected rows."""
 
     number: int
     rows: int
@@ -37,27 +37,27 @@ class Record:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts in `folder`, files of the kind `suffix`."""
+    """The parts in `folder`, files with this suffix."""
 
     folder: Path
     suffix: str
 
     def save(self, record: Record, write: Callable[[Path], None]) -> None:
-        """Has `write` make the part, then records the block as done. Doing it twice does no harm: the bytes are the same."""
+        """Write the part with `write`, then the record. A second time is harmless: the bytes are equal."""
         replace(self.part(record.number), self.folder, write)
         replace(self._record(record.number), self.folder, lambda path: _dump(path, record))
 
     def done(self) -> dict[int, Record]:
-        """The records by the blocks' numbers."""
+        """The records of the finished blocks, by block number."""
         found = (_load(path) for path in self.folder.glob(f"[0-9]*{RECORD}"))
         return {record.number: record for record in found}
 
     def part(self, number: int) -> Path:
-        """Where a block's part lies once it is done."""
+        """The path of a finished block's part."""
         return self.folder / f"{number:08}{self.suffix}"
 
     def join_rejected(self, numbers: Sequence[int], path: Path) -> int:
-        """Writes what was rejected in these blocks to `path`, an object a line, and returns how many; where there are none, no file."""
+        """Write the rejected rows of these blocks to `path`, one JSON object per line; return their count. Without any there is no file."""
         count = 0
 
         def write(temporary: Path) -> None:
@@ -78,8 +78,8 @@ class Parts:
 
 
 def replace(path: Path, folder: Path, write: Callable[[Path], None]) -> None:
-    """Has `write` make a file in `folder`, which takes the place of `path` once it is on the disk."""
-    temporary = folder / f".{path.name}.{uuid4().hex}"  # its own, where two workers of a cluster make the same part
+    """Write a file with `write` in `folder`, then move it to `path` once it is on disk."""
+    temporary = folder / f".{path.name}.{uuid4().hex}"  # unique, since two workers of a cluster may write the same part
     try:
         write(temporary)
         with temporary.open("rb") as file:

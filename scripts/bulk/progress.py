@@ -1,4 +1,4 @@
-"""Tells how far a run is: a bar in pairs, with their speed. Knows counts only."""
+"""The progress bar of a run, in pairs and pairs per second. Knows counts only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from scripts.bulk.parts import Record
 
-_LOG_EVERY_S = 10.0  # where nobody watches, each state is a line of a log
+_LOG_EVERY_S = 10.0  # outside a terminal each update is a line of a log
 
 
 class Progress:
-    """A context manager. `rows`: of the whole input; how many pairs are in them is estimated from those that are done, until all are."""
+    """A context manager. `rows` is the row count of the whole input; the pair count is estimated from the finished blocks."""
 
     def __init__(self, rows: int, done: Iterable[Record]) -> None:
         self._rows = rows
@@ -31,7 +31,7 @@ class Progress:
         self._bar.close()
 
     def add(self, record: Record) -> None:
-        """One more block is done."""
+        """Count one more finished block."""
         self._see(record)
         self._bar.total = self._estimate()
         self._bar.update(record.pairs)

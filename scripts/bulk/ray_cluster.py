@@ -1,7 +1,7 @@
-"""Runs blocks on a Ray cluster with Ray Data: an actor is a worker that loads the engine once. Knows no rows.
+"""Runs blocks on a Ray cluster with Ray Data; each actor is a worker that loads the engine once. Does not know rows.
 
-Every worker needs this project and its environment where the driver has them, and input and output on a file system that all of them
-share: only places of blocks and records travel.
+Every node needs this project and its environment at the driver's paths, and a file system shared with the driver for input and output:
+only the positions of blocks and the records are sent.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 from facade.config.settings import REPOSITORY
 from facade.errors import RerankerError
-from scripts.bulk.block import Block
 from scripts.bulk.errors import BrokenOffError, BulkError
 from scripts.bulk.parts import Record, Rejected
+from scripts.bulk.rows import Block
 from scripts.bulk.run_state import Model
 from scripts.bulk.worker import IN_FLIGHT, BlockWorker, Job, Scoring, require_model
 
@@ -35,7 +35,7 @@ except ImportError as error:
 
 @dataclass(frozen=True)
 class Actors:
-    """How many workers there are, and what each of them takes of its machine."""
+    """The number of workers, and the cores and GPUs that each one takes."""
 
     count: int
     cores: int
@@ -44,16 +44,16 @@ class Actors:
 
 @contextmanager
 def connected(address: str) -> Iterator[None]:
-    """Connected to the cluster at `address`. Raises BulkError where there is none."""
+    """A connection to the cluster at `address`. Raises BulkError if there is none."""
     _require_answer(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # calls nobody
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what goes wrong is raised here
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sends no usage statistics
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors are raised here instead
     paths = os.pathsep.join([str(REPOSITORY.parent), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         ray.init(address=address, runtime_env={"env_vars": {"PYTHONPATH": paths}}, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError, RayError) as error:
-        raise BulkError(f"no Ray cluster at {address} ({error}): check the address, or leave it out for one on this machine") from None
-    DataContext.get_current().enable_progress_bars = False  # there is one bar already
+        raise _unreachable(address, error) from None
+    DataContext.get_current().enable_progress_bars = False  # this project shows its own
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield
@@ -62,18 +62,22 @@ def connected(address: str) -> Iterator[None]:
 
 
 def _require_answer(address: str) -> None:
-    """Raises BulkError where nobody listens: Ray would wait for a quarter of an hour, and not even Ctrl-C would end it."""
+    """Raises BulkError if nothing listens there: Ray would wait for 15 minutes, which Ctrl-C does not end."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not (colon and port.isdigit()):
-        return  # a word of Ray's, such as local or auto
+        return  # one of Ray's own names, such as local or auto
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
     except OSError as error:
-        raise BulkError(f"no Ray cluster at {address} ({error}): check the address, or leave it out for one on this machine") from None
+        raise _unreachable(address, error) from None
+
+
+def _unreachable(address: str, error: Exception) -> BulkError:
+    return BulkError(f"no Ray cluster at {address} ({error}): check the address, or leave it out for one on this machine")
 
 
 def actors(scoring: Scoring) -> Actors:
-    """One for each GPU where the cluster has some, else one for each machine, or as many as RERANKER_THREADS leaves room for."""
+    """One worker per GPU if the cluster has any, else one per machine, or more if RERANKER_THREADS is below its cores."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = int(sum(node.get("GPU", 0) for node in alive))
     machines = [int(node.get("CPU", 0)) for node in alive if node.get("CPU", 0) >= 1]
@@ -86,17 +90,17 @@ def actors(scoring: Scoring) -> Actors:
 
 
 def model(scoring: Scoring, taken: Actors) -> Model:
-    """What the cluster's workers score with, as one of them says."""
-    ask = ray.remote(num_cpus=taken.cores, num_gpus=taken.gpus)(_model)
+    """The model of the cluster's workers, asked from one of them."""
+    remote = ray.remote(num_cpus=taken.cores, num_gpus=taken.gpus)(_model)
     try:
-        found: Model = ray.get(ask.remote(_scaled(scoring, taken)))
+        found: Model = ray.get(remote.remote(_scaled(scoring, taken)))
     except RayError as error:
         raise BulkError(_cause(error)) from None
     return found
 
 
 def ranked(blocks: Iterable[Block], job: Job, scoring: Scoring, expected: Model, taken: Actors) -> Generator[Record]:
-    """The record of each block as soon as it is done. Raises BrokenOffError where one fails."""
+    """The record of each block as it finishes. Raises BrokenOffError if one fails."""
     todo = [{"block": asdict(block) | {"file": str(block.file)}} for block in blocks]
     if not todo:
         return
@@ -105,7 +109,7 @@ def ranked(blocks: Iterable[Block], job: Job, scoring: Scoring, expected: Model,
         fn_constructor_args=(job, _scaled(scoring, taken), expected),
         compute=ActorPoolStrategy(
             size=min(taken.count, len(todo)),
-            max_tasks_in_flight_per_actor=2 * IN_FLIGHT,  # as many wait at the worker as it has under way
+            max_tasks_in_flight_per_actor=2 * IN_FLIGHT,  # as many wait at the worker as it computes
             max_concurrent_calls_per_actor=IN_FLIGHT,
             enable_true_multi_threading=True,
         ),
@@ -142,11 +146,11 @@ def _model(scoring: Scoring) -> Model:
 
 
 def _scaled(scoring: Scoring, taken: Actors) -> Scoring:
-    """The settings of a worker, which has as many threads as cores are kept for it."""
+    """The settings of a worker: as many threads as it has cores."""
     return replace(scoring, settings=replace(scoring.settings, threads=taken.cores))
 
 
 def _cause(error: Exception) -> str:
-    """What went wrong on a worker: its own words, or the last line of Ray's."""
+    """The message of a worker's own error, or the last line of Ray's."""
     cause = getattr(error, "cause", None)
     return str(cause) if isinstance(cause, (BulkError, RerankerError)) else str(error).strip().splitlines()[-1]

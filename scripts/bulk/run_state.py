@@ -1,6 +1,6 @@
-"""Which run a working folder belongs to: input, settings and model. Only the same run may go on in it.
+"""The run that a working folder belongs to: input, options and model. Only the same run may resume in it.
 
-How the blocks are computed, here, on a server or on a cluster, is no part of it: the bytes are the same.
+Where the blocks are computed (here, on a server, on a cluster) is not part of it: the bytes are equal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LOCK = "lock"
 
 @dataclass(frozen=True)
 class Model:
-    """What computes the logits: the bundle's digest, engine and precision as the metrics name them, and the limit of a pair in tokens."""
+    """What computes the logits: the bundle's digest, engine and precision as in the metrics, and the token limit of a pair."""
 
     digest: str
     engine: str
@@ -32,7 +32,7 @@ class Model:
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file of the input; its time of change stands in for what is in it, which would take minutes to read."""
+    """An input file. Its modification time stands for its content, which would take minutes to read."""
 
     name: str
     size: int
@@ -41,7 +41,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Run:
-    """All that a part's bytes depend on."""
+    """Everything that a part's bytes depend on."""
 
     input: tuple[InputFile, ...]
     form: str
@@ -52,38 +52,38 @@ class Run:
     format: int = FORMAT
 
 
-# What is told of a difference in each.
-_MEANINGS = {
-    "input": "another input, or one that was changed",
+# How an error message names a difference in each field.
+_DIFFERENCES = {
+    "input": "another input, or a changed one",
     "form": "rows of another form",
     "block_rows": "another --block-rows",
-    "output": "another kind of output",
+    "output": "another output format",
     "truncate": "another --truncate",
-    "model": "another model bundle, engine, precision or limit of tokens",
+    "model": "another model bundle, engine, precision or token limit",
     "format": "another version of this program",
 }
 
 
 def input_files(paths: Sequence[Path]) -> tuple[InputFile, ...]:
-    """The files as they are now."""
+    """The current state of the files."""
     found = ((path.name, path.stat()) for path in paths)
     return tuple(InputFile(name, state.st_size, state.st_mtime_ns) for name, state in found)
 
 
 def working_folder(out: Path) -> Path:
-    """Where the parts of an output lie until it is whole."""
+    """The folder of an output's parts until the output is complete."""
     return out.with_name(f"{out.name}.work")
 
 
 @contextmanager
 def opened(out: Path, run: Run, *, restart: bool) -> Iterator[Path]:
-    """The working folder, which no other process may use meanwhile: new, or of this very run.
+    """The working folder, new or of the same run, locked against other processes.
 
-    Raises BulkError where the folder is of another run or in use, or where the output is there already, unless it is to `restart`.
+    Raises BulkError if it is in use or belongs to another run, or if the output exists; with `restart`, only if it is in use.
     """
     folder = working_folder(out)
     if out.exists() and not folder.exists() and not restart:
-        raise BulkError(f"{out} is there already: take it away, name another output, or write it anew with --restart")
+        raise BulkError(f"{out} exists already: remove it, name another output, or overwrite it with --restart")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("w") as lock:
         try:
@@ -97,7 +97,7 @@ def opened(out: Path, run: Run, *, restart: bool) -> Iterator[Path]:
 
 
 def _empty(folder: Path) -> None:
-    """Records first and the manifest last: killed on the way, what is left is still of the former run."""
+    """Delete records first and the manifest last: after a kill, the rest still belongs to the former run."""
     for path in sorted(folder.iterdir(), key=lambda path: (path.name == _MANIFEST, path.suffix != RECORD)):
         if path.name != _LOCK:
             path.unlink()
@@ -109,9 +109,11 @@ def _require_same(path: Path, run: Run, folder: Path) -> None:
         replace(path, folder, lambda temporary: _dump(temporary, wanted))
         return
     found = json.loads(path.read_bytes())
-    differing = [meaning for key, meaning in _MEANINGS.items() if found.get(key) != wanted[key]]
+    differing = [meaning for key, meaning in _DIFFERENCES.items() if found.get(key) != wanted[key]]
     if differing:
-        raise BulkError(f"{folder} was begun with {', and '.join(differing)}: go on as it was begun, or begin anew with --restart")
+        raise BulkError(
+            f"{folder} was started with {', and '.join(differing)}: resume it with the same options, or start over with --restart"
+        )
 
 
 def _dump(path: Path, content: object) -> None:
@@ -119,8 +121,8 @@ def _dump(path: Path, content: object) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Takes the working folder away at one stroke, once the output is whole: half of one could not be gone on with."""
+    """Delete the working folder, renamed first: a half-deleted one could not be resumed."""
     done = folder.with_name(f".{folder.name}.done")
-    shutil.rmtree(done, ignore_errors=True)  # of a run that was killed right here
+    shutil.rmtree(done, ignore_errors=True)  # left by a run that was killed in this function
     folder.rename(done)
     shutil.rmtree(done)

@@ -1,4 +1,4 @@
-"""Runs blocks on this machine: a few threads, each with a block at a time. Knows no rows."""
+"""Runs blocks on this machine in a few threads, one block per thread at a time. Does not know rows."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from queue import SimpleQueue
 
-from scripts.bulk.block import Block
 from scripts.bulk.parts import Record
+from scripts.bulk.rows import Block
 from scripts.bulk.worker import IN_FLIGHT, BlockWorker
 
 
 def ranked(blocks: Iterable[Block], worker: BlockWorker) -> Generator[Record]:
-    """The record of each block as soon as it is done. What goes wrong with one ends all, and is raised here.
+    """The record of each block as it finishes. An error in one block ends all of them and is raised here.
 
-    Closes the worker at the end; where the caller leaves off before it, that ends the blocks under way, too.
+    Closes the worker at the end. If the caller stops early, the blocks in progress are ended, too.
     """
     todo = iter(blocks)
-    turn = threading.Lock()  # blocks are read in their order, which costs one pass over a file
+    turn = threading.Lock()  # blocks are read in order, which costs one pass over a file
     ended = threading.Event()
-    told: SimpleQueue[Record | BaseException | None] = SimpleQueue()
+    results: SimpleQueue[Record | BaseException | None] = SimpleQueue()
 
     def work() -> None:
         try:
@@ -29,16 +29,16 @@ def ranked(blocks: Iterable[Block], worker: BlockWorker) -> Generator[Record]:
                     if block is None:
                         break
                     rows = worker.read(block)
-                told.put(worker.rank(block, rows))
-        except BaseException as error:  # noqa: BLE001 (whatever it is, it is raised where somebody waits)
-            told.put(error)
-        told.put(None)
+                results.put(worker.rank(block, rows))
+        except BaseException as error:  # noqa: BLE001 (raised again in the caller's thread)
+            results.put(error)
+        results.put(None)
 
     working = [threading.Thread(target=work, name=f"block-{number}", daemon=True) for number in range(IN_FLIGHT)]
     for thread in working:
         thread.start()
     try:
-        yield from _until_all_end(told)
+        yield from _until_all_end(results)
     finally:
         ended.set()
         worker.close()
@@ -46,13 +46,13 @@ def ranked(blocks: Iterable[Block], worker: BlockWorker) -> Generator[Record]:
             thread.join()
 
 
-def _until_all_end(told: SimpleQueue[Record | BaseException | None]) -> Iterator[Record]:
+def _until_all_end(results: SimpleQueue[Record | BaseException | None]) -> Iterator[Record]:
     working = IN_FLIGHT
     while working:
-        found = told.get()
-        if isinstance(found, BaseException):
-            raise found
-        if found is None:
+        result = results.get()
+        if isinstance(result, BaseException):
+            raise result
+        if result is None:
             working -= 1
         else:
-            yield found
+            yield result

@@ -1,4 +1,4 @@
-"""One block, from reading to its part: the same code on this machine and on every worker of a cluster."""
+"""One block, from reading to its part of the output. The same code runs on this machine and on each worker of a cluster."""
 
 from __future__ import annotations
 
@@ -10,37 +10,35 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from facade.config.settings import Settings
-from scripts.bulk import source
-from scripts.bulk.block import Block
+from scripts.bulk import files
 from scripts.bulk.engine import EngineScorer
 from scripts.bulk.errors import BulkError
-from scripts.bulk.output import output
 from scripts.bulk.parts import Parts, Record, Rejected
-from scripts.bulk.rows import Ask, Form, Refused, Scored, answer_of, ask_of
+from scripts.bulk.rows import Block, Form, Refused, Request, Scored, output_row, request_of
 from scripts.bulk.run_state import Model
 from scripts.bulk.server import PATIENCE_S, ServerScorer
 
-# Blocks that are under way at a time: one goes to the engine, one is read and tokenised, one waits for its last logits or is written.
+# Blocks in progress at a time: one is computed, one is read and tokenised, one waits for its last logits or is written.
 IN_FLIGHT = 3
 
 
 class Scorer(Protocol):
-    """Scores asks with one model, for several threads at a time."""
+    """Scores requests with one model. Thread-safe."""
 
     model: Model
 
-    def score(self, asks: Sequence[Ask]) -> list[Scored | Refused]:
-        """An outcome for each ask, in order."""
+    def score(self, requests: Sequence[Request]) -> list[Scored | Refused]:
+        """An outcome for each request, in order."""
         ...
 
     def close(self) -> None:
-        """Gives up what is under way."""
+        """Abort what is in progress."""
         ...
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How pairs are scored: by a server at `url`, else by the engine that the settings name. `truncate`: cut pairs over the limit."""
+    """How pairs are scored: by the server at `url`, or without one by the engine of the settings. `truncate`: cut pairs over the limit."""
 
     settings: Settings
     url: str | None
@@ -48,7 +46,7 @@ class Scoring:
     patience_s: float = PATIENCE_S
 
     def scorer(self) -> Scorer:
-        """Raises BulkError, or facade's BundleError or SettingsError, where it can't be had."""
+        """Load the engine or contact the server. Raises BulkError, BundleError or SettingsError if that fails."""
         if self.url:
             return ServerScorer(self.url, truncate=self.truncate, patience_s=self.patience_s)
         return EngineScorer(self.settings, truncate=self.truncate)
@@ -56,7 +54,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Job:
-    """What all blocks share: an input of one form, and the output and the working folder to which they go."""
+    """What all blocks of a run share: the rows' form, an input file, the output and the working folder."""
 
     form: Form
     first_file: Path
@@ -70,14 +68,14 @@ class Job:
 
 
 class BlockWorker:
-    """Ranks blocks of a job; several threads may share one."""
+    """Ranks blocks of a job. Thread-safe."""
 
     def __init__(self, job: Job, scorer: Scorer) -> None:
         self._job = job
         self._scorer = scorer
         self._parts = job.parts
-        self._output = output(job.out, job.form, job.first_file)
-        self._reader = source.reader(job.first_file)
+        self._output = files.output(job.out, job.form, job.first_file)
+        self._reader = files.reader(job.first_file)
         self._reading = threading.Lock()
 
     def read(self, block: Block) -> list[Any]:
@@ -86,34 +84,34 @@ class BlockWorker:
             return self._reader.read(block)
 
     def close(self) -> None:
-        """Gives up what is under way."""
+        """Abort what is in progress."""
         self._scorer.close()
 
     def rank(self, block: Block, rows: Sequence[Any]) -> Record:
-        """Scores the block's rows and writes its part."""
-        asks = [row if isinstance(row, Refused) else ask_of(row, self._job.form) for row in rows]
-        outcomes = self._outcomes(asks)
-        answers = [answer_of(row, self._job.form, outcome) for row, outcome in zip(rows, outcomes, strict=True)]
+        """Score the block's rows and write its part."""
+        requests = [row if isinstance(row, Refused) else request_of(row, self._job.form) for row in rows]
+        outcomes = self._outcomes(requests)
+        made = [output_row(row, self._job.form, outcome) for row, outcome in zip(rows, outcomes, strict=True)]
         record = _record(block, outcomes)
-        self._parts.save(record, lambda path: self._output.write(path, answers))
+        self._parts.save(record, lambda path: self._output.write(path, made))
         return record
 
-    def _outcomes(self, asks: Sequence[Ask | Refused]) -> list[Scored | Refused]:
-        """An outcome for each row: a score, or why there is none."""
-        outcomes: dict[int, Scored | Refused] = {place: ask for place, ask in enumerate(asks) if isinstance(ask, Refused)}
-        asked = {place: ask for place, ask in enumerate(asks) if isinstance(ask, Ask)}
+    def _outcomes(self, requests: Sequence[Request | Refused]) -> list[Scored | Refused]:
+        """A score, or why there is none, for each row."""
+        outcomes: dict[int, Scored | Refused] = {place: refused for place, refused in enumerate(requests) if isinstance(refused, Refused)}
+        valid = {place: request for place, request in enumerate(requests) if isinstance(request, Request)}
         if self._job.form is Form.PAIRS:
-            outcomes |= self._pairs(asked)
+            outcomes |= self._pairs(valid)
         else:
-            outcomes |= zip(asked, self._scorer.score(list(asked.values())), strict=True)
-        return [outcomes[place] for place in range(len(asks))]
+            outcomes |= zip(valid, self._scorer.score(list(valid.values())), strict=True)
+        return [outcomes[place] for place in range(len(requests))]
 
-    def _pairs(self, asked: dict[int, Ask]) -> dict[int, Scored | Refused]:
-        """Pairs of the same query are asked together; where that is refused, each by itself, since one may be at fault for all."""
+    def _pairs(self, valid: dict[int, Request]) -> dict[int, Scored | Refused]:
+        """Pairs of one query are scored as one request. If it is refused, each pair is scored alone, since one may spoil it for all."""
         groups: defaultdict[str, list[int]] = defaultdict(list)
-        for place, ask in asked.items():
-            groups[ask.query].append(place)
-        together = [Ask(query, tuple(asked[place].passages[0] for place in places)) for query, places in groups.items()]
+        for place, request in valid.items():
+            groups[request.query].append(place)
+        together = [Request(query, tuple(valid[place].passages[0] for place in places)) for query, places in groups.items()]
         outcomes: dict[int, Scored | Refused] = {}
         alone: list[int] = []
         for places, outcome in zip(groups.values(), self._scorer.score(together), strict=True):
@@ -124,16 +122,16 @@ class BlockWorker:
             else:
                 outcomes[places[0]] = outcome
         if alone:
-            outcomes |= zip(alone, self._scorer.score([asked[place] for place in alone]), strict=True)
+            outcomes |= zip(alone, self._scorer.score([valid[place] for place in alone]), strict=True)
         return outcomes
 
 
 def require_model(scorer: Scorer, model: Model) -> None:
-    """Raises BulkError where a worker would score with something else than the run was begun with."""
+    """Raises BulkError if a worker's model is not the run's."""
     if scorer.model != model:
         raise BulkError(
             f"a worker computes with {scorer.model.engine} and bundle {scorer.model.digest[:12]}, the run with {model.engine} and bundle "
-            f"{model.digest[:12]}: name engine and precision (RERANKER_ENGINE, RERANKER_PRECISION), and give all the same bundle"
+            f"{model.digest[:12]}: set RERANKER_ENGINE and RERANKER_PRECISION, and give all workers the same bundle"
         )
 
 

@@ -1,1 +1,1 @@
-"""Deployment files, and what `make check-deploy` holds them to."""
+"""Deployment files, and the checks of `make check-deploy`."""

@@ -1,7 +1,7 @@
-"""`make check-deploy`: every deployment file against the programs that will read it, and against what they promise together.
+"""`make check-deploy`: checks each deployment file with the program that reads it, and the promises that the files make together.
 
-Each check runs whatever became of the others, or those alone that are named. 1 where one fails; a check whose program can't be had here is
-told and left out.
+Runs all checks, or those named as arguments, independently of each other. Exits with 1 if one fails. A check whose program is not
+available is reported and left out.
 """
 
 import re
@@ -15,7 +15,7 @@ import kubernetes_validate
 import yaml
 from compose_spec import PyCompose
 
-from scripts.deploy import custom_resources, programs, promises
+from scripts.deploy import custom_resources, programs, promises, references
 from scripts.deploy.programs import ROOT, MissingError
 from scripts.deploy.render import HERE, Item, RenderError, combinations, render
 
@@ -27,12 +27,12 @@ Check = Callable[[], Iterator[str]]
 
 
 def dockerfile() -> Iterator[str]:
-    """Hadolint has nothing to say."""
+    """Hadolint reports nothing."""
     yield from _refused(programs.from_pypi("hadolint"), DOCKERFILE)
 
 
 def kubernetes() -> Iterator[str]:
-    """Every overlay, with and without every component, renders, fits Kubernetes' strict schemas, and keeps its promises."""
+    """Every overlay, with and without each component, renders, fits Kubernetes' strict schemas, and keeps its promises."""
     programs.kubectl()
     targets = image_targets(DOCKERFILE.read_text())
     kinds = custom_resources.validators()
@@ -43,8 +43,8 @@ def kubernetes() -> Iterator[str]:
             yield f"{name}: {error}"
             continue
         faults = [f"{item['kind']} {item['metadata']['name']}: {fault}" for item in items for fault in _schema_faults(item, kinds)]
-        # What promises are read from has to have its form.
-        yield from (f"{name}: {fault}" for fault in faults or promises.broken(items, targets))
+        # Promises are only checked on valid objects.
+        yield from (f"{name}: {fault}" for fault in faults or [*promises.broken(items, targets), *references.broken(items)])
 
 
 def nim_operator() -> Iterator[str]:
@@ -55,12 +55,12 @@ def nim_operator() -> Iterator[str]:
 
 
 def envoy() -> Iterator[str]:
-    """Envoy takes its configuration, and warns of nothing in it."""
+    """Envoy accepts its configuration without a warning."""
     yield from _refused(programs.from_pypi("envoy"), "--mode", "validate", "--log-level", "warning", "-c", HERE / "envoy" / "envoy.yaml")
 
 
 def compose() -> Iterator[str]:
-    """The compose files keep to the specification, and what they mount exists."""
+    """The compose files are valid, and the files that they mount exist."""
     for path in (ROOT / "compose.yaml", HERE / "compose" / "gpu.yaml"):
         text = interpolated(path.read_text())
         try:
@@ -73,7 +73,7 @@ def compose() -> Iterator[str]:
 
 
 def prometheus() -> Iterator[str]:
-    """Prometheus takes its rules, which do in their tests what they say, and the scrape configuration."""
+    """Prometheus accepts its rules and the scrape configuration, and the rules pass their tests."""
     promtool = programs.promtool()
     rules, tests = sorted(MONITORING.glob("*.yml")), sorted(MONITORING.glob("*test*.yml"))
     yield from _refused(promtool, "check", "rules", *(path for path in rules if path not in tests))
@@ -86,13 +86,13 @@ CHECKS: tuple[Check, ...] = (dockerfile, kubernetes, nim_operator, envoy, compos
 
 
 def image_targets(dockerfile: str) -> set[str]:
-    """The Dockerfile's last stages, which are images: those that set a command."""
+    """The names of the Dockerfile's stages that set a command, and so are images."""
     stages = re.split(r"^FROM .* AS (\S+)$", dockerfile, flags=re.MULTILINE)
     return {name for name, body in zip(stages[1::2], stages[2::2], strict=True) if re.search(r"^CMD ", body, re.MULTILINE)}
 
 
 def interpolated(compose: str) -> str:
-    """A compose file as it is with no variable set."""
+    """A compose file with the defaults of its variables."""
     return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", compose)
 
 
@@ -109,16 +109,16 @@ def _schema_faults(item: Item, kinds: dict[str, custom_resources.Validator]) -> 
 
 
 def _refused(program: Path, *arguments: str | Path) -> Iterator[str]:
-    """What the program says where it exits with an error, or warns."""
+    """The program's output, if it fails or warns."""
     command = [str(program), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)  # noqa: S603 (our own words)
-    told = (done.stdout + done.stderr).strip()
-    if done.returncode or "[warning]" in told:
-        yield told or f"{program.name} exits with {done.returncode}"
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)  # noqa: S603 (a fixed command)
+    output = (done.stdout + done.stderr).strip()
+    if done.returncode or "[warning]" in output:
+        yield output or f"{program.name} exits with {done.returncode}"
 
 
 def run(names: Sequence[str]) -> int:
-    """Run the checks of these names, or all, and tell of each; the number of those that failed."""
+    """Run the checks with these names, or all, and print each result; return the number of failures."""
     failed = 0
     for check in (check for check in CHECKS if check.__name__ in names or not names):
         began = time.monotonic()

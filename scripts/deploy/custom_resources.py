@@ -1,8 +1,7 @@
-"""Objects of kinds that Kubernetes does not have itself, held to a JSON schema: KServe's, KEDA's, the NIM Operator's.
+"""JSON schemas for custom resources: those of KServe, KEDA and the NIM Operator.
 
-KServe's schema is put together from the types that its Python package states; the others are written down in `schemas/`. What these kinds
-borrow from Kubernetes (containers, probes, volumes) is held to Kubernetes' own strict schema, out of kubernetes-validate. Knows no files
-of ours.
+KServe's schema is built from the types in its Python package; the others are in `schemas/`. Kubernetes' own types in them (containers,
+probes, volumes) are checked by the strict schemas of kubernetes-validate. Does not know the deployment files.
 """
 
 import ast
@@ -27,7 +26,7 @@ Validator: TypeAlias = jsonschema.Draft202012Validator
 
 
 def validators() -> dict[str, Validator]:
-    """A validator for each kind that is known here."""
+    """The validators by kind."""
     definitions = _kubernetes()
     uri = definitions["$id"]
     registry = Resource.from_contents(definitions) @ Registry()
@@ -39,7 +38,7 @@ def validators() -> dict[str, Validator]:
 
 
 def faults(validator: Validator, item: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the object, each with its path."""
+    """The faults of the object, each with its path."""
     for error in validator.iter_errors(item):
         yield f"{'.'.join(map(str, error.absolute_path)) or 'it'}: {error.message}"
 
@@ -51,7 +50,7 @@ def _kubernetes() -> Schema:
 
 
 def _absolute(schema: Any, uri: str) -> Any:
-    """The schema, its names of Kubernetes' types made references into `uri`."""
+    """The schema, with the names of Kubernetes' types as references into `uri`."""
     if isinstance(schema, list):
         return [_absolute(entry, uri) for entry in schema]
     if not isinstance(schema, dict):
@@ -63,18 +62,18 @@ def _absolute(schema: Any, uri: str) -> Any:
 
 
 class KServe:
-    """KServe's types, read from the source of its package, which is never run: it would import half of the world."""
+    """KServe's types, parsed from the source of its package. Importing the package would need its many dependencies."""
 
     def __init__(self, kubernetes: Schema) -> None:
         self._kubernetes = kubernetes["$defs"]
         spec = importlib.util.find_spec("kserve")
         if spec is None or spec.origin is None:
-            raise ModuleNotFoundError("kserve is not installed: run `make check-deploy`, which does it")
+            raise ModuleNotFoundError("kserve is not installed: run `make check-deploy`, which installs it")
         self._types = dict(_types(Path(spec.origin).parent / "models"))
         self._schemas: dict[str, Schema] = {}
 
     def schema(self, name: str) -> Schema:
-        """The schema of a type; no field that the type does not have passes."""
+        """The schema of a type, which refuses unknown fields."""
         top = self._object(name)
         return {**top, "$defs": self._schemas}
 
@@ -91,7 +90,7 @@ class KServe:
             return {"type": _PLAIN[kind]}
         if kind in self._types:
             if kind not in self._schemas:
-                self._schemas[kind] = {}  # types may hold themselves
+                self._schemas[kind] = {}  # types may be recursive
                 self._schemas[kind] = self._object(kind)
             return {"$ref": f"#/$defs/{kind}"}
         return self._borrowed(kind)
@@ -102,11 +101,11 @@ class KServe:
                 name = module + kind.removeprefix(prefix)
                 if kind.startswith(prefix) and name in self._kubernetes:
                     return {"$ref": name}
-        return {}  # what neither states: status, Knative's, KEDA's
+        return {}  # types that neither package has: status, Knative's, KEDA's
 
 
 def _types(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each class with its JSON names and their types."""
+    """Each class, with the types of its fields by JSON name."""
     for path in sorted(folder.glob("v1beta1_*.py")):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef):

@@ -1,4 +1,4 @@
-"""The programs that the checks run, and where each comes from: PyPI (`requirements.txt`), Debian, or the machine. Knows no checks."""
+"""The programs of the checks, from PyPI (`requirements.txt`), Debian, or the machine. Does not know the checks."""
 
 import shutil
 import subprocess
@@ -11,11 +11,11 @@ DEBIAN_LIMIT_S = 120.0
 
 
 class MissingError(Exception):
-    """A program that is neither here nor can be had here; the text says how to get it."""
+    """A program is neither installed nor available here; the message says how to get it."""
 
 
 def from_pypi(name: str) -> Path:
-    """A program of this environment, which `make check-deploy` makes."""
+    """A program of this environment, which `make check-deploy` installs."""
     path = Path(sys.executable).parent / name
     if not path.is_file():
         raise MissingError(f"{name} is not beside {sys.executable}: run `make check-deploy`")
@@ -23,12 +23,12 @@ def from_pypi(name: str) -> Path:
 
 
 def kubectl() -> Path:
-    """The machine's own: neither PyPI nor Debian has one that is new enough."""
+    """The machine's own kubectl: PyPI and Debian have none that is new enough."""
     return _installed("kubectl") or _raise("kubectl is not installed: https://kubernetes.io/docs/tasks/tools (1.28 or newer)")
 
 
 def promtool() -> Path:
-    """The machine's own, or Debian's, unpacked into .tools without any rights."""
+    """The machine's own promtool, or Debian's, unpacked into .tools without root rights."""
     unpacked = TOOLS / "debian"
     path = _installed("promtool") or unpacked / "usr/bin/promtool"
     if not path.is_file():
@@ -42,15 +42,15 @@ def _installed(name: str) -> Path | None:
 
 
 def _unpack(package: str, folder: Path) -> None:
-    """A Debian package's files under `folder`; nothing is installed."""
+    """Unpack the files of a Debian package into `folder`, without installing it."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        _raise(f"{package} is not installed, and this is no Debian or Ubuntu: install it")
+        _raise(f"{package} is not installed, and this is not Debian or Ubuntu: install it")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _run("apt-get", "download", package, folder=folder)
     except subprocess.CalledProcessError:
         try:
-            _run("apt-get", "update", folder=folder)  # a new machine has no lists yet
+            _run("apt-get", "update", folder=folder)  # a new machine has no package lists
             _run("apt-get", "download", package, folder=folder)
         except subprocess.CalledProcessError as error:
             _raise(f"apt-get can't download {package} ({error.stderr.strip()[-200:]}): install it")
@@ -58,7 +58,7 @@ def _unpack(package: str, folder: Path) -> None:
 
 
 def _run(*command: str, folder: Path) -> None:
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=DEBIAN_LIMIT_S)  # noqa: S603 (our own words)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=DEBIAN_LIMIT_S)  # noqa: S603 (a fixed command)
 
 
 def _raise(text: str) -> Path:

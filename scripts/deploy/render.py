@@ -1,4 +1,4 @@
-"""Kubernetes objects out of the deployment files, by `kubectl kustomize`. Knows folders, not what the objects mean."""
+"""Renders the deployment files to Kubernetes objects with `kubectl kustomize`. Does not know what the objects mean."""
 
 import os
 import subprocess
@@ -17,11 +17,11 @@ Item = dict[str, Any]
 
 
 class RenderError(Exception):
-    """kustomize refuses what it is given."""
+    """kustomize failed or warned; the message is its output."""
 
 
 def combinations() -> Iterator[tuple[str, list[Path], list[Path]]]:
-    """Name, resources and components of everything that is rendered: each overlay, each component on both shapes, and KServe."""
+    """(name, resources, components) of each overlay, of each component on both shapes, and of KServe."""
     for overlay in sorted((KUBERNETES / "overlays").iterdir()):
         yield overlay.name, [overlay], []
     for shape in ("single", "split"):
@@ -31,7 +31,7 @@ def combinations() -> Iterator[tuple[str, list[Path], list[Path]]]:
 
 
 def render(resources: Sequence[Path], components: Sequence[Path] = ()) -> list[Item]:
-    """The objects of the folders together. Raises RenderError with what kustomize says."""
+    """The objects of the folders together. Raises RenderError."""
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder).resolve()
         kustomization = {
@@ -42,9 +42,9 @@ def render(resources: Sequence[Path], components: Sequence[Path] = ()) -> list[I
         }
         (top / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         command = ["kubectl", "kustomize", str(top)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 (our own words)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 (a fixed command)
     if done.returncode:
         raise RenderError(done.stderr.strip())
-    if done.stderr.strip():  # a field that is to be removed from kustomize, say
+    if done.stderr.strip():  # such as a deprecated field
         raise RenderError(f"kustomize warns: {done.stderr.strip()}")
     return [item for item in yaml.safe_load_all(done.stdout) if item]

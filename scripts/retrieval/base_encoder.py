@@ -1,7 +1,4 @@
-"""The base model as a bi-encoder: texts -> unit vectors whose dot product is their similarity.
-
-Knows torch; does not know what the vectors are compared for.
-"""
+"""The base model as a bi-encoder: texts -> unit vectors whose dot product is their similarity. Does not know their use."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from transformers import BertModel
 from scripts.bert.base_model import base_folder, base_tokenizer
 from scripts.bert.forward import hidden_states
 
-TEXTS_PER_BATCH = 24  # of alike lengths; what a batch makes on the way stays near the processor's caches
+TEXTS_PER_BATCH = 24  # of similar lengths; small enough for the processor's caches
 
 
 class BaseEncoder:
@@ -31,8 +28,8 @@ class BaseEncoder:
         self._model = model.eval().to(self._device)
 
     def encode(self, texts: Sequence[str], title: str | None = None) -> NDArray[np.float32]:
-        """FP32 [texts, 384], rows of length 1. With a `title` it shows its progress."""
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # alike lengths: little padding
+        """FP32 [texts, 384], rows of length 1. A `title` shows a progress bar."""
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # similar lengths: little padding
         vectors = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
         for start in tqdm(range(0, len(order), TEXTS_PER_BATCH), desc=title, disable=title is None, mininterval=5):
             rows = order[start : start + TEXTS_PER_BATCH]

@@ -1,4 +1,4 @@
-"""Finds the data folder and holds what every data set becomes: passages, and questions with their relevant passages.
+"""The form of every data set, passages and questions with their relevant passages, and the folder of the data sets.
 
 Does not know any data set's format.
 """
@@ -9,13 +9,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-SEED = 20261122  # of every sample drawn and of the training: two runs draw alike
+SEED = 20261122  # of every sample and of the training, so that two runs are equal
 DATA_VARIABLE = "RERANKER_DATA"
 DEFAULT_FOLDER = Path("../shared/data")  # relative to the repository root, where scripts are run
 
 
 class DataMissingError(Exception):
-    """A file of the data sets is not there; the message says where it was looked for and what to set."""
+    """A data file is missing; the message names its path and what to set."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Corpus:
 
 
 def data_file(name: str, folder: Path | None = None) -> Path:
-    """The path of a data file: in `folder`, else in the variable's folder, else in the default one."""
+    """The path of a data file in `folder`, by default RERANKER_DATA or DEFAULT_FOLDER. Raises DataMissingError."""
     place = folder or Path(os.environ.get(DATA_VARIABLE) or DEFAULT_FOLDER)
     path = place / name
     if not path.is_file():

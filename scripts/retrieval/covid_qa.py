@@ -1,6 +1,6 @@
-"""Reads COVID-QA as retrieval: papers cut into windows of about 120 words, a question's answer lies in one of them.
+"""COVID-QA as a retrieval data set: papers cut into windows of about 120 words, one of which holds a question's answer.
 
-Knows SQuAD's full file format with answer offsets; does not know who ranks the windows.
+Knows SQuAD's full file format with answer offsets, not how the windows are ranked.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from bisect import bisect_right
 from pathlib import Path
 
 from scripts.retrieval.corpus import Corpus, Question
-from scripts.retrieval.sentences import SENTENCE_END
+from scripts.retrieval.text import SENTENCE_END
 
 WINDOW_WORDS = 120
 
@@ -34,7 +34,7 @@ def load(path: Path) -> Corpus:
 
 
 def window_starts(text: str) -> list[int]:
-    """Offsets at which windows begin: sentences are added until a window has WINDOW_WORDS words."""
+    """The character offsets where windows begin; a window is filled with sentences up to WINDOW_WORDS words."""
     starts, words, position = [0], 0, 0
     for boundary in SENTENCE_END.finditer(text):
         words += len(text[position : boundary.start()].split())

@@ -1,7 +1,7 @@
-"""Reads the unlabelled texts (textbooks, Python proposals, PowerShell's pages) as corpora with queries made from them.
+"""The unlabelled texts (textbooks, Python proposals, PowerShell pages) as corpora, with queries made from the texts.
 
-Neighbouring paragraphs of a section are joined to passages of many lengths. A query is a title, a section, a sentence taken
-out of its passage, keywords, or a textbook's review question. What is held out for choosing between recipes is decided here.
+Neighbouring paragraphs of a section are joined to passages of various lengths. A query is a title, a heading, a sentence removed from its
+passage, keywords, or a textbook's review question. Decides which texts are held out for choosing between recipes.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any
 
 from scripts.retrieval.corpus import Corpus, Question, data_file
 from scripts.retrieval.query_forms import as_keywords
-from scripts.retrieval.sentences import sentences
+from scripts.retrieval.text import sentences
 
 FILES = ("openstax.jsonl", "peps.jsonl", "powershell.jsonl")
 HELD_OUT_BOOKS = frozenset({"american-government"})
 HELD_OUT_PEPS = 10  # every tenth proposal, by its number
-SHORTEST_PASSAGE = 8  # words; below it a paragraph is a caption or a list entry
-PASSAGE_WORDS = (0, 40, 100, 100, 100, 250)  # a passage grows until it has so many, drawn anew for each
-QUERY_WORDS = range(6, 41)  # a sentence of such a length makes a query
+SHORTEST_PASSAGE = 8  # words; shorter paragraphs are captions or list entries
+PASSAGE_WORDS = (0, 40, 100, 100, 100, 250)  # a passage grows to one of these lengths, drawn for each passage
+QUERY_WORDS = range(6, 41)  # lengths of sentences that can be queries
 
-SENTENCE_SHARE = 0.6  # of the queries are made from the passage, the others from its headings
-KEYWORD_SHARE = 0.35  # of those are cut down to keywords
+SENTENCE_SHARE = 0.6  # of the queries come from the passage, the others from its headings
+KEYWORD_SHARE = 0.35  # of the former are reduced to keywords
 KEYWORDS = 8  # at most
 WORKBOOK = "question"  # the `kind` of a textbook's review question
 
@@ -41,16 +41,16 @@ class Section:
 
 
 def records(name: str, folder: Path | None, *, held_out: bool) -> list[dict[str, Any]]:
-    """The paragraphs of a file that are kept for training or, with `held_out`, away from it."""
+    """The paragraphs of a file that are used for training or, with `held_out`, kept out of it."""
     with data_file(name, folder).open(encoding="utf-8") as lines:
         every = [json.loads(line) for line in lines]
     return [record for record in every if _held_out(record) is held_out]
 
 
 def training(encyclopedia: list[str], folder: Path | None, seed: int) -> Corpus:
-    """All training passages, each with one query made from it, and the textbooks' review questions.
+    """All training passages with one query made from each, and the textbooks' review questions.
 
-    The passages of `encyclopedia` come with sentences as queries.
+    The passages of `encyclopedia` get sentences as queries.
     """
     generator = random.Random(seed)  # noqa: S311 - sampling, not secrecy
     corpus = Corpus([], [], [])
@@ -66,21 +66,21 @@ def training(encyclopedia: list[str], folder: Path | None, seed: int) -> Corpus:
 
 
 def is_question(record: dict[str, Any]) -> bool:
-    """Whether a record is a textbook's review question, not text."""
+    """Whether a record is a review question of a textbook."""
     return bool(record.get("kind") == WORKBOOK)
 
 
 def sections(kept: list[dict[str, Any]], generator: random.Random) -> Iterator[Section]:
-    """The sections of records in file order, their paragraphs joined to passages of many lengths."""
+    """The sections of records in file order, with paragraphs joined to passages of various lengths."""
     texts = [record for record in kept if not is_question(record)]
     for (title, heading), paragraphs in groupby(texts, key=lambda record: (record["title"], record["section"])):
         yield Section(title, heading, _join([record["text"] for record in paragraphs], generator))
 
 
 def make_query(passage: str, title: str, heading: str, generator: random.Random) -> tuple[str, str]:
-    """A query made from a passage, and the passage as it is to be found: a sentence that became the query is taken out.
+    """A query made from a passage, and the passage to find: a sentence used as the query is removed from it.
 
-    Without a title or heading (both may be "") the query is always a sentence or its keywords.
+    With an empty title and heading the query is always a sentence or its keywords.
     """
     parts = sentences(passage)
     chosen = generator.randrange(len(parts))
@@ -106,7 +106,7 @@ def _add(corpus: Corpus, group: str, made: tuple[str, str]) -> None:
 
 def _join(paragraphs: list[str], generator: random.Random) -> list[str]:
     joined: list[str] = []
-    open_until = 0  # words that the last passage may still grow to
+    open_until = 0  # words up to which the last passage grows
     for paragraph in paragraphs:
         if joined and len(joined[-1].split()) < open_until:
             joined[-1] += " " + paragraph

@@ -1,4 +1,4 @@
-"""Ranks a first stage's passages again and measures the order, question by question. Knows no files and prints nothing."""
+"""Reranks the passages of a first stage and measures the order for each question. Does not read files or print."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIRST_STAGE = "BM25"
 
 @dataclass(frozen=True)
 class Measures:
-    """One ranker's values, question by question."""
+    """The measures of one ranker, one value per question."""
 
     ndcg: list[float] = field(default_factory=list)
     reciprocal_rank: list[float] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class Collection:
-    """A corpus and BM25's index of it."""
+    """A corpus and its BM25 index."""
 
     name: str
     corpus: Corpus
@@ -35,9 +35,9 @@ class Collection:
 
 
 def measure(collection: Collection, form: Callable[[str], str], count: int, rankers: Mapping[str, Ranker], top: int) -> dict[str, Measures]:
-    """The measures of BM25 and of every ranker of its `top` passages over a fixed sample of `count` questions.
+    """The measures of BM25, and of each ranker on BM25's `top` passages, for a fixed sample of `count` questions.
 
-    `form` is what happens to a query before it is asked.
+    `form` changes a query before it is used.
     """
     corpus = collection.corpus
     generator = random.Random(SEED)  # noqa: S311 - sampling, not secrecy

@@ -1,7 +1,7 @@
-"""Makes training examples: a query, its candidate passages, and what is believed of each of them.
+"""Training examples: a query, its candidate passages, and a target for each of them.
 
-SQuAD's own labels give certainty; for the other texts a teacher does, the base bi-encoder together with BM25. Does not
-know the model that learns from them.
+SQuAD has labels; for the other texts a teacher (the base bi-encoder together with BM25) scores the passages. Does not know the model that
+is trained.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from scripts.retrieval.corpus import Corpus, Question
 from scripts.retrieval.query_forms import as_asked, as_keywords, with_typos, without_mark
 
 CANDIDATES = 6
-NEAR, FAR = 20, 100  # a first stage hands over about FAR passages; the hardest are among the first NEAR
+NEAR, FAR = 20, 100  # a first stage returns about FAR passages; the hardest are among the first NEAR
 # The teacher's logit is COSINE_WEIGHT * cosine + MATCH_WEIGHT * (BM25 as a share of its bound) + TEACHER_BIAS.
 COSINE_WEIGHT = 15.0
 MATCH_WEIGHT = 10.0
 TEACHER_BIAS = -12.0
-TEACHER_SHARE = 0.1  # of a labelled target: some passages that are not labelled answer the question, too
-OWN_SHARE = 0.2  # of a taught target that the query's own passages get beside the teacher's opinion
+TEACHER_SHARE = 0.1  # of a labelled target: some unlabelled passages answer the question, too
+OWN_SHARE = 0.2  # of a taught target, added for the query's own passage
 QUERIES_AT_ONCE = 256
 FORMS: tuple[tuple[Callable[[str], str], float], ...] = ((as_asked, 0.6), (as_keywords, 0.15), (with_typos, 0.15), (without_mark, 0.1))
 
 
 @dataclass(frozen=True)
 class Example:
-    """One list to rank. `passages` are indices; `target` sums to 1 over them, each of `likely` is a probability of its own."""
+    """One list to rank. `passages` are indices; `target` sums to 1 over them; `likely` are independent probabilities."""
 
     query: str
     passages: tuple[int, ...]
@@ -41,7 +41,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Texts:
-    """A corpus with what finds candidates in it: FP32 unit vectors [passages, 384] and a BM25 index."""
+    """A corpus with its indexes: FP32 unit vectors [passages, 384] and BM25."""
 
     corpus: Corpus
     vectors: NDArray[np.float32]
@@ -52,7 +52,7 @@ Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 def labelled(texts: Texts, questions: Sequence[Question], encode: Encode, seed: int) -> list[Example]:
-    """The questions with their own passage, two near ones of BM25 and of the bi-encoder each, and one farther off."""
+    """The questions with their own passage, two near ones each by BM25 and by the bi-encoder, and one farther off by BM25."""
     generator = random.Random(seed)  # noqa: S311 - sampling, not secrecy
     examples = []
     for question, cosine, matches in _similarities(texts, questions, encode):
@@ -65,7 +65,7 @@ def labelled(texts: Texts, questions: Sequence[Question], encode: Encode, seed: 
 
 
 def taught(texts: Texts, questions: Sequence[Question], encode: Encode, seed: int) -> list[Example]:
-    """The queries with one of their own passages if any, near ones of both kinds, one farther off and one at random."""
+    """The queries with one of their own passages if any, near ones by both indexes, one farther off and one at random."""
     generator = random.Random(seed)  # noqa: S311 - sampling, not secrecy
     examples = []
     for question, cosine, matches in _similarities(texts, questions, encode):
@@ -80,7 +80,7 @@ def taught(texts: Texts, questions: Sequence[Question], encode: Encode, seed: in
 
 
 def teach(cosine: NDArray[np.float32], matches: NDArray[np.float32], bound: float) -> NDArray[np.float64]:
-    """The teacher's logits from cosine similarities and BM25 scores, which can't exceed `bound`."""
+    """The teacher's logits from cosine similarities and BM25 scores, of which `bound` is the upper bound."""
     share = matches.astype(np.float64) / max(bound, 1e-6)
     return COSINE_WEIGHT * cosine.astype(np.float64) + MATCH_WEIGHT * share + TEACHER_BIAS
 
@@ -99,7 +99,7 @@ def _similarities(
 def _near(
     generator: random.Random, chosen: list[int], cosine: NDArray[np.float32], matches: NDArray[np.float32], counts: tuple[int, int, int]
 ) -> list[int]:
-    """`chosen`, then so many of the bi-encoder's and BM25's nearest and of BM25's farther ones, filled up at random."""
+    """`chosen`, then `counts` of the bi-encoder's nearest, of BM25's nearest and of BM25's farther ones, then random ones."""
     ranked = best(matches, FAR)
     for pool, count in zip((best(cosine, NEAR), ranked[:NEAR], ranked[NEAR:]), counts, strict=True):
         free = [passage for passage in pool if passage not in chosen]

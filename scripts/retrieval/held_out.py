@@ -1,7 +1,7 @@
-"""What is held out of training to choose between recipes by: a textbook and every tenth Python proposal.
+"""The texts held out of training to choose between recipes: a textbook and every tenth Python proposal.
 
-Nobody labelled them, but their own structure says much: a heading's passages stand under it, and a chapter's review question is
-answered in the chapter. Knows how the questions are made, not who ranks.
+They have no labels, but their structure implies relevance: of a heading to the passages under it, and of a chapter to its review
+questions. Knows how the questions are made, not how they are ranked.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from scripts.retrieval.corpus import SEED, Corpus, Question
 from scripts.retrieval.diverse import is_question, records, sections
 
-TELLING_HEADING = 3  # words; a shorter one ("Rationale") says nothing about its passages
+TELLING_HEADING = 3  # words; a shorter heading ("Rationale") does not describe its passages
 
 
 def textbook(folder: Path | None) -> Corpus:
-    """Review questions, whose chapter's passages are all relevant, and headings with the passages under them."""
+    """Review questions, with all passages of their chapter as relevant, and headings with the passages under them."""
     corpus, under = _under_headings("openstax.jsonl", folder)
     chapters: defaultdict[str, set[int]] = defaultdict(set)
     for passage, title in enumerate(corpus.groups):
@@ -30,7 +30,7 @@ def textbook(folder: Path | None) -> Corpus:
 
 
 def proposals(folder: Path | None) -> Corpus:
-    """Titles with a heading, whose relevant passages stand under it."""
+    """Titles with a heading, with the passages under the heading as relevant."""
     corpus, under = _under_headings("peps.jsonl", folder)
     corpus.questions.extend(under)
     return corpus

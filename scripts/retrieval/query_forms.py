@@ -1,6 +1,6 @@
-"""The forms in which people type one question: as asked, as keywords, with typos, without its question mark.
+"""The forms in which people type a question: as asked, as keywords, with typos, without its question mark.
 
-Knows English stop words and keyboards; the same query and seed give the same form in every process.
+Knows English stop words and keyboards. A query has the same forms in every process.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ STOP_LIST = """
     your
 """
 STOP_WORDS = frozenset(STOP_LIST.split())
-SHORTEST_MISTYPED = 4  # letters; shorter words are rarely mistyped
-TYPO_SHARE = 0.25  # of the words that long; at least one word gets one
+SHORTEST_MISTYPED = 4  # letters; shorter words have few typos
+TYPO_SHARE = 0.25  # of these words; at least one
 NEIGHBOURS = {
     key: row[max(place - 1, 0) : place] + row[place + 1 : place + 2]
     for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -34,13 +34,13 @@ def as_asked(query: str) -> str:
 
 
 def as_keywords(query: str) -> str:
-    """The words that carry the meaning, lower-cased, in their order; the query itself if fewer than two are left."""
+    """The lower-cased words without stop words, in order; the query itself if fewer than two are left."""
     words = [word for word in WORD.findall(query.lower()) if word not in STOP_WORDS]
     return " ".join(words) if len(words) > 1 else query
 
 
 def with_typos(query: str) -> str:
-    """The query with a letter dropped, doubled, swapped or mistyped in about a quarter of its longer words."""
+    """The query with a letter dropped, doubled, swapped or replaced in about a quarter of its longer words."""
     generator = random.Random(crc32(query.encode()))  # noqa: S311 - sampling, not secrecy
     places = [match.span() for match in re.finditer(rf"[A-Za-z]{{{SHORTEST_MISTYPED},}}", query)]
     if not places:
@@ -60,7 +60,7 @@ FORMS: dict[str, Callable[[str], str]] = {"as asked": as_asked, "keywords": as_k
 
 
 def _mistype(word: str, generator: random.Random) -> str:
-    place = generator.randrange(1, len(word) - 1)  # people get the first letter right
+    place = generator.randrange(1, len(word) - 1)  # the first letter is usually right
     slip = generator.randrange(4)
     if slip == 0:
         return word[:place] + word[place + 1 :]

@@ -1,7 +1,4 @@
-"""Second-stage rankers: a query and its candidate passages -> scores, higher is better.
-
-Knows how texts become scores; does not know which passages are relevant.
-"""
+"""Second-stage rankers: a query and its candidate passages -> scores, higher is better. Does not know which passages are relevant."""
 
 from __future__ import annotations
 
@@ -21,14 +18,14 @@ from scripts.serving.in_process import load, logits, rows_of
 
 
 class Ranker(Protocol):
-    """What evaluation calls."""
+    """A ranker, as the evaluation calls it."""
 
     def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
         """One score for each passage, FP32 [passages]."""
 
 
 class BundleRanker:
-    """A model bundle in this process: tokenised and scored by the served code. `name` tells the model and the engine's precision."""
+    """A model bundle in this process, tokenised and scored by the served code. `name` has the model, engine and precision."""
 
     def __init__(self, folder: Path, precision: str) -> None:
         bundle = read_bundle(folder)
@@ -38,12 +35,12 @@ class BundleRanker:
         self.name = f"{bundle.model_id}, {engine.name} {engine.precision}"
 
     def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
-        """Raw logits; a pair that is too long loses the passage's end."""
+        """Raw logits; the passage of a pair over the limit is cut."""
         return logits(self._scheduler, rows_of(self._tokenizer.encode(query, passages, truncate=True)))
 
 
 class CosineRanker:
-    """The base model as a bi-encoder. A passage is embedded once however many queries it answers."""
+    """The base model as a bi-encoder. Each distinct passage is embedded once."""
 
     def __init__(self) -> None:
         self._encoder = BaseEncoder()
@@ -59,8 +56,8 @@ class CosineRanker:
 
 
 class RandomRanker:
-    """The negative control: an order that has nothing to do with the texts. What it reaches, the measures give away for free."""
+    """The negative control, an order independent of the texts: the floor of every measure."""
 
     def scores(self, query: str, passages: Sequence[str]) -> NDArray[np.float32]:
-        """Noise, the same for the same query."""
+        """Noise, equal for equal queries."""
         return np.random.default_rng(crc32(query.encode())).random(len(passages), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Reads SQuAD 1.1 as retrieval: every paragraph is a passage, a question's own paragraph its one relevant passage.
+"""SQuAD 1.1 as a retrieval data set: each paragraph is a passage, and a question's one relevant passage is its own paragraph.
 
-Knows the compact file format (titles, contexts, questions with answers), which articles are kept away from training, and
-how paragraphs are cut to windows; not what is done with the questions.
+Knows the compact file format (titles, contexts, questions with answers), which articles are kept out of training, and how paragraphs are
+cut to windows; not how the questions are used.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.retrieval.bm25 import terms
 from scripts.retrieval.corpus import Corpus, Question
-from scripts.retrieval.sentences import sentences
+from scripts.retrieval.text import sentences, terms
 
-CALIBRATION_STEP = 20  # every 20th article of the training file is kept for calibration: 22 of 442
+CALIBRATION_STEP = 20  # every 20th article of the training file is for calibration: 22 of 442
 WINDOW_SENTENCES = 2
 
 
@@ -35,10 +34,9 @@ def calibration(path: Path) -> Corpus:
 
 
 def training_windows(path: Path) -> Corpus:
-    """Every other training article cut to windows of two sentences; the relevant one holds the answer.
+    """Every other training article, cut to windows of two sentences; the relevant window holds the answer.
 
-    Of several that hold it the one that shares most terms with the question counts. A question whose answer
-    crosses the end of a window is left out.
+    If several windows hold it, the relevant one shares most terms with the question. A question whose answer spans two windows is left out.
     """
     corpus = Corpus([], [], [])
     for number, article in enumerate(_articles(path)):

@@ -1,1 +1,1 @@
-"""Parts of scripts/soak.py."""
+"""The parts of `scripts.soak`."""

@@ -1,4 +1,4 @@
-"""The resident memory of a server's processes over time, and whether it stays flat. Knows nothing of what they compute."""
+"""The resident memory of a server's processes over time, and whether it stays flat. Does not know what they compute."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ import psutil
 
 from scripts.benchmark.process import family
 
-# Until then caches fill, and allocators learn what they need: a quarter of the run.
+# The share of the run in which caches and allocators still grow.
 _WARM_UP = 0.25
-# Of what follows, the first and the last tenth are compared.
+# The first and the last tenth of the rest are compared.
 _END = 0.1
-# The promise.
+# The largest accepted growth.
 MOST_GROWTH = 0.05
 
 _ROLES = {
@@ -28,7 +28,7 @@ Key = tuple[str, int]
 
 
 def resident(server: psutil.Process) -> dict[Key, int]:
-    """Resident bytes of each process of the server, by what it is."""
+    """The resident bytes of each process of the server, by role and process id."""
     found = {}
     for process in family(server):
         try:
@@ -47,7 +47,7 @@ def _role(command: str) -> str:
 
 @dataclass(frozen=True)
 class Course:
-    """One process: its resident bytes after the warm-up and at the end, and whether it was there all the time."""
+    """One process: its resident bytes after the warm-up and at the end, and whether it ran the whole time."""
 
     early: float
     late: float
@@ -55,21 +55,21 @@ class Course:
 
     @property
     def growth(self) -> float:
-        """Of the early memory, the share by which it grew."""
+        """The growth as a share of the early memory."""
         return self.late / self.early - 1
 
     @property
     def flat(self) -> bool:
-        """Whether it kept to the promise."""
+        """Whether it ran the whole time and grew at most by MOST_GROWTH."""
         return self.throughout and self.growth <= MOST_GROWTH
 
 
 def courses(samples: Sequence[Mapping[Key, int]]) -> dict[Key, Course]:
-    """The course of each process that was seen after the warm-up. Raises ValueError where there are too few samples to tell."""
+    """The course of each process seen after the warm-up. Raises ValueError if there are too few samples."""
     rest = samples[round(len(samples) * _WARM_UP) :]
     part = round(len(rest) * _END)
     if not part:
-        raise ValueError(f"{len(samples)} samples are too few to tell how memory goes: run longer")
+        raise ValueError(f"{len(samples)} samples are too few to judge memory: run longer")
     found = {}
     for key in {key: None for sample in rest for key in sample}:
         seen = [sample[key] for sample in rest if key in sample]

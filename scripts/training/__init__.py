@@ -1,1 +1,1 @@
-"""The parts of `scripts.train_model`."""
+"""The parts of `scripts.train_model` and `scripts.calibrate_model`."""

@@ -1,6 +1,6 @@
-"""Turns logits into log-odds: a scale and a bias under which sigmoid(logit) is the share of relevant passages, and what that gets wrong.
+"""Calibration of logits: a scale and a bias after which sigmoid(logit) is the share of relevant passages, and the remaining error.
 
-Both leave the order of passages as it is. Knows numbers only.
+The order of passages stays. Knows numbers only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Scaling:
-    """What a logit becomes: scale x logit + bias; `scale` is above 0."""
+    """The calibrated logit is scale x logit + bias; `scale` is above 0."""
 
     scale: float
     bias: float
@@ -28,7 +28,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Errors:
-    """How often a threshold of 0 is wrong: shares of the relevant and of the irrelevant pairs."""
+    """Error rates of a threshold of 0, as shares of the relevant and of the irrelevant pairs."""
 
     relevant_below: float
     irrelevant_above: float
@@ -36,7 +36,7 @@ class Errors:
 
 @dataclass(frozen=True)
 class Bin:
-    """Pairs whose predicted probability is alike: their number, mean prediction and share of relevant ones."""
+    """Pairs of similar predicted probability: their count, mean prediction and share of relevant pairs."""
 
     pairs: int
     predicted: float
@@ -46,7 +46,7 @@ class Bin:
 def fit(logits: ArrayLike, relevant: ArrayLike) -> Scaling:
     """The logistic regression of `relevant` (0 or 1) on `logits`, both [pairs].
 
-    Raises ValueError where no finite scale above 0 exists: one kind is missing, or the logits don't tell the kinds apart.
+    Raises ValueError if no finite scale above 0 exists: one class is missing, or the logits do not rise with relevance.
     """
     x, y = np.asarray(logits, dtype=np.float64), np.asarray(relevant, dtype=np.float64)
     if not 0 < y.mean() < 1:
@@ -58,7 +58,7 @@ def fit(logits: ArrayLike, relevant: ArrayLike) -> Scaling:
         spread = predicted * (1 - predicted)
         curvature = features.T @ (features * spread[:, None]) + 1e-9 * np.eye(2)
         step = np.linalg.solve(curvature, features.T @ (y - predicted))
-        weights = weights + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))  # a long step may overshoot
+        weights = weights + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))  # a longer step may overshoot
     if not np.isfinite(weights).all() or weights[0] <= 0:
         raise ValueError(f"these logits don't rise with relevance: the fitted scale is {weights[0]:.3g}")
     return Scaling(float(weights[0]), float(weights[1]))
@@ -76,7 +76,7 @@ def errors_at_zero(logits: ArrayLike, relevant: ArrayLike) -> Errors:
 
 
 def reliability(logits: ArrayLike, relevant: ArrayLike) -> list[Bin]:
-    """Bins of equal width over the predicted probability, lowest first; empty ones are left out."""
+    """The non-empty bins of equal width over the predicted probability, lowest first."""
     predicted, truth = probability(logits), np.asarray(relevant, dtype=np.float64)
     bins = np.minimum((predicted * BINS).astype(int), BINS - 1)
     return [

@@ -1,4 +1,4 @@
-"""The state of a training run on disk, from which it goes on after an interruption. Knows torch, not the recipe."""
+"""The state of a training run on disk, to resume after an interruption. Knows torch, not the recipe."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.optim.lr_scheduler import LambdaLR
 
 @dataclass(frozen=True)
 class Run:
-    """What changes from step to step."""
+    """The objects that change with each step."""
 
     model: nn.Module
     optimizer: Optimizer
     scheduler: LambdaLR
 
     def save(self, path: Path, step: int) -> None:
-        """Writes the state after `step` steps to `path`, whole or not at all."""
+        """Write the state after `step` steps to `path`, atomically."""
         temporary = path.with_suffix(".tmp")
         torch.save(
             {
@@ -35,7 +35,7 @@ class Run:
         temporary.replace(path)
 
     def restore(self, path: Path) -> int:
-        """Takes the state from `path` and returns the number of steps done."""
+        """Load the state from `path`; return the number of finished steps."""
         stored = torch.load(path, weights_only=True, map_location="cpu")
         self.model.load_state_dict(stored["model"])
         self.optimizer.load_state_dict(stored["optimizer"])

@@ -1,4 +1,4 @@
-"""The examples of every step of a run, made once and kept in a file. Knows the data sets, not the model that learns."""
+"""The examples of each step of a run, made once and cached in a file. Knows the data sets, not the model."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from scripts.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Steps:
-    """`steps` holds a list of examples for each step, whose passages are places in `passages`."""
+    """A list of examples for each step; their passages are indices into `passages`."""
 
     passages: list[str]
     steps: list[list[Example]]
 
 
 def load(recipe: Recipe, folder: Path, data: Path | None) -> Steps:
-    """The steps of a recipe: read from `folder` if they were written for it, else made and written.
+    """The steps of a recipe, read from `folder` if cached there, else made and cached.
 
-    Making them embeds all passages with the base model: a quarter of an hour on two cores. The vectors are kept, too.
+    Making them embeds all passages with the base model, 15 minutes on two cores. The vectors are cached, too.
     """
     corpora = _corpora(recipe, data)
     passages = [passage for corpus in corpora for passage in corpus.passages]
@@ -48,7 +48,7 @@ def load(recipe: Recipe, folder: Path, data: Path | None) -> Steps:
 
 
 def _corpora(recipe: Recipe, data: Path | None) -> tuple[Corpus, Corpus, Corpus]:
-    """Whole SQuAD paragraphs, windows of them, and everything a teacher looks at."""
+    """SQuAD's paragraphs, windows of them, and the texts that the teacher scores."""
     train = data_file("squad11_train.json", data)
     paragraphs = squad.training(train)
     return paragraphs, squad.training_windows(train), diverse.training(paragraphs.passages[::3], data, recipe.seed)
@@ -71,7 +71,7 @@ def _make(recipe: Recipe, corpora: tuple[Corpus, Corpus, Corpus], folder: Path) 
 
 
 def _draw(generator: random.Random, questions: Sequence[Question], count: int) -> list[Question]:
-    """`count` questions in random order, none twice before all were drawn once."""
+    """`count` questions in random order; none is drawn twice before all were drawn once."""
     drawn: list[Question] = []
     while len(drawn) < count:
         drawn.extend(generator.sample(questions, min(len(questions), count - len(drawn))))

@@ -1,1 +1,1 @@
-"""The client libraries that people use with the Reranking NIM, unchanged, against this server."""
+"""The usual client libraries of the Reranking NIM, unchanged, against this server."""

@@ -1,4 +1,4 @@
-"""What the client tests share: the model's name and the plain HTTP answers."""
+"""The model's name and the plain HTTP answers for the client tests."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.conftest import Server
 
 @pytest.fixture(scope="session")
 def model(bundle: Bundle) -> str:
-    """The name under which the server has its model."""
+    """The served model's name."""
     return bundle.model_id
 
 

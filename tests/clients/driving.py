@@ -1,6 +1,6 @@
-"""Runs a client in the environment `.venv-clients`: one process for all of its cases, because its imports take seconds.
+"""Runs a client's cases in the environment `.venv-clients`, all in one process because the imports take seconds.
 
-The driver programs are in drivers/; what they print, `Outcome` reads.
+The programs are in drivers/; `Outcome` is one case of their output.
 """
 
 import json
@@ -18,8 +18,8 @@ from tests.conftest import ROOT
 PYTHON = ROOT / ".venv-clients" / "bin" / "python"
 LIMIT_S = 500.0  # below pytest's own limit
 
-# Nothing here calls anybody but the server under test.
-_STAY_HOME = {
+# Settings against any call but to the server under test.
+_OFFLINE = {
     "HAYSTACK_TELEMETRY_ENABLED": "False",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "NVIDIA_USAGE_TELEMETRY_ENABLED": "0",
@@ -29,9 +29,9 @@ _STAY_HOME = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one case of a driver ended: `value` is what the client returned, `error` the text of what it raised.
+    """The outcome of one case: `value` is the client's result, `error` the text of its exception.
 
-    `body`: the server's answer, where the client's exception carries it beside its text.
+    `body` is the server's answer, if the client's exception carries it.
     """
 
     value: Any = None
@@ -46,20 +46,20 @@ class Outcome:
 
     @property
     def refusal(self) -> str:
-        """All that the client lets its user know of an error."""
+        """Everything that the user of the client sees of an error."""
         assert self.error is not None, f"expected an error, got {self.value}"
         return f"{self.error}\n{self.body or ''}"
 
 
 def drive(client: str, base_url: str, model: str, python: Path = PYTHON) -> Mapping[str, Outcome]:
-    """Outcomes of drivers/<client>.py against the server at `base_url`, by the names of its cases."""
+    """The outcomes of drivers/<client>.py with the server at `base_url`, by case."""
     if not python.exists():
         pytest.fail(f"{python.relative_to(ROOT)} is missing: run `make test`, which installs the client libraries")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NVIDIA_", "LITELLM_"))}
     run = subprocess.run(
         [python, "-m", f"tests.clients.drivers.{client}", base_url, model],
         cwd=ROOT,
-        env={**inherited, **_STAY_HOME},
+        env={**inherited, **_OFFLINE},
         capture_output=True,
         text=True,
         timeout=LIMIT_S,

@@ -1,4 +1,4 @@
-"""The plain HTTP answer, with which every client's is compared."""
+"""The plain HTTP answers, with which the clients' results are compared."""
 
 import json
 import urllib.request
@@ -28,7 +28,7 @@ def ranking(server: Server, query: str, passages: Sequence[str], truncate: str =
 
 
 def ranking_of_many(server: Server) -> Ranking:
-    """The ranking of MANY_PASSAGES, which are more than one request may carry, from two requests."""
+    """The ranking of MANY_PASSAGES, which exceed the limit of one request, from two requests."""
     half = len(MANY_PASSAGES) // 2
     first = ranking(server, SHORT_QUERY, MANY_PASSAGES[:half])
     second = [(half + index, logit) for index, logit in ranking(server, SHORT_QUERY, MANY_PASSAGES[half:])]
@@ -38,7 +38,7 @@ def ranking_of_many(server: Server) -> Ranking:
 def assert_same_ranking(actual: Ranking, expected: Ranking, *, top: int | None = None, tolerance: float = 1e-6) -> None:
     """`actual` is `expected`, or its first `top`.
 
-    Passages whose logits differ by less than the tolerance may swap places: a logit's last digits depend on a row's neighbours in a batch.
+    Passages whose logits differ by less than the tolerance may swap places: a logit's last digits may depend on its batch.
     """
     logits = dict(expected)
     assert len(dict(actual)) == len(actual) == len(expected[:top])

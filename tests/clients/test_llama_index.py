@@ -61,7 +61,7 @@ def test_unless_truncated_a_passage_that_is_too_long_raises_and_says_why(llama_i
 
 
 def test_a_model_that_the_server_does_not_list_is_refused_by_the_client(llama_index: Mapping[str, Outcome]) -> None:
-    assert llama_index["unknown model"].refusal.strip() == "No locally hosted nobody/serves-this was found."
+    assert llama_index["unknown model"].refusal.strip() == "No locally hosted unknown/model was found."
 
 
 def test_a_model_that_only_the_client_knows_raises_and_names_the_served_one(llama_index: Mapping[str, Outcome], model: str) -> None:

@@ -31,7 +31,7 @@ with_both_names = pytest.mark.parametrize("name", ["rerank_text", NIM_NAME])
 
 @dataclass(frozen=True)
 class Triton:
-    """A client of one transport; the two modules of tritonclient have the same names in them."""
+    """A client of one transport. Both modules of tritonclient have the same interface."""
 
     module: ModuleType
     client: Any
@@ -76,7 +76,7 @@ def ranking(answer: Any) -> Ranking:
 
 
 def tokens(bundle: Bundle, passages: Sequence[str], padding: str = "right") -> dict[str, NDArray[np.int64]]:
-    """The inputs of `reranker` as a user makes them: by the bundle's tokenizer.json and nothing else of this project."""
+    """The inputs of `reranker` as a user makes them, from the bundle's tokenizer.json alone."""
     tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
     tokenizer.enable_padding(direction=padding, pad_id=bundle.pad_id)
     encodings = tokenizer.encode_batch([(QUERY, passage) for passage in passages])
@@ -128,7 +128,7 @@ def test_a_call_may_have_several_queries(triton: Triton, server: Server, expecte
 
 @with_both_names
 @pytest.mark.parametrize("passage_name", ["passage", "passages"])
-def test_one_query_may_stand_for_all_passages_under_either_name(triton: Triton, expected: Ranking, name: str, passage_name: str) -> None:
+def test_one_query_may_apply_to_all_passages_under_either_name(triton: Triton, expected: Ranking, name: str, passage_name: str) -> None:
     queries, passages = encoded(PASSAGES)
     answer = triton.rank(name, queries[:1], passages, passage_name)
     assert_same_ranking(ranking(answer), expected, tolerance=TOLERANCE)
@@ -138,8 +138,10 @@ def test_one_query_may_stand_for_all_passages_under_either_name(triton: Triton, 
 
 @with_both_names
 def test_the_metadata_has_the_shapes_of_the_nim(triton: Triton, name: str) -> None:
-    told = triton.client.get_model_metadata(name, **({"as_json": True} if triton.module is tritonclient.grpc else {}))
-    shapes = {tensor["name"]: (tensor["datatype"], [int(size) for size in tensor["shape"]]) for tensor in told["inputs"] + told["outputs"]}
+    metadata = triton.client.get_model_metadata(name, **({"as_json": True} if triton.module is tritonclient.grpc else {}))
+    shapes = {
+        tensor["name"]: (tensor["datatype"], [int(size) for size in tensor["shape"]]) for tensor in metadata["inputs"] + metadata["outputs"]
+    }
     assert shapes == {
         "query": ("BYTES", [-1, 1]),
         "passage": ("BYTES", [-1, 1]),
@@ -151,7 +153,7 @@ def test_the_metadata_has_the_shapes_of_the_nim(triton: Triton, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("queries", "passages", "told"),
+    ("queries", "passages", "message"),
     [
         ([b""], [b"hive"], "query: empty, send some text"),
         ([b"bees", b""], [b"hive", b"honey"], "query: empty, send some text"),
@@ -163,10 +165,10 @@ def test_the_metadata_has_the_shapes_of_the_nim(triton: Triton, name: str) -> No
     ],
     ids=["no query", "an empty one of two", "no passage", "nothing", "fewer queries", "more queries", "too many passages"],
 )
-def test_what_http_refuses_is_an_invalid_argument_in_the_same_words(
-    triton: Triton, queries: list[bytes], passages: list[bytes], told: str
+def test_a_request_that_http_refuses_is_an_invalid_argument_with_the_same_message(
+    triton: Triton, queries: list[bytes], passages: list[bytes], message: str
 ) -> None:
-    with pytest.raises(InferenceServerException, match=told) as refusal:
+    with pytest.raises(InferenceServerException, match=message) as refusal:
         triton.rank("rerank_text", queries, passages)
     assert refusal.value.status() == triton.invalid_argument
 
@@ -177,7 +179,7 @@ def test_an_empty_passage_is_scored_as_over_http(triton: Triton, server: Server)
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "message"),
     [
         (("query",), "passage or passages: send one of these inputs; neither is there"),
         (("passage",), "query is missing"),
@@ -185,8 +187,8 @@ def test_an_empty_passage_is_scored_as_over_http(triton: Triton, server: Server)
     ],
     ids=["no passages", "no query", "both names"],
 )
-def test_inputs_that_are_missing_or_twice_there_are_an_invalid_argument(triton: Triton, names: tuple[str, ...], told: str) -> None:
-    with pytest.raises(InferenceServerException, match=told) as refusal:
+def test_missing_or_duplicate_inputs_are_an_invalid_argument(triton: Triton, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InferenceServerException, match=message) as refusal:
         triton.infer("rerank_text", {name: _column([b"bees"]) for name in names}, "BYTES")
     assert refusal.value.status() == triton.invalid_argument
 
@@ -223,7 +225,7 @@ def test_text_that_is_not_utf8_is_an_invalid_argument(triton: Triton, query: byt
     assert refusal.value.status() == triton.invalid_argument
 
 
-def test_a_refused_call_leaves_the_next_one_alone(triton: Triton, expected: Ranking) -> None:
+def test_a_refused_call_does_not_affect_the_next_one(triton: Triton, expected: Ranking) -> None:
     with pytest.raises(InferenceServerException):
         triton.rank("rerank_text", [b"bees"], [b"\xff"])
     assert_same_ranking(ranking(triton.rank("rerank_text", *encoded(PASSAGES))), expected, tolerance=TOLERANCE)
@@ -244,7 +246,7 @@ def test_tokens_over_the_limit_are_an_invalid_argument(triton: Triton, bundle: B
     assert refusal.value.status() == triton.invalid_argument
 
 
-def test_tokens_without_segment_ids_are_an_invalid_argument_where_the_model_needs_them(triton: Triton, bundle: Bundle) -> None:
+def test_tokens_without_segment_ids_are_an_invalid_argument_if_the_model_needs_them(triton: Triton, bundle: Bundle) -> None:
     given = tokens(bundle, PASSAGES)
     del given["token_type_ids"]
     with pytest.raises(InferenceServerException, match="token_type_ids is missing") as refusal:

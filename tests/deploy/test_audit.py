@@ -1,7 +1,7 @@
 """python -m pytest -m deploy tests/deploy/test_audit.py
 
-`make audit` asks for every package that is pinned, and fails where one is known to be vulnerable or is not known at all. The database is
-a stand-in for OSV's, since what is true of today's packages is not true tomorrow.
+`make audit` looks up every pinned package, and fails if one is vulnerable or unknown. The database is a stand-in for OSV's, whose
+content changes.
 """
 
 import json
@@ -32,7 +32,7 @@ FLAW = {
 
 @dataclass
 class Database:
-    """Answers in the form of OSV's; `flawed` are the packages of which it knows a vulnerability."""
+    """Answers in OSV's format; `flawed` are the packages with a known vulnerability."""
 
     url: str
     flawed: set[str] = field(default_factory=set)
@@ -72,14 +72,14 @@ def audit(database: Database) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", "audit", arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
 
 
-def test_every_pin_is_asked_for_and_where_nothing_is_known_the_audit_passes(database: Database) -> None:
+def test_every_pin_is_looked_up_and_without_findings_the_audit_passes(database: Database) -> None:
     done = audit(database)
     assert done.returncode == 0, done.stderr
     assert "No known vulnerabilities found" in done.stderr
     assert database.asked == {canonicalize_name(name): version for name, version in PINS.items()}
 
 
-def test_a_known_vulnerability_fails_the_audit_and_is_told_with_the_version_that_mends_it(database: Database) -> None:
+def test_a_known_vulnerability_fails_the_audit_and_names_the_fixed_version(database: Database) -> None:
     database.flawed.add(FAULTY)
     done = audit(database)
     assert done.returncode != 0
@@ -88,6 +88,6 @@ def test_a_known_vulnerability_fails_the_audit_and_is_told_with_the_version_that
     assert line.split() == [FAULTY, PINS[FAULTY], "PYSEC-2999-1", "99.0", "CVE-2999-0001"]
 
 
-def test_a_database_that_does_not_answer_is_no_proof(database: Database) -> None:
+def test_a_failing_database_fails_the_audit(database: Database) -> None:
     database.status = 503
     assert audit(database).returncode != 0

@@ -1,6 +1,6 @@
 """python -m pytest -m deploy tests/deploy/test_check.py (`make check-deploy` runs it)
 
-The checks of the deployment files find what they are for: each is given files with one fault.
+Each check of the deployment files finds the fault in a file that has one.
 """
 
 import os
@@ -34,7 +34,7 @@ def checked(tree: Path, *names: str, **environment: str) -> subprocess.Completed
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of all that is checked."""
+    """A copy of the checked files."""
     for name in ("Dockerfile.triton", "compose.yaml", "scripts/__init__.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -43,7 +43,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-# check, file, what stands in it -> what is written instead, what the check has to say
+# check, file, original text -> replacement, expected message
 FAULTS = [
     ("dockerfile", "Dockerfile.triton", "WORKDIR /opt -> WORKDIR opt", "DL3000"),
     ("nim_operator", f"{DEPLOY}/nim-operator/nimservice.yaml", "grpcPort -> grpcPorts", "'grpcPorts' was unexpected"),
@@ -56,13 +56,13 @@ FAULTS = [
     ("kubernetes", f"{KUBERNETES}/base/service.yaml", "targetPort: grpc -> targetPorts: grpc", "'targetPorts' was unexpected"),
     ("kubernetes", f"{KUBERNETES}/components/keda/scaledobject.yaml", "threshold -> treshold", "'treshold' was unexpected"),
     ("kubernetes", f"{DEPLOY}/kserve/inferenceservice.yaml", "timeoutSeconds -> timeoutSecond", "'timeoutSecond' was unexpected"),
-    ("kubernetes", f"{KUBERNETES}/overlays/split/facade.yaml", "triton-reranker:facade -> triton-reranker:front", "is no target"),
+    ("kubernetes", f"{KUBERNETES}/overlays/split/facade.yaml", "triton-reranker:facade -> triton-reranker:front", "is not a target"),
     ("kubernetes", f"{KUBERNETES}/overlays/split/kustomization.yaml", "- triton.yaml -> - tritons.yaml", "tritons.yaml"),
 ]
 
 
-@pytest.mark.parametrize(("check", "file", "change", "told"), FAULTS)
-def test_a_fault_is_found_and_named(tree: Path, check: str, file: str, change: str, told: str) -> None:
+@pytest.mark.parametrize(("check", "file", "change", "message"), FAULTS)
+def test_a_fault_is_found_and_named(tree: Path, check: str, file: str, change: str, message: str) -> None:
     if check == "kubernetes" and shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     right, wrong = change.split(" -> ")
@@ -72,8 +72,8 @@ def test_a_fault_is_found_and_named(tree: Path, check: str, file: str, change: s
     done = checked(tree, check)
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"FAILED {check}" in done.stdout
-    assert told in done.stdout
+    assert message in done.stdout
 
 
-def test_a_program_that_can_not_be_had_is_told(tree: Path) -> None:
+def test_a_missing_program_is_named(tree: Path) -> None:
     assert checked(tree, "kubernetes", PATH="/nowhere").stdout.startswith("LEFT OUT kubernetes: kubectl is not installed")

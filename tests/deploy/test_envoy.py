@@ -1,7 +1,7 @@
 """python -m pytest -m deploy tests/deploy/test_envoy.py (`make check-deploy` installs Envoy and runs it)
 
-Envoy with the configuration that is shipped, between a facade and two real Tritons: the same rankings, both at work, and no request lost
-where one goes.
+Envoy with the shipped configuration between a facade and two real Tritons: equal rankings, both Tritons work, and no request is lost when
+one stops.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.contract.calls import PASSAGES, QUERY, READY, Answer, eventually, get
 pytestmark = pytest.mark.deploy
 
 ENVOY = (str(ROOT / ".tools/venv/bin/envoy"), "--disable-hot-restart", "--log-level", "warning")
-# Big enough that the supervisors' own probes, one row each, are nothing beside it.
+# Large enough that the supervisors' probes of one row each do not matter.
 BODY = request(QUERY, [f"{number}. {passage}" for number in range(8) for passage in PASSAGES])
 CLIENTS = 4
 LIMIT_S = 60.0
@@ -32,14 +32,14 @@ LIMIT_S = 60.0
 
 @dataclass(frozen=True)
 class Fleet:
-    """The facade's URL and the Tritons behind Envoy, each with a facade of its own that nobody asks."""
+    """The facade's URL, and the Tritons behind Envoy, whose own facades get no requests."""
 
     http: str
     tritons: tuple[Server, ...]
 
 
 def shipped(port: int, admin: int, tritons: list[str], folder: Path) -> Path:
-    """The shipped configuration with nothing changed but addresses."""
+    """The shipped configuration with other addresses."""
     config = yaml.safe_load((ROOT / "scripts/deploy/envoy/envoy.yaml").read_text())
     resources = config["static_resources"]
     addresses = [config["admin"], resources["listeners"][0]]
@@ -57,7 +57,7 @@ def shipped(port: int, admin: int, tritons: list[str], folder: Path) -> Path:
 
 @contextmanager
 def running(log: Path, *command: str, **environment: str) -> Iterator[None]:
-    """A program, and its end."""
+    """A program, stopped at the end."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NIM_", "RERANKER_"))}
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env={**inherited, **environment}, stdout=output, stderr=subprocess.STDOUT)
@@ -70,7 +70,7 @@ def running(log: Path, *command: str, **environment: str) -> Iterator[None]:
 
 @contextmanager
 def fleet(folder: Path) -> Iterator[Fleet]:
-    """Two Tritons, Envoy before them, and a facade that knows Envoy alone."""
+    """Two Tritons, Envoy in front of them, and a facade that knows Envoy only."""
     with ExitStack() as stack:
         tritons = []
         for name in ("first", "second"):
@@ -89,7 +89,7 @@ def fleet(folder: Path) -> Iterator[Fleet]:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A fleet that no test harms."""
+    """A fleet that no test changes."""
     with fleet(tmp_path_factory.mktemp("fleet")) as started:
         yield started
 
@@ -105,7 +105,7 @@ async def until_ready(http: aiohttp.ClientSession) -> None:
 
 
 async def ask(http: aiohttp.ClientSession, times: int) -> list[Answer]:
-    """So many rankings, by a few clients at a time."""
+    """`times` rankings, a few at a time."""
     gate = asyncio.Semaphore(CLIENTS)
 
     async def one() -> Answer:
@@ -116,14 +116,14 @@ async def ask(http: aiohttp.ClientSession, times: int) -> list[Answer]:
 
 
 async def rows(triton: Server) -> float:
-    """Rows that this Triton has scored so far."""
+    """The rows that this Triton has scored."""
     async with aiohttp.ClientSession() as session:
-        told = (await get(session, triton.metrics)).text
-    samples = [sample for family in text_string_to_metric_families(told) for sample in family.samples]
+        text = (await get(session, triton.metrics)).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return sum(sample.value for sample in samples if sample.name == "nv_inference_count_total" and sample.labels["model"] == "reranker")
 
 
-async def test_a_facade_that_knows_envoy_alone_ranks_as_a_triton_of_its_own(both: Fleet) -> None:
+async def test_a_facade_behind_envoy_ranks_as_one_with_its_own_triton(both: Fleet) -> None:
     async with aiohttp.ClientSession(both.http) as http, aiohttp.ClientSession(both.tritons[0].http) as direct:
         await until_ready(http)
         assert (await post(http, BODY)).body == (await post(direct, BODY)).body
@@ -135,11 +135,11 @@ async def test_both_tritons_work(both: Fleet) -> None:
         before = [await rows(triton) for triton in both.tritons]
         assert {answer.status for answer in await ask(http, 60)} == {200}
         done = [await rows(triton) - count for triton, count in zip(both.tritons, before, strict=True)]
-    # The fewest open calls win, so a slower one gets less: half of an even share is the least.
+    # By the fewest open calls a slower Triton gets less: at least half of an even share.
     assert min(done) >= sum(done) / 4, done
 
 
-async def test_no_request_is_lost_where_one_triton_goes(tmp_path: Path) -> None:
+async def test_no_request_is_lost_when_one_triton_stops(tmp_path: Path) -> None:
     with fleet(tmp_path) as started:
         async with aiohttp.ClientSession(started.http) as http:
             await until_ready(http)

@@ -1,1 +1,1 @@
-"""Bulk runs on Ray, which takes 900 MB and is installed apart: not part of `make test`, but of `make test-ray`."""
+"""Bulk runs on Ray (900 MB, in its own environment): `make test-ray`, not `make test`."""

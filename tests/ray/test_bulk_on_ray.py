@@ -1,6 +1,6 @@
 """python -m pytest -m large tests/ray (make test-ray)
 
-A bulk run on Ray, on this machine alone or by a cluster's address, writes the bytes of a plain run, and each goes on with the other's.
+A bulk run on Ray, on this machine alone or by a cluster's address, writes the bytes of a plain run, and each resumes the other's.
 """
 
 import os
@@ -73,7 +73,7 @@ def test_ray_on_this_machine_writes_the_bytes_of_a_plain_run(source: Path, plain
     assert_same(plain, out)
 
 
-def test_a_run_that_was_stopped_on_ray_goes_on_without_it(source: Path, plain: Path) -> None:
+def test_a_run_stopped_on_ray_resumes_without_it(source: Path, plain: Path) -> None:
     out = source.with_name("stopped.parquet")
     process = subprocess.Popen(command(source, out, "--ray"), cwd=ROOT, stderr=subprocess.PIPE)
 
@@ -83,10 +83,10 @@ def test_a_run_that_was_stopped_on_ray_goes_on_without_it(source: Path, plain: P
 
     eventually(some_are_done)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, printed = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
-    assert b"the same command goes on" in told
-    assert b"Traceback" not in told
+    assert b"repeat the command to resume" in printed
+    assert b"Traceback" not in printed
     assert not out.exists()
     subprocess.run(command(source, out, python=Path(sys.executable)), cwd=ROOT, check=True)
     assert_same(plain, out)
@@ -94,12 +94,20 @@ def test_a_run_that_was_stopped_on_ray_goes_on_without_it(source: Path, plain: P
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a Ray head that is a process of its own, with a token made for it, which drivers find in the same variables."""
+    """The address of a Ray head in a separate process, with a token that drivers read from the same variables."""
     (port,) = free_ports(1)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    head = [ENVIRONMENT / "ray", "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", "--include-dashboard=false"]
+    head = [
+        str(ENVIRONMENT / "ray"),
+        "start",
+        "--head",
+        "--block",
+        "--node-ip-address=127.0.0.1",
+        f"--port={port}",
+        "--include-dashboard=false",
+    ]
     process = subprocess.Popen(head, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         yield f"127.0.0.1:{port}"
@@ -119,11 +127,11 @@ def test_a_cluster_is_found_by_its_address(source: Path, plain: Path, cluster: s
     assert_same(plain, out)
 
 
-def test_a_cluster_that_is_not_there_is_told_at_once(source: Path) -> None:
+def test_a_missing_cluster_is_an_error_at_once(source: Path) -> None:
     (port,) = free_ports(1)
-    told = subprocess.run(
+    done = subprocess.run(
         command(source, source.with_name("none.jsonl"), "--ray", f"127.0.0.1:{port}"), cwd=ROOT, check=False, stderr=subprocess.PIPE
     )
-    assert told.returncode == 2
-    assert b"no Ray cluster at 127.0.0.1" in told.stderr
-    assert b"check the address" in told.stderr
+    assert done.returncode == 2
+    assert b"no Ray cluster at 127.0.0.1" in done.stderr
+    assert b"check the address" in done.stderr

@@ -1,1 +1,1 @@
-"""Peers that run in process, each behind the same lines of JSON; they run in environments of their own."""
+"""Peers that run in process, behind one protocol of JSON lines, each in its own environment."""

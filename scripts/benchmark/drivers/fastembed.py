@@ -13,7 +13,7 @@ _NAME = "local/peer"
 
 
 def load() -> Model:
-    """A model of one's own is registered under a name; its scores are logits."""
+    """The checkpoint as a registered custom model; its scores are logits."""
     folder, threads = sys.argv[1:3]
     TextCrossEncoder.add_custom_model(model=_NAME, sources=ModelSource(hf=_NAME), model_file="model.onnx", license="-", size_in_gb=0.1)
     encoder = TextCrossEncoder(

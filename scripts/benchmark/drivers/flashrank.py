@@ -1,4 +1,4 @@
-"""FlashRank in process: `python -m ... CHECKPOINT CACHE`. It takes only names that it knows, so the checkpoint stands in under one."""
+"""FlashRank in process: `python -m ... CHECKPOINT CACHE`. It accepts only known names, so the checkpoint takes one of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _stand_in(checkpoint: Path, cache: Path) -> None:
 
 
 def load() -> Model:
-    """It sorts the passages it is given, so their places go with them; its scores are sigmoids."""
+    """The ranker; it sorts its passages, so each carries its index. Its scores are sigmoids."""
     checkpoint, cache = Path(sys.argv[1]), Path(sys.argv[2])
     _stand_in(checkpoint, cache)
     ranker = Ranker(model_name=_NAME, cache_dir=str(cache), max_length=512)

@@ -1,7 +1,4 @@
-"""infinity's command line with its ONNX engine, which torch 2.9 and later break.
-
-Its optimum takes private names of torch from where they no longer are.
-"""
+"""infinity's command line with its ONNX engine, repaired for torch 2.9 and later, which moved private names that optimum imports."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import importlib
 
 
 def main() -> None:
-    """Put the names where optimum looks for them, then run infinity."""
+    """Restore the names that optimum imports, then run infinity."""
     old = importlib.import_module("torch.onnx.symbolic_opset14")
     new = importlib.import_module("torch.onnx._internal.torchscript_exporter.symbolic_opset14")
     for name in dir(new):

@@ -1,9 +1,9 @@
-"""A driver's end of the lines of JSON: requests on stdin, scores on stdout. Needs nothing but Python, since it runs in peers' environments.
+"""A driver's side of the JSON lines: requests on stdin, scores on stdout. Needs only Python, since it runs in peers' environments.
 
 in   [{"query": "...", "passages": ["...", ...]}, ...]     requests that may be scored together
 out  {"ready": true}                                      once, when the model is loaded
-     {"scores": [[...], ...], "engine_s": 0.123}           per line: scores in the passages' order, and the seconds of `score` alone
-     {"error": "..."}                                      instead, where scoring failed
+     {"scores": [[...], ...], "engine_s": 0.123}           per line: scores in the passages' order, and the seconds of `score`
+     {"error": "..."}                                      instead, if scoring failed
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _unchanged(requests: Sequence[Request]) -> Any:
 
 @dataclass(frozen=True)
 class Model:
-    """`score` is what the clock runs for; it gets what `prepare` made of the requests, and answers each request's scores."""
+    """`score` is timed; it gets the result of `prepare` and returns the scores of each request."""
 
     score: Callable[[Any], list[list[float]]]
     prepare: Callable[[Sequence[Request]], Any] = _unchanged
@@ -43,21 +43,21 @@ def one_by_one(score: Callable[[Request], list[float]]) -> Model:
 
 
 def answer(load: Callable[[], Model]) -> None:
-    """Load the model and answer lines until stdin ends."""
-    # Libraries print what they like while they load and run; nothing of it must get among the answers.
+    """Load the model, then answer lines until stdin ends."""
+    # Libraries print while they load and run: their output must not mix with the answers.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     model = load()
-    _tell(channel, {"ready": True})
+    _send(channel, {"ready": True})
     for line in sys.stdin:
         try:
             prepared = model.prepare([Request(**entry) for entry in json.loads(line)])
             began = time.perf_counter()
             scores = model.score(prepared)
-            _tell(channel, {"scores": scores, "engine_s": time.perf_counter() - began})
-        except Exception as error:  # noqa: BLE001 (a peer fails as it likes; the benchmark counts it and goes on)
-            _tell(channel, {"error": repr(error)})
+            _send(channel, {"scores": scores, "engine_s": time.perf_counter() - began})
+        except Exception as error:  # noqa: BLE001 (any failure of a peer is counted, and the benchmark continues)
+            _send(channel, {"error": repr(error)})
 
 
-def _tell(channel: Any, message: dict[str, Any]) -> None:
+def _send(channel: Any, message: dict[str, Any]) -> None:
     print(json.dumps(message), file=channel, flush=True)

@@ -1,6 +1,6 @@
-"""This project's engine in process, fed ideal batches: no HTTP, no Triton, no tokenising on the clock, and a pool of pairs to plan from.
+"""This project's engine in process with ideal batches, the upper bound of HTTP throughput.
 
-What HTTP throughput is held against. Run in this project's own environment: `python -m ...`.
+There is no HTTP, no Triton, and no tokenising in the timed part. Runs in this project's environment.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scripts.serving import in_process
 
 
 def load() -> Model:
-    """The engine and the token budget that the settings name, as in Triton."""
+    """The engine and token budget of the settings, as in Triton."""
     bundle = read_bundle(newest_version(REPOSITORY / MODEL))
     _, scheduler = in_process.load(bundle, Settings.from_environment())
     tokenizer = PairTokenizer(bundle, bundle.max_seq_len)

@@ -1,4 +1,4 @@
-"""sentence-transformers' CrossEncoder in process: `python -m ... CHECKPOINT torch|openvino`. Its own defaults, but for raw logits."""
+"""sentence-transformers' CrossEncoder in process: `python -m ... CHECKPOINT torch|openvino`. Its defaults, but with raw logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.benchmark.drivers.lines import Model, Request, answer, one_by_one
 
 
 def load() -> Model:
-    """OpenVINO computes in bfloat16 where the processor can: that is its default."""
+    """The encoder. By default OpenVINO computes in bfloat16 if the processor supports it."""
     folder, backend = sys.argv[1:3]
     encoder = CrossEncoder(folder, max_length=512, device="cpu", backend=backend)
     raw = torch.nn.Identity()

@@ -21,7 +21,7 @@ def ranking(response: Any) -> Ranking:
 
 def cases(base_url: str, model: str) -> Mapping[str, Case]:
     def ask(route: str = "ranking/", model: str = model, **further: Any) -> dict[str, Any]:
-        question = {"query": QUERY, "documents": PASSAGES, "api_base": base_url, "api_key": "nvapi-of-nobody"}
+        question = {"query": QUERY, "documents": PASSAGES, "api_base": base_url, "api_key": "nvapi-any"}
         return {"model": f"nvidia_nim/{route}{model}", **question, **further}
 
     def rank(route: str, **further: Any) -> Ranking:

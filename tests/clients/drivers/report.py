@@ -1,4 +1,4 @@
-"""Runs the cases of a driver one after the other and prints how each ended."""
+"""Runs the cases of a driver in order and prints their outcomes."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ Case = Callable[[], Any]
 def report(cases: Callable[[str, str], Mapping[str, Case]]) -> None:
     """Print {case: {"value": ...} or {"error": text, "body": the server's answer or null}}; `cases` gets the base URL and the model."""
     base_url, model = sys.argv[1:]
-    with redirect_stdout(sys.stderr):  # clients may chat
+    with redirect_stdout(sys.stderr):  # clients may print
         outcomes = {name: _outcome(case) for name, case in cases(base_url, model).items()}
     json.dump(outcomes, sys.stdout)
 
@@ -20,5 +20,5 @@ def report(cases: Callable[[str, str], Mapping[str, Case]]) -> None:
 def _outcome(case: Case) -> dict[str, Any]:
     try:
         return {"value": case()}
-    except Exception as error:  # noqa: BLE001 (whatever the client raises is the outcome)
+    except Exception as error:  # noqa: BLE001 (any exception of the client is the outcome)
         return {"error": str(error) or repr(error), "body": getattr(getattr(error, "response", None), "text", None)}

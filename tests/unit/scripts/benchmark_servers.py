@@ -1,4 +1,4 @@
-"""What the benchmark's tests share: a small data set, requests, and servers and drivers of a test's own."""
+"""Shared by the benchmark's tests: a small data set, requests, and small servers."""
 
 import asyncio
 import json
@@ -9,10 +9,10 @@ from pathlib import Path
 from aiohttp import web
 
 from scripts.benchmark.load import Going
-from scripts.benchmark.workload import Ask, Texts
+from scripts.benchmark.workload import Request, Texts
 
-ASK = Ask("which one?", ("one", "three words here", "two words"))
-# A server in a process of its own: `python -c SERVER PORT`.
+REQUEST = Request("which one?", ("one", "three words here", "two words"))
+# A server in a separate process: `python -c SERVER PORT`.
 SERVER = """
 import sys
 from aiohttp import web
@@ -23,13 +23,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def texts(folder: Path, articles: int = 3, words: int = 400) -> Texts:
-    """Articles of so many distinct words, in paragraphs of a hundred or fewer; two questions each."""
+    """Articles of `words` distinct words, in paragraphs of up to a hundred words with two questions each."""
     (folder / "squad11_dev.json").write_text(json.dumps([_article(number, words) for number in range(articles)]))
     return Texts(folder)
 
 
 def times(number: int) -> Going:
-    """True so often."""
+    """True for the first `number` calls."""
     left = iter(range(number))
     return lambda: next(left, None) is not None
 
@@ -47,7 +47,7 @@ def _article(number: int, words: int) -> dict[str, object]:
 
 
 async def words_as_logits(request: web.Request) -> web.Response:
-    """The NIM's form, best first: a passage's logit is the number of its words."""
+    """The NIM's format, best first: a passage's logit is its word count."""
     passages = (await request.json())["passages"]
     logits = [(index, float(len(passage["text"].split()))) for index, passage in enumerate(passages)]
     rankings = [{"index": index, "logit": logit} for index, logit in sorted(logits, key=lambda entry: -entry[1])]
@@ -55,7 +55,7 @@ async def words_as_logits(request: web.Request) -> web.Response:
 
 
 def meeting(count: int) -> Handler:
-    """Answers `count` requests once all of them are there."""
+    """Answers `count` requests once all of them have arrived."""
     all_there = asyncio.Barrier(count)
 
     async def handler(request: web.Request) -> web.Response:
@@ -66,7 +66,7 @@ def meeting(count: int) -> Handler:
 
 
 def metrics() -> Handler:
-    """Triton's two counters, which count on with every scrape, a twentieth of it padding."""
+    """Triton's two counters, which increase with every scrape, 5 % of it padding."""
     scrapes = count(1)
 
     async def handler(_: web.Request) -> web.Response:

@@ -29,15 +29,16 @@ async def answering(*answers: bytes) -> AsyncIterator[str]:
 async def echo(request: web.Request) -> web.Response:
     """The body, whose it was, and what else counts of the request."""
     peer = request.transport.get_extra_info("peername") if request.transport else None
-    told = {"X-Peer": str(peer), "X-Sent": f"{request.method} {request.path} {request.content_type} {request.host}"}
-    return web.Response(body=await request.read(), headers=told)
+    headers = {"X-Peer": str(peer), "X-Sent": f"{request.method} {request.path} {request.content_type} {request.host}"}
+    return web.Response(body=await request.read(), headers=headers)
 
 
 @asynccontextmanager
 async def echoing() -> AsyncIterator[TestServer]:
     application = web.Application(client_max_size=2**24)
     application.router.add_route("*", "/{path:.*}", echo)
-    async with TestServer(application) as server:
+    server = TestServer(application)
+    async with server:
         yield server
 
 
@@ -94,9 +95,9 @@ async def test_two_answers_on_one_connection_are_kept_apart() -> None:
         b"nonsense\r\n\r\n",
     ],
 )
-async def test_what_breaks_off_or_is_no_http_is_an_error(answer: bytes) -> None:
+async def test_an_answer_that_ends_early_or_is_not_http_is_an_error(answer: bytes) -> None:
     async with answering(answer) as url, LightClient(url) as client:
-        with pytest.raises(ConnectionError, match="the answer broke off or is no HTTP"):
+        with pytest.raises(ConnectionError, match="the answer ended early or is not HTTP"):
             await client.get("/")
 
 

@@ -1,4 +1,4 @@
-"""Points become figures, figures meet targets or miss them, and all of it is in the report."""
+"""Points become figures, figures are judged by targets, and the report has all of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_figures_of_the_targets() -> None:
     assert found[targets.PADDING] == pytest.approx(2.0)
 
 
-def test_what_was_not_measured_is_none_and_stays_in_the_table() -> None:
+def test_an_unmeasured_figure_is_none_and_stays_in_the_table() -> None:
     found = figures(Points([]))
     assert set(found.values()) == {None}
     assert [verdict.cells()[2:] for verdict in verdicts(found)] == [("not measured", "-")] * len(TARGETS)

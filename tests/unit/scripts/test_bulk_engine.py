@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/scripts/test_bulk_engine.py
 
-The bulk scorer on the default model in this process: the logits of each pair alone, whatever it is scored with.
+The bulk scorer with the default model in this process: a pair has the same logit in any batch.
 """
 
 import threading
@@ -13,11 +13,11 @@ from facade.errors import BundleError, ScoringError
 from reranker import scheduler
 from scripts.bulk.engine import EngineScorer
 from scripts.bulk.errors import BrokenOffError
-from scripts.bulk.rows import Ask, Refused, Scored
+from scripts.bulk.rows import Refused, Request, Scored
 from tests.unit.waiting import wait_until
 
 LONG = "stone " * 600
-ASKS = [Ask("what is pumice", ("a rock that floats", "a kind of bread " * 40, "")), Ask("who came", (LONG, "nobody came"))]
+REQUESTS = [Request("what is pumice", ("a rock that floats", "a kind of bread " * 40, "")), Request("who came", (LONG, "nobody came"))]
 
 
 @pytest.fixture(scope="module")
@@ -32,67 +32,67 @@ def scored(outcome: Scored | Refused) -> Scored:
     return outcome
 
 
-def test_a_pair_has_the_same_logit_alone_and_in_any_company(scorer: EngineScorer) -> None:
-    together = [scored(outcome) for outcome in scorer.score(ASKS * 20)]
-    for ask, outcome in zip(ASKS * 20, together, strict=True):
-        alone = [scored(scorer.score([Ask(ask.query, (passage,))])[0]).logits[0] for passage in ask.passages]
+def test_a_pair_has_the_same_logit_alone_and_in_any_batch(scorer: EngineScorer) -> None:
+    together = [scored(outcome) for outcome in scorer.score(REQUESTS * 20)]
+    for request, outcome in zip(REQUESTS * 20, together, strict=True):
+        alone = [scored(scorer.score([Request(request.query, (passage,))])[0]).logits[0] for passage in request.passages]
         assert list(outcome.logits) == alone
         break
     assert together[0].logits == together[2].logits
     assert together[0].logits[0] > together[0].logits[1]
 
 
-def test_what_was_cut_is_told_and_tokens_are_counted_after_it(scorer: EngineScorer) -> None:
-    floats, cut = (scored(outcome) for outcome in scorer.score(ASKS))
+def test_truncated_pairs_are_listed_and_tokens_are_counted_after_truncation(scorer: EngineScorer) -> None:
+    floats, cut = (scored(outcome) for outcome in scorer.score(REQUESTS))
     assert floats.truncated == ()
     assert cut.truncated == (0,)
     assert 512 < cut.tokens < 540
 
 
-def test_the_model_is_told(scorer: EngineScorer, bundle: object) -> None:
+def test_the_scorer_names_its_model(scorer: EngineScorer, bundle: object) -> None:
     assert scorer.model.digest == getattr(bundle, "digest")  # noqa: B009 (a bundle)
     assert scorer.model.engine.split(" ")[0] == "openvino"
     assert scorer.model.max_seq_len == 512
 
 
-def test_without_truncation_a_long_pair_refuses_its_ask_alone(scorer: EngineScorer) -> None:
+def test_without_truncation_a_long_pair_refuses_its_request_only(scorer: EngineScorer) -> None:
     strict = EngineScorer(Settings(), truncate=False)
     try:
-        good, long = strict.score(ASKS)
-        assert scored(good).logits == scored(scorer.score(ASKS)[0]).logits
+        good, long = strict.score(REQUESTS)
+        assert scored(good).logits == scored(scorer.score(REQUESTS)[0]).logits
         assert isinstance(long, Refused)
         assert "exceeds maximum allowed token size 512" in long.reason
     finally:
         strict.close()
 
 
-def test_text_that_is_no_unicode_refuses_its_ask_alone(scorer: EngineScorer) -> None:
-    good, bad = scorer.score([ASKS[0], Ask("query", ("a lone \ud800",))])
+def test_text_that_is_not_unicode_refuses_its_request_only(scorer: EngineScorer) -> None:
+    good, bad = scorer.score([REQUESTS[0], Request("query", ("a lone \ud800",))])
     assert isinstance(good, Scored)
     assert bad == Refused("passages[0]: not valid Unicode (a lone surrogate); remove or replace it")
 
 
-def test_what_the_engine_cannot_score_refuses_its_ask_alone(scorer: EngineScorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = scheduler.score
+def test_an_error_of_the_engine_refuses_its_request_only(scorer: EngineScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = getattr(scheduler, "score")  # noqa: B009 (imported there)
     monkeypatch.setattr(
         scheduler,
         "score",
         lambda engine, rows: [ScoringError("too hot") if len(row.input_ids) > 500 else real(engine, [row])[0] for row in rows],
     )
-    assert [type(outcome) for outcome in scorer.score(ASKS)] == [Scored, Refused]
+    assert [type(outcome) for outcome in scorer.score(REQUESTS)] == [Scored, Refused]
 
 
-def test_no_ask_at_all_is_fine(scorer: EngineScorer) -> None:
+def test_an_empty_list_of_requests_has_no_outcomes(scorer: EngineScorer) -> None:
     assert scorer.score([]) == []
 
 
-def test_closing_ends_a_block_on_its_way() -> None:
+def test_closing_ends_a_block_in_progress() -> None:
     scorer = EngineScorer(Settings(), truncate=True)
     raised: list[BaseException] = []
 
     def score() -> None:
         try:
-            scorer.score([Ask(str(number), (LONG,)) for number in range(2000)])
+            scorer.score([Request(str(number), (LONG,)) for number in range(2000)])
         except BrokenOffError as error:
             raised.append(error)
 

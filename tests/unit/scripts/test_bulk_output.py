@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/scripts/test_bulk_output.py
 
-Bulk output of both kinds: parts, joined, and the ids as they came.
+Bulk output in both formats: parts are joined, and ids are kept.
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scripts.bulk.errors import BulkError
-from scripts.bulk.output import output
+from scripts.bulk.files import output
 from scripts.bulk.rows import Form
 
 LINES = Path("in.jsonl")
@@ -42,14 +42,14 @@ def test_pairs_as_lines(tmp_path: Path) -> None:
     assert [orjson.loads(line) for line in path.read_bytes().splitlines()] == rows
 
 
-def test_ids_out_of_lines_are_text_in_parquet(tmp_path: Path) -> None:
+def test_ids_from_json_lines_are_strings_in_parquet(tmp_path: Path) -> None:
     rows = [{"id": value, "logit": 0.5, "truncated": False} for value in ("x", 7, {"a": [1]}, None)]
     path = written(tmp_path / "out.parquet", Form.PAIRS, LINES, rows)
     assert pq.read_table(path)["id"].to_pylist() == ["x", "7", '{"a":[1]}', None]
 
 
 @pytest.mark.parametrize("ids", [pa.int64(), pa.string(), pa.timestamp("us"), pa.binary(2), None])
-def test_ids_out_of_parquet_keep_their_type(tmp_path: Path, ids: pa.DataType | None) -> None:
+def test_ids_from_parquet_keep_their_type(tmp_path: Path, ids: pa.DataType | None) -> None:
     source = tmp_path / "in.parquet"
     columns = {"query": ["q"], "passage": ["p"]} | ({"id": pa.array([None], ids)} if ids else {})
     pq.write_table(pa.table(columns), source)
@@ -57,14 +57,14 @@ def test_ids_out_of_parquet_keep_their_type(tmp_path: Path, ids: pa.DataType | N
     assert pq.read_schema(path).field("id").type == (ids or pa.null())
 
 
-def test_ids_that_json_has_no_type_for_are_text_in_lines(tmp_path: Path) -> None:
+def test_ids_of_types_that_json_lacks_are_strings_in_json_lines(tmp_path: Path) -> None:
     rows = [{"id": value, "logit": 0.5, "truncated": False} for value in (dt.date(2026, 1, 2), b"\xff")]
     path = written(tmp_path / "out.jsonl", Form.PAIRS, tmp_path / "in.jsonl", rows)
     assert [orjson.loads(line)["id"] for line in path.read_bytes().splitlines()] == ["2026-01-02", "b'\\xff'"]
 
 
 @pytest.mark.parametrize("name", ["out.parquet", "out.jsonl"])
-def test_no_part_makes_an_empty_output(tmp_path: Path, name: str) -> None:
+def test_without_parts_the_output_is_empty(tmp_path: Path, name: str) -> None:
     path = written(tmp_path / name, Form.RANKINGS, LINES)
     if name.endswith("parquet"):
         assert pq.read_table(path).num_rows == 0
@@ -72,6 +72,6 @@ def test_no_part_makes_an_empty_output(tmp_path: Path, name: str) -> None:
         assert path.read_bytes() == b""
 
 
-def test_another_kind_of_output_is_refused() -> None:
+def test_another_output_format_is_refused() -> None:
     with pytest.raises(BulkError, match=r"out\.csv ends in none of \.parquet, \.jsonl, \.ndjson"):
         output(Path("out.csv"), Form.PAIRS, LINES)

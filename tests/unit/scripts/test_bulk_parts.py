@@ -1,8 +1,9 @@
 """python -m pytest tests/unit/scripts/test_bulk_parts.py
 
-The working folder of a bulk run: a block is done or it is not, and only the very same run goes on.
+The working folder of a bulk run: a block is finished or absent, and only the same run resumes.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,13 @@ BAD = Rejected("in.jsonl", 7, "query: empty")
 
 
 def writing(content: bytes) -> Callable[[Path], None]:
-    return lambda path: [path.write_bytes(content), None][1]
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
-def test_what_is_saved_is_done(tmp_path: Path) -> None:
+def test_a_saved_block_is_finished(tmp_path: Path) -> None:
     parts = Parts(tmp_path, ".jsonl")
     records = [Record(0, 3, 3, ()), Record(12, 3, 2, (BAD,))]
     for record in records:
@@ -33,7 +37,7 @@ def test_what_is_saved_is_done(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))  # nothing temporary is left
 
 
-def test_a_part_that_could_not_be_written_is_not_done(tmp_path: Path) -> None:
+def test_a_part_that_could_not_be_written_is_unfinished(tmp_path: Path) -> None:
     def broken(path: Path) -> None:
         path.write_bytes(b"half")
         raise OSError("no space left")
@@ -45,13 +49,13 @@ def test_a_part_that_could_not_be_written_is_not_done(tmp_path: Path) -> None:
     assert not parts.part(0).exists()
 
 
-def test_a_part_without_its_record_is_not_done(tmp_path: Path) -> None:
+def test_a_part_without_its_record_is_unfinished(tmp_path: Path) -> None:
     parts = Parts(tmp_path, ".parquet")
     parts.part(0).write_bytes(b"the process was killed between the two")
     assert parts.done() == {}
 
 
-def test_what_was_rejected_is_joined_in_the_inputs_order(tmp_path: Path) -> None:
+def test_rejected_rows_are_joined_in_the_inputs_order(tmp_path: Path) -> None:
     parts = Parts(tmp_path, ".jsonl")
     for number in (1, 0):
         parts.save(Record(number, 3, 2, (replace(BAD, row=number),)), writing(b""))
@@ -62,14 +66,14 @@ def test_what_was_rejected_is_joined_in_the_inputs_order(tmp_path: Path) -> None
     ]
 
 
-def test_where_nothing_was_rejected_there_is_no_file(tmp_path: Path) -> None:
+def test_without_rejected_rows_there_is_no_side_file(tmp_path: Path) -> None:
     path = tmp_path / "rejected.jsonl"
     path.write_text("of a former run")
     assert Parts(tmp_path, ".jsonl").join_rejected([], path) == 0
     assert not path.exists()
 
 
-def test_the_same_run_goes_on(tmp_path: Path) -> None:
+def test_the_same_run_resumes(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out.jsonl"
     with run_state.opened(out, RUN, restart=False) as folder:
         (folder / "00000000.json").write_text("{}")
@@ -78,21 +82,21 @@ def test_the_same_run_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "message"),
     [
-        (replace(RUN, input=(InputFile("in.jsonl", 10, 21),)), "another input, or one that was changed"),
+        (replace(RUN, input=(InputFile("in.jsonl", 10, 21),)), "another input, or a changed one"),
         (replace(RUN, block_rows=7), "another --block-rows"),
         (replace(RUN, truncate="none"), "another --truncate"),
         (replace(RUN, model=replace(RUN.model, digest="e" * 64)), "another model bundle"),
         (replace(RUN, model=replace(RUN.model, engine="openvino fp32")), "another model bundle, engine, precision"),
-        (replace(RUN, output=".parquet", form="rankings"), "rows of another form, and another kind of output"),
+        (replace(RUN, output=".parquet", form="rankings"), "rows of another form, and another output format"),
     ],
 )
-def test_another_run_is_refused_and_restart_begins_anew(tmp_path: Path, other: Run, told: str) -> None:
+def test_another_run_is_refused_and_restart_starts_over(tmp_path: Path, other: Run, message: str) -> None:
     out = tmp_path / "out.jsonl"
     with run_state.opened(out, RUN, restart=False) as folder:
         (folder / "00000000.json").write_text("{}")
-    with pytest.raises(BulkError, match=f"{told}.*--restart"), run_state.opened(out, other, restart=False):
+    with pytest.raises(BulkError, match=f"{message}.*--restart"), run_state.opened(out, other, restart=False):
         pass
     with run_state.opened(out, other, restart=True) as folder:
         assert not (folder / "00000000.json").exists()
@@ -101,7 +105,7 @@ def test_another_run_is_refused_and_restart_begins_anew(tmp_path: Path, other: R
 
 
 def killed_after(count: int) -> Callable[..., None]:
-    """Takes so many files away; at the next one the process is killed."""
+    """Deletes `count` files; at the next one the process is killed."""
     left = iter(range(count))
     real = Path.unlink
 
@@ -113,10 +117,8 @@ def killed_after(count: int) -> Callable[..., None]:
     return unlink
 
 
-@pytest.mark.parametrize("count", range(7))  # three records, three parts, and what tells which run they are of
-def test_a_restart_that_is_killed_on_the_way_leaves_what_can_be_gone_on_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
-) -> None:
+@pytest.mark.parametrize("count", range(7))  # three records, three parts, and the manifest
+def test_a_restart_that_is_killed_leaves_a_folder_that_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     out, other = tmp_path / "out.jsonl", replace(RUN, block_rows=7)
     with run_state.opened(out, RUN, restart=False) as folder:
         parts = Parts(folder, ".jsonl")
@@ -131,7 +133,7 @@ def test_a_restart_that_is_killed_on_the_way_leaves_what_can_be_gone_on_with(
         pass  # still of the former run, so nothing of it is taken for the other's
 
 
-def test_what_is_taken_away_at_the_end_is_not_found_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_working_folder_is_never_found_half_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(_: Path, ignore_errors: bool = False) -> None:
         if not ignore_errors:
             raise KeyboardInterrupt
@@ -140,7 +142,7 @@ def test_what_is_taken_away_at_the_end_is_not_found_half(tmp_path: Path, monkeyp
     with run_state.opened(out, RUN, restart=False) as folder:
         pass
     with monkeypatch.context() as patched:
-        patched.setattr(run_state.shutil, "rmtree", killed)
+        patched.setattr(shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             run_state.remove(folder)
     assert not folder.exists()
@@ -149,10 +151,10 @@ def test_what_is_taken_away_at_the_end_is_not_found_half(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_that_is_there_is_not_written_over_unasked(tmp_path: Path) -> None:
+def test_an_existing_output_is_only_overwritten_with_restart(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     out.touch()
-    with pytest.raises(BulkError, match=r"is there already.*--restart"), run_state.opened(out, RUN, restart=False):
+    with pytest.raises(BulkError, match=r"exists already.*--restart"), run_state.opened(out, RUN, restart=False):
         pass
     with run_state.opened(out, RUN, restart=True):
         pass

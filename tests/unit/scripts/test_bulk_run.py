@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/scripts/test_bulk_run.py
 
-`make rerank-bulk` on the default model: killed and gone on with, it writes what it would have written undisturbed.
+`make rerank-bulk` with the default model: killed and resumed, it writes the bytes of an undisturbed run.
 """
 
 import os
@@ -20,7 +20,7 @@ import pytest
 
 import scripts.bulk
 from scripts import rerank_bulk
-from scripts.bulk import run_state
+from scripts.bulk import run_state, threads
 from tests.conftest import ROOT
 from tests.unit.waiting import wait_until
 
@@ -67,7 +67,7 @@ def bulk(source: Path, out: Path, *further: str) -> int:
 
 
 def started(source: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "scripts.rerank_bulk", source, "--out", out, "--block-rows", str(BLOCK_ROWS)]
+    command = [sys.executable, "-m", "scripts.rerank_bulk", str(source), "--out", str(out), "--block-rows", str(BLOCK_ROWS)]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
 
 
@@ -76,7 +76,7 @@ def blocks_done(out: Path) -> int:
 
 
 def until_done(process: subprocess.Popen[bytes], out: Path, count: int) -> Callable[[], bool]:
-    """So many blocks are done, and the process has not ended before that."""
+    """`count` blocks are finished, and the process is still running."""
 
     def reached() -> bool:
         assert process.poll() is None, "the run was over before it could be stopped"
@@ -85,7 +85,7 @@ def until_done(process: subprocess.Popen[bytes], out: Path, count: int) -> Calla
     return reached
 
 
-def test_killed_three_times_it_writes_what_it_would_have_undisturbed(tmp_path: Path) -> None:
+def test_killed_three_times_it_writes_the_bytes_of_an_undisturbed_run(tmp_path: Path) -> None:
     content = pairs(BLOCK_ROWS * BLOCKS)
     source = put(tmp_path / "in.parquet", content)
     undisturbed, out = tmp_path / "undisturbed.parquet", tmp_path / "out.parquet"
@@ -105,26 +105,26 @@ def test_killed_three_times_it_writes_what_it_would_have_undisturbed(tmp_path: P
     assert not run_state.working_folder(out).exists()
 
 
-def test_a_restart_computes_only_what_is_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_computes_only_the_unfinished_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = put(tmp_path / "in.jsonl", pairs(200)), tmp_path / "out.jsonl"
 
     def stop(*_: object) -> None:
         raise rerank_bulk.StoppedError(signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(rerank_bulk.run_state, "remove", stop)  # all blocks are done by then
+        patched.setattr(run_state, "remove", stop)  # all blocks are done by then
         assert bulk(source, out) == 128 + signal.SIGINT
     for number in (0, 3):
         (run_state.working_folder(out) / f"{number:08}.json").unlink()
     ranked: list[int] = []
-    real = rerank_bulk.threads.ranked
+    real = threads.ranked
 
     def counting(blocks: Any, worker: Any) -> Any:
         todo = list(blocks)
         ranked.extend(block.number for block in todo)
         return real(todo, worker)
 
-    monkeypatch.setattr(rerank_bulk.threads, "ranked", counting)
+    monkeypatch.setattr(threads, "ranked", counting)
     before = out.read_bytes()
     assert bulk(source, out) == 0
     assert ranked == [0, 3]
@@ -132,15 +132,15 @@ def test_a_restart_computes_only_what_is_not_done(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_it_cleanly_and_says_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     source, out = put(tmp_path / "in.jsonl", pairs(BLOCK_ROWS * BLOCKS)), tmp_path / "out.jsonl"
     process = started(source, out)
     wait_until(until_done(process, out, 2))
     process.send_signal(number)
-    _, told = process.communicate(timeout=300)
+    _, printed = process.communicate(timeout=300)
     assert process.returncode == 128 + number
-    assert b"stopped; the same command goes on from the last block that is done" in told
-    assert b"Traceback" not in told
+    assert b"stopped; repeat the command to resume after the finished blocks" in printed
+    assert b"Traceback" not in printed
     assert 2 <= blocks_done(out) < BLOCKS
     assert not list(run_state.working_folder(out).glob(".*"))
 
@@ -170,7 +170,7 @@ def test_a_pair_has_the_logit_that_it_has_in_a_ranking(tmp_path: Path) -> None:
     assert ranked == [row["logit"] for row in got(tmp_path / "logits.jsonl")]
 
 
-def test_bad_rows_go_to_a_side_file_and_their_count_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_rows_go_to_a_side_file_and_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = rankings(100)
     content[7]["query"] = ""
     content[93]["passages"] = []
@@ -181,7 +181,7 @@ def test_bad_rows_go_to_a_side_file_and_their_count_is_told(tmp_path: Path, caps
     assert [(entry["file"], entry["row"]) for entry in rejected] == [("in.jsonl", 8), ("in.jsonl", 51), ("in.jsonl", 94)]
     assert "exceeds maximum allowed token size" in rejected[1]["reason"]
     assert [place for place, row in enumerate(got(out)) if row["rankings"] is None] == [7, 50, 93]
-    assert f"100 rows are in {out}; 3 of them could not be ranked, {out}.rejected.jsonl says why" in capsys.readouterr().err
+    assert f"100 rows written to {out}; 3 of them could not be ranked, see {out}.rejected.jsonl" in capsys.readouterr().err
 
 
 def test_several_files_become_one_output_in_their_order(tmp_path: Path) -> None:
@@ -194,19 +194,19 @@ def test_several_files_become_one_output_in_their_order(tmp_path: Path) -> None:
     assert [row["id"] for row in got(tmp_path / "out.parquet")] == list(range(130))
 
 
-def test_input_that_changes_under_way_is_found_out(
+def test_input_that_changes_during_the_run_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = put(tmp_path / "in.jsonl", pairs(10)), tmp_path / "out.jsonl"
-    real = rerank_bulk.threads.ranked
+    real = threads.ranked
 
     def touching(blocks: Any, worker: Any) -> Any:
         yield from real(blocks, worker)
         os.utime(source, ns=(1, 1))
 
-    monkeypatch.setattr(rerank_bulk.threads, "ranked", touching)
+    monkeypatch.setattr(threads, "ranked", touching)
     assert bulk(source, out) == rerank_bulk.REFUSED
-    assert "the input was changed while it was read" in capsys.readouterr().err
+    assert "the input changed while it was read" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -217,7 +217,7 @@ def test_input_that_changes_under_way_is_found_out(
         (b'{"query": "q", "passage": "p"}\n', ("--url", "nowhere"), "write it as http://host:8000"),
     ],
 )
-def test_what_cannot_begin_says_what_to_do(
+def test_a_run_that_cannot_start_says_what_to_do(
     tmp_path: Path, content: bytes, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in.jsonl").write_bytes(content)
@@ -226,20 +226,20 @@ def test_what_cannot_begin_says_what_to_do(
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for module, own, kind, arguments in (("ray", "ray_cluster", "jsonl", ["--ray"]), ("pyarrow", "parquet", "parquet", [])):
         source = put(tmp_path / f"in.{kind}", pairs(1))
-        with monkeypatch.context() as patched:  # what imports it is imported anew
+        with monkeypatch.context() as patched:  # the importing module is imported again
             patched.setitem(sys.modules, module, None)
             patched.delitem(sys.modules, f"scripts.bulk.{own}", raising=False)
             patched.delattr(scripts.bulk, own, raising=False)
             assert bulk(source, tmp_path / f"out.{kind}", *arguments) == rerank_bulk.REFUSED
-    told = capsys.readouterr().err
-    assert "pip install 'triton-reranker[ray]'" in told
-    assert "pip install 'triton-reranker[bulk]'" in told
+    printed = capsys.readouterr().err
+    assert "pip install 'triton-reranker[ray]'" in printed
+    assert "pip install 'triton-reranker[bulk]'" in printed
 
 
-def test_settings_that_cannot_be_used_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("RERANKER_PRECISION", "fp7")
     assert bulk(put(tmp_path / "in.jsonl", pairs(1)), tmp_path / "out.jsonl") == rerank_bulk.REFUSED
     assert "RERANKER_PRECISION" in capsys.readouterr().err

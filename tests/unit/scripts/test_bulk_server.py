@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/scripts/test_bulk_server.py
 
-The bulk scorer in front of a server: it waits when it is told to, for as long as it may, and mixes no two models.
+The bulk scorer in front of a server: it waits as long as Retry-After says, up to its patience, and never mixes two models.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ import pytest
 from aiohttp import web
 
 from scripts.bulk.errors import BrokenOffError, BulkError
-from scripts.bulk.rows import Ask, Refused, Scored
+from scripts.bulk.rows import Refused, Request, Scored
 from scripts.bulk.run_state import Model
 from scripts.bulk.server import ServerScorer
 from tests.conftest import free_ports
 
-ASK = Ask("q", ("a", "bbb"))
+REQUEST = Request("q", ("a", "bbb"))
 Answer = Callable[[web.Request, Any], Awaitable[web.Response]]
 
 
@@ -91,24 +91,24 @@ def scorer(fake: Fake) -> Iterator[ServerScorer]:
 
 def status(number: int, **headers: str) -> Answer:
     async def answer(_: web.Request, __: Any) -> web.Response:
-        return web.json_response({"message": f"told {number}"}, status=number, headers=headers)
+        return web.json_response({"message": f"refused {number}"}, status=number, headers=headers)
 
     return answer
 
 
-def test_logits_come_in_the_passages_order_from_a_server_that_is_told_it_is_bulk(fake: Fake, scorer: ServerScorer) -> None:
+def test_logits_are_in_the_passages_order_and_requests_are_marked_as_bulk(fake: Fake, scorer: ServerScorer) -> None:
     assert scorer.model == Model("d" * 64, "openvino int8", 512)
-    assert scorer.score([ASK, Ask("r", ("cut", ""))]) == [Scored([1.0, 3.0], (), 2), Scored([3.0, 0.0], (0,), 2)]
+    assert scorer.score([REQUEST, Request("r", ("cut", ""))]) == [Scored([1.0, 3.0], (), 2), Scored([3.0, 0.0], (0,), 2)]
     headers, body = fake.requests[0]
     assert headers["X-Priority"] == "bulk"
     assert "Authorization" not in headers
     assert body["truncate"] == "END"
 
 
-def test_a_key_is_taken_from_where_the_nims_clients_have_it(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_is_read_from_the_variable_of_the_nims_clients(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NVIDIA_API_KEY", "secret")
     scorer = ServerScorer(fake.url, truncate=False)
-    scorer.score([ASK])
+    scorer.score([REQUEST])
     scorer.close()
     assert fake.requests[0][0]["Authorization"] == "Bearer secret"
     assert fake.requests[0][1]["truncate"] == "NONE"
@@ -116,24 +116,24 @@ def test_a_key_is_taken_from_where_the_nims_clients_have_it(fake: Fake, monkeypa
 
 def test_more_passages_than_a_request_may_have_go_in_several(fake: Fake, scorer: ServerScorer) -> None:
     passages = ("x",) * 600 + ("cut", "yyyy")
-    (outcome,) = scorer.score([Ask("q", passages)])
+    (outcome,) = scorer.score([Request("q", passages)])
     assert outcome == Scored([float(len(passage)) for passage in passages], (600,), 602)
     assert [len(body["passages"]) for _, body in fake.requests] == [512, 90]
 
 
 @pytest.mark.parametrize("number", [503, 429, 502, 504])
-def test_a_server_that_cannot_now_is_asked_again_when_it_says(fake: Fake, scorer: ServerScorer, number: int) -> None:
+def test_a_saturated_server_is_retried_after_the_time_it_states(fake: Fake, scorer: ServerScorer, number: int) -> None:
     refusals = iter([status(number, **{"Retry-After": "0"})] * 3)
 
     async def answer(request: web.Request, body: Any) -> web.Response:
         return await next(refusals, lengths)(request, body)
 
     fake.answer = answer
-    assert scorer.score([ASK]) == [Scored([1.0, 3.0], (), 2)]
+    assert scorer.score([REQUEST]) == [Scored([1.0, 3.0], (), 2)]
     assert len(fake.requests) == 4
 
 
-def test_a_server_that_says_when_is_not_asked_before(fake: Fake, scorer: ServerScorer) -> None:
+def test_a_server_is_not_retried_before_the_time_it_states(fake: Fake, scorer: ServerScorer) -> None:
     times: list[float] = []
 
     async def answer(request: web.Request, body: Any) -> web.Response:
@@ -141,40 +141,40 @@ def test_a_server_that_says_when_is_not_asked_before(fake: Fake, scorer: ServerS
         return await (status(503, **{"Retry-After": "1"}) if len(times) == 1 else lengths)(request, body)
 
     fake.answer = answer
-    scorer.score([ASK])
+    scorer.score([REQUEST])
     assert times[1] - times[0] >= 1.0
 
 
-def test_patience_ends(fake: Fake) -> None:
+def test_retries_end_with_the_patience(fake: Fake) -> None:
     scorer = ServerScorer(fake.url, truncate=True, patience_s=0.3)
     fake.answer = status(503, **{"Retry-After": "0.1"})
-    with pytest.raises(BrokenOffError, match=r"could not answer for 0 s \(status 503\): see to the server"):
-        scorer.score([ASK])
+    with pytest.raises(BrokenOffError, match=r"could not answer for 0 s \(status 503\): check the server"):
+        scorer.score([REQUEST])
     scorer.close()
 
 
-def test_a_connection_that_breaks_is_tried_again(fake: Fake, scorer: ServerScorer) -> None:
+def test_a_broken_connection_is_retried(fake: Fake, scorer: ServerScorer) -> None:
     async def answer(request: web.Request, body: Any) -> web.Response:
         if len(fake.requests) == 1 and request.transport:
             request.transport.abort()
         return await lengths(request, body)
 
     fake.answer = answer
-    assert scorer.score([ASK]) == [Scored([1.0, 3.0], (), 2)]
+    assert scorer.score([REQUEST]) == [Scored([1.0, 3.0], (), 2)]
     assert len(fake.requests) == 2
 
 
 @pytest.mark.parametrize("number", [400, 413, 422, 500])
-def test_what_the_server_refuses_of_a_request_is_the_rows_fault(fake: Fake, scorer: ServerScorer, number: int) -> None:
+def test_a_status_about_the_request_refuses_its_row(fake: Fake, scorer: ServerScorer, number: int) -> None:
     fake.answer = status(number)
-    assert scorer.score([ASK]) == [Refused(f"told {number}")]
+    assert scorer.score([REQUEST]) == [Refused(f"refused {number}")]
 
 
 @pytest.mark.parametrize("number", [401, 403, 404, 405])
-def test_what_concerns_every_row_ends_the_run(fake: Fake, scorer: ServerScorer, number: int) -> None:
+def test_a_status_about_every_request_ends_the_run(fake: Fake, scorer: ServerScorer, number: int) -> None:
     fake.answer = status(number)
-    with pytest.raises(BrokenOffError, match=f"answered with status {number}: told {number}"):
-        scorer.score([ASK])
+    with pytest.raises(BrokenOffError, match=f"answered with status {number}: refused {number}"):
+        scorer.score([REQUEST])
 
 
 def test_another_bundle_in_the_middle_of_a_block_ends_the_run(fake: Fake, scorer: ServerScorer) -> None:
@@ -184,20 +184,20 @@ def test_another_bundle_in_the_middle_of_a_block_ends_the_run(fake: Fake, scorer
 
     fake.answer = swap
     with pytest.raises(BrokenOffError, match="serves another model bundle"):
-        scorer.score([ASK])
+        scorer.score([REQUEST])
 
 
-def test_where_nobody_listens_the_run_does_not_begin() -> None:
+def test_without_a_server_the_run_does_not_start() -> None:
     with pytest.raises(BrokenOffError, match="ClientConnectorError"):
         ServerScorer(f"http://127.0.0.1:{free_ports(1)[0]}", truncate=True, patience_s=0.1)
 
 
-def test_what_is_no_address_is_refused() -> None:
+def test_an_invalid_address_is_refused() -> None:
     with pytest.raises(BulkError, match="write it as http://host:8000"):
         ServerScorer("localhost", truncate=True)
 
 
-def test_closing_ends_requests_on_their_way(fake: Fake, scorer: ServerScorer) -> None:
+def test_closing_cancels_requests_in_flight(fake: Fake, scorer: ServerScorer) -> None:
     arrived = threading.Event()
     raised: list[BaseException] = []
 
@@ -208,7 +208,7 @@ def test_closing_ends_requests_on_their_way(fake: Fake, scorer: ServerScorer) ->
 
     def score() -> None:
         try:
-            scorer.score([ASK])
+            scorer.score([REQUEST])
         except BrokenOffError as error:
             raised.append(error)
 

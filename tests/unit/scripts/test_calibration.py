@@ -1,4 +1,4 @@
-"""Scale and bias, and what a threshold of 0 gets wrong."""
+"""Scale and bias, and the errors of a threshold of 0."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_fit_copes_with_large_logits() -> None:
     [([1.0, 2.0], [1, 1]), ([1.0, 2.0, 3.0, 4.0], [1, 1, 0, 0])],
     ids=["one kind only", "falling with relevance"],
 )
-def test_fit_refuses_what_has_no_rising_scale(logits: list[float], relevant: list[int]) -> None:
+def test_fit_refuses_logits_that_do_not_rise_with_relevance(logits: list[float], relevant: list[int]) -> None:
     with pytest.raises(ValueError, match=r"calibration needs|don't rise"):
         fit(logits, relevant)
 
@@ -40,10 +40,11 @@ def test_a_scaling_keeps_the_order() -> None:
 
 def test_errors_are_shares_of_each_kind() -> None:
     errors = errors_at_zero([1.0, -1.0, 2.0, -2.0, -3.0], [1, 1, 0, 0, 0])
-    assert (errors.relevant_below, errors.irrelevant_above) == (0.5, pytest.approx(1 / 3))
+    assert errors.relevant_below == 0.5
+    assert errors.irrelevant_above == pytest.approx(1 / 3)
 
 
-def test_bins_hold_pairs_of_alike_probability() -> None:
+def test_bins_hold_pairs_of_similar_probability() -> None:
     bins = reliability([-10.0, -10.0, 0.0, 10.0], [0, 0, 1, 1])
     assert [(entry.pairs, entry.relevant) for entry in bins] == [(2, 0), (1, 1), (1, 1)]
     assert expected_error([Bin(3, 0.2, 0.5), Bin(1, 0.9, 0.9)]) == pytest.approx(0.225)

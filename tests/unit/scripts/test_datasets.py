@@ -64,7 +64,7 @@ def write_diverse(folder: Path, records: list[dict[str, str]]) -> Path:
     return folder
 
 
-def test_a_sentence_that_became_a_query_is_taken_out(tmp_path: Path) -> None:
+def test_a_sentence_used_as_query_is_removed_from_its_passage(tmp_path: Path) -> None:
     folder = write_diverse(tmp_path, [{"title": f"T{number}", "section": "", "text": " ".join(SENTENCES)} for number in range(40)])
     corpus = diverse.training([" ".join(SENTENCES)] * 5, folder, seed=1)
     assert len(corpus.passages) == len(corpus.questions) == 125
@@ -102,7 +102,7 @@ def held_out_records() -> dict[str, list[dict[str, str]]]:
     return {"openstax.jsonl": book, "peps.jsonl": proposals, "powershell.jsonl": []}
 
 
-def test_held_out_texts_are_not_trained_on_and_say_what_is_relevant(tmp_path: Path) -> None:
+def test_held_out_texts_are_not_trained_on_and_imply_relevance(tmp_path: Path) -> None:
     for name, records in held_out_records().items():
         (tmp_path / name).write_text("\n".join(json.dumps(record) for record in records), encoding="utf-8")
     assert set(diverse.training([], tmp_path, seed=1).groups) == {"Stars", "Platforms"}

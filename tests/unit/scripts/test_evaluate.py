@@ -44,7 +44,7 @@ def test_rankers_order_the_first_stage_anew() -> None:
     assert sum(found["backwards"].reciprocal_rank) == pytest.approx(sum(1 / place for place in range(1, 11)))
 
 
-def test_what_the_first_stage_missed_stays_missed() -> None:
+def test_passages_that_the_first_stage_missed_stay_missed() -> None:
     assert measured({"backwards": Backwards()}, top=4)["backwards"].ndcg.count(0.0) == 6
 
 

@@ -41,6 +41,6 @@ def test_bootstrap_of_a_constant_gain_is_a_point() -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [([1.0], [1.0, 2.0]), ([], [])])
-def test_bootstrap_refuses_what_does_not_pair(first: list[float], second: list[float]) -> None:
+def test_bootstrap_refuses_values_that_do_not_pair(first: list[float], second: list[float]) -> None:
     with pytest.raises(ValueError, match="one shape"):
         paired_bootstrap(first, second)

@@ -1,4 +1,4 @@
-"""What becomes of a question in each form."""
+"""A question in each of its forms."""
 
 import random
 
@@ -18,7 +18,7 @@ from scripts.retrieval.query_forms import FORMS, as_keywords, with_typos, withou
         ("Is it?", "Is it?"),
     ],
 )
-def test_keywords_keep_what_carries_the_meaning(question: str, keywords: str) -> None:
+def test_keywords_are_the_words_without_stop_words(question: str, keywords: str) -> None:
     assert as_keywords(question) == keywords
 
 
@@ -30,7 +30,7 @@ def test_typos_hit_about_a_quarter_of_the_longer_words() -> None:
     assert all(word[0] == found[0] for word, found in zip(words, mistyped, strict=True))
 
 
-def test_short_words_are_typed_right() -> None:
+def test_short_words_have_no_typos() -> None:
     assert with_typos("who is the one?") == "who is the one?"
 
 

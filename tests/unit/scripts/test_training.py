@@ -31,7 +31,8 @@ class LetterEncoder:
 
     def encode(self, texts: Sequence[str], title: str | None = None) -> NDArray[np.float32]:  # noqa: ARG002
         counts = np.array([[text.count(letter) + 0.1 for letter in "abcdefgs0123456789"] for text in texts])
-        return (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+        vectors: NDArray[np.float32] = (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+        return vectors
 
 
 ENCODE = LetterEncoder().encode
@@ -42,7 +43,7 @@ def taught() -> list[examples.Example]:
     return examples.taught(TEXTS, CORPUS.questions, ENCODE, seed=3)
 
 
-def test_labelled_example_believes_in_its_own_passage() -> None:
+def test_a_labelled_example_prefers_its_own_passage() -> None:
     made = examples.labelled(TEXTS, CORPUS.questions[:20], ENCODE, seed=1)
     for example, question in zip(made, CORPUS.questions, strict=False):
         assert {example.passages[0]} == question.relevant
@@ -67,7 +68,7 @@ def test_own_passage_leads_and_gets_its_share() -> None:
     assert all(example.target[0] >= examples.OWN_SHARE for example, _ in own)
 
 
-def test_the_teacher_rises_with_both_of_its_sources() -> None:
+def test_the_teachers_logit_rises_with_both_similarities() -> None:
     cosine, matches = np.array([0.1, 0.5, 0.1], dtype=np.float32), np.array([1.0, 1.0, 3.0], dtype=np.float32)
     low, by_cosine, by_match = examples.teach(cosine, matches, bound=4.0)
     assert by_cosine - low == pytest.approx(0.4 * examples.COSINE_WEIGHT)

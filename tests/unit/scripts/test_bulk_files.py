@@ -1,6 +1,6 @@
-"""python -m pytest tests/unit/scripts/test_bulk_source.py
+"""python -m pytest tests/unit/scripts/test_bulk_files.py
 
-Bulk input: files of both kinds as blocks, each row in exactly one of them, whatever the order in which they are read.
+Bulk input: files of both formats as blocks; each row is in exactly one block, in any order of reading.
 """
 
 import random
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scripts.bulk import source
+from scripts.bulk import files
 from scripts.bulk.errors import BulkError
 from scripts.bulk.rows import Form, Refused
 
@@ -32,12 +32,12 @@ def table(path: Path, content: list[dict[str, Any]], row_group: int = 1000) -> P
 
 
 def read(paths: list[Path], most_rows: int) -> list[list[Any]]:
-    reader = source.reader(paths[0])
-    return [reader.read(block) for block in source.blocks(paths, most_rows)]
+    reader = files.reader(paths[0])
+    return [reader.read(block) for block in files.blocks(paths, most_rows)]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
-def test_every_row_is_in_one_block_and_none_crosses_files(tmp_path: Path, kind: str) -> None:
+def test_every_row_is_in_one_block_and_no_block_spans_files(tmp_path: Path, kind: str) -> None:
     write = table if kind == "parquet" else lines
     paths = [write(tmp_path / f"{name}.{kind}", rows(count, start)) for name, count, start in (("a", 5, 0), ("b", 0, 5), ("c", 4, 5))]
     if kind == "parquet":  # pyarrow sees no columns where there are no rows
@@ -45,34 +45,39 @@ def test_every_row_is_in_one_block_and_none_crosses_files(tmp_path: Path, kind: 
     found = read(paths, 2)
     assert [len(block) for block in found] == [2, 2, 1, 2, 2]
     assert [row for block in found for row in block] == rows(5) + rows(4, 5)
-    assert [block.number for block in source.blocks(paths, 2)] == list(range(5))
+    assert [block.number for block in files.blocks(paths, 2)] == list(range(5))
 
 
-def test_blocks_of_parquet_are_found_in_any_order_across_row_groups(tmp_path: Path) -> None:
+def test_blocks_of_parquet_are_read_in_any_order_across_row_groups(tmp_path: Path) -> None:
     content = rows(3000)
     path = table(tmp_path / "in.parquet", content, row_group=700)
-    blocks = list(source.blocks([path], 130))
+    blocks = list(files.blocks([path], 130))
     random.Random(1).shuffle(blocks)
-    reader = source.reader(path)
+    reader = files.reader(path)
     for block in blocks:
         assert reader.read(block) == content[block.first : block.first + block.rows]
 
 
-def test_blocks_of_lines_are_found_in_any_order(tmp_path: Path) -> None:
+def test_blocks_of_lines_are_read_in_any_order(tmp_path: Path) -> None:
     content = rows(100)
     path = lines(tmp_path / "in.jsonl", content)
-    reader = source.reader(path)
-    for block in reversed(list(source.blocks([path], 7))):
+    reader = files.reader(path)
+    for block in reversed(list(files.blocks([path], 7))):
         assert reader.read(block) == content[block.first : block.first + block.rows]
 
 
 def test_parquet_in_order_is_one_pass_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = table(tmp_path / "in.parquet", rows(3000), row_group=700)
-    opened = []
+    passes = []
     real = pq.ParquetFile.iter_batches
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *args, **named: opened.append(1) or real(*args, **named))
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        passes.append(arguments)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counted)
     read([path], 100)
-    assert len(opened) == 1
+    assert len(passes) == 1
 
 
 def test_a_bad_line_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
@@ -87,17 +92,17 @@ def test_a_bad_line_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
     assert last["query"] == "last"
 
 
-def test_the_form_is_of_the_first_line_that_has_one(tmp_path: Path) -> None:
+def test_the_form_is_that_of_the_first_line_that_has_one(tmp_path: Path) -> None:
     path = tmp_path / "in.ndjson"
     path.write_bytes(b'oops\n{"text": 1}\n{"query": "q", "passages": ["p"]}\n{"query": "q", "passage": "p"}\n')
-    assert source.form([path]) is Form.RANKINGS
+    assert files.form([path]) is Form.RANKINGS
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
 def test_input_without_the_fields_says_which_it_needs(tmp_path: Path, kind: str) -> None:
     write = table if kind == "parquet" else lines
     with pytest.raises(BulkError, match=r"passage.*rename"):
-        source.form([write(tmp_path / f"in.{kind}", [{"question": "q", "text": "p"}])])
+        files.form([write(tmp_path / f"in.{kind}", [{"question": "q", "text": "p"}])])
 
 
 @pytest.mark.parametrize(
@@ -108,10 +113,10 @@ def test_input_without_the_fields_says_which_it_needs(tmp_path: Path, kind: str)
         ({"query": pa.array(["q"]).dictionary_encode(), "passage": ["a"]}, Form.PAIRS),
     ],
 )
-def test_columns_may_hold_text_of_any_kind(tmp_path: Path, columns: dict[str, Any], form: Form) -> None:
+def test_columns_may_hold_any_type_of_string(tmp_path: Path, columns: dict[str, Any], form: Form) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table(columns), path)
-    assert source.form([path]) is form
+    assert files.form([path]) is form
     assert read([path], 10)[0][0]["query"] == "q"
 
 
@@ -128,11 +133,11 @@ def test_columns_of_wrong_types_are_refused_before_anything_is_loaded(tmp_path: 
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table(columns), path)
     with pytest.raises(BulkError, match=message):
-        source.form([path])
+        files.form([path])
 
 
-def test_text_that_is_no_utf_8_costs_its_own_row_alone(tmp_path: Path) -> None:
-    """Whoever writes Parquet may put any bytes into a column of strings."""
+def test_invalid_utf_8_rejects_its_own_row_only(tmp_path: Path) -> None:
+    """Parquet does not check the bytes in a column of strings."""
     ends = pa.array([0, 2, 4], pa.int32()).buffers()[1]
     broken = pa.Array.from_buffers(pa.string(), 2, [None, ends, pa.py_buffer(b"\xff\xfeok")])
     path = tmp_path / "in.parquet"
@@ -140,16 +145,16 @@ def test_text_that_is_no_utf_8_costs_its_own_row_alone(tmp_path: Path) -> None:
     assert read([path], 10) == [[{"id": 1, "query": None, "passages": ["a"]}, {"id": 2, "query": "ok", "passages": ["b"]}]]
 
 
-def test_files_with_other_columns_are_runs_of_their_own(tmp_path: Path) -> None:
+def test_files_with_different_columns_are_refused(tmp_path: Path) -> None:
     paths = [table(tmp_path / "a.parquet", rows(2)), table(tmp_path / "b.parquet", [{"id": "x", "query": "q", "passage": "p"}])]
     with pytest.raises(BulkError, match="has other columns than"):
-        source.form(paths)
+        files.form(paths)
 
 
 def test_a_folder_stands_for_its_files_by_name(tmp_path: Path) -> None:
     for name in ("b.jsonl", "a.ndjson", "notes.txt"):
         (tmp_path / name).touch()
-    assert [path.name for path in source.files([tmp_path])] == ["a.ndjson", "b.jsonl"]
+    assert [path.name for path in files.found([tmp_path])] == ["a.ndjson", "b.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -166,11 +171,11 @@ def test_input_that_cannot_be_read_is_refused(tmp_path: Path, names: list[str], 
     for name in ("in.csv", "a.parquet", "b.jsonl"):
         (tmp_path / name).touch()
     with pytest.raises(BulkError, match=message):
-        source.files([tmp_path / name for name in names])
+        files.found([tmp_path / name for name in names])
 
 
-def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     path.write_bytes(b"something else")
     with pytest.raises(BulkError, match="can't be read as Parquet"):
-        source.form([path])
+        files.form([path])

@@ -1,6 +1,11 @@
-"""What counts as seen."""
+"""Which texts count as known from training."""
 
-from scripts.retrieval.overlap import RUN, Known, Overlap
+from pathlib import Path
+
+import pytest
+
+from scripts import check_split
+from scripts.check_split import RUN, Known, Overlap
 
 WORDS = [f"word{number}" for number in range(40)]
 
@@ -13,3 +18,8 @@ def test_a_run_of_words_is_found_wherever_it_stands() -> None:
     known = Known([" ".join(WORDS)])
     enough, short = " ".join(["x", *WORDS[20 : 20 + RUN], "y"]), " ".join(["x", *WORDS[20 : 19 + RUN], "y"])
     assert known.overlap([short, enough]) == Overlap(2, 0, (1,))
+
+
+def test_missing_data_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_split.main(["--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
