@@ -19,20 +19,11 @@ from aiohttp import web
 from facade.config.settings import Settings
 from facade.config.watched_files import LOOK_EVERY_S, Watched
 from facade.errors import SettingsError, UnauthorizedError
-from facade.http.envelope import FIELDS, Handler
+from facade.http.envelope import FIELDS
+from facade.http.route import Handler, route_of
 
 LOG = logging.getLogger(__name__)
 
-# What the routes that can be open to everybody are called in RERANKER_API_KEYS_EXEMPT.
-_GROUPS = {
-    "health_live": "health",
-    "health_ready": "health",
-    "metrics": "metrics",
-    "docs": "docs",
-    "docs_file": "docs",
-    "openapi": "docs",
-    "models": "models",
-}
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINE = re.compile(rf"({_NAME.pattern})\s+sha256:([0-9a-fA-F]{{64}})")
 # So that a key is known for one where it turns up by mistake: in a log, or in somebody's repository.
@@ -85,7 +76,7 @@ class AccessKeys:
 
     def __init__(self, file: Path, exempt: tuple[str, ...]) -> None:
         self._file = file
-        self._open = frozenset(route for route, group in _GROUPS.items() if group in exempt)
+        self._exempt = frozenset(exempt)
         self._watched = Watched(file)
         self._keys = self._read()
 
@@ -118,7 +109,7 @@ class AccessKeys:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Raises UnauthorizedError, before anything of the body is read."""
-        if request.match_info.route.name not in self._open:
+        if route_of(request).group not in self._exempt:
             request[FIELDS]["caller"] = self._caller(request.headers.getall("Authorization", []))
         return await handler(request)
 

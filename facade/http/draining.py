@@ -12,13 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from facade.errors import NotReadyError
-from facade.http.envelope import Handler
+from facade.http.route import Handler, route_of
 from facade.triton.readiness import Readiness
 
 LOG = logging.getLogger(__name__)
 
-# What needs the model. The rest is answered until the end: above all, that this server is not ready.
-_WORK = frozenset({"ranking", "hosted_ranking"})
 # For a request that was cut off, to say so.
 _LAST_WORDS_S = 0.5
 
@@ -53,7 +51,8 @@ class Draining:
 
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._readiness.draining and request.match_info.route.name in _WORK:
+        # What needs no model is answered until the end: above all, that this server is not ready.
+        if self._readiness.draining and route_of(request).shape:
             raise NotReadyError("shutting down: retry, and another server may answer")
         with self._counted():
             return await handler(request)

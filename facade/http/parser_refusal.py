@@ -5,7 +5,7 @@ the limit. aiohttp's own answer repeats the bytes; this one quotes none of them.
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
-from facade.api.nim import error_body
+from facade.api.faults import error_body
 from facade.errors import HeadTooLargeError, PathTooLongError, RerankerError
 from facade.http.envelope import REQUEST_ID, error_response, json_response
 from facade.http.security_headers import ALWAYS

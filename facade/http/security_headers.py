@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from facade.errors import SettingsError
-from facade.http.envelope import Handler
-from facade.http.openapi import PAGE
+from facade.http.route import Handler
 
 # What every answer says, one to broken HTTP included.
 ALWAYS: Mapping[str, str] = {
@@ -23,6 +22,8 @@ ALWAYS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
+# An endpoint that sets one of these keeps it.
+_AN_ENDPOINTS_OWN = ("Cache-Control", "Content-Security-Policy")
 # With TLS. A year, as usual; of other names below this host's nothing is known.
 _STRICT_TRANSPORT = "max-age=31536000"
 
@@ -46,7 +47,6 @@ class SecurityHeaders:
                 )
         self._origins = frozenset(origins)
         self._always = {**ALWAYS, **({"Strict-Transport-Security": _STRICT_TRANSPORT} if tls else {})}
-        self._page_policy = page_policy(PAGE)
 
     def install(self, app: web.Application) -> None:
         """Has every answer of the app carry the headers. Preflights bring no API key: what asks for one comes after this."""
@@ -56,12 +56,9 @@ class SecurityHeaders:
 
     async def _add(self, request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
-        kept = headers.get("Cache-Control")
+        own = {name: headers[name] for name in _AN_ENDPOINTS_OWN if name in headers}
         headers.update(self._always)
-        if kept:
-            headers["Cache-Control"] = kept
-        if request.match_info.route.name == "docs":
-            headers["Content-Security-Policy"] = self._page_policy
+        headers.update(own)
         if self._origins:
             headers.update(self._allowed(request))
             headers.add("Vary", "Origin")

@@ -26,8 +26,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from facade import __version__
 from facade.config.settings import Settings
-from facade.http.envelope import FIELDS, QUIET, Handler, route_name
-from facade.http.spellings import template
+from facade.http.envelope import FIELDS
+from facade.http.route import Handler, route_of
 from facade.telemetry import correlation
 from facade.telemetry.collector import traces_url
 
@@ -70,17 +70,16 @@ class Tracing:
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The span of a request, around everything that is done for it."""
-        if route_name(request) in QUIET:
+        route = route_of(request)
+        if route.quiet:
             return await handler(request)
-        resource = request.match_info.route.resource
-        route = template(resource.canonical) if resource else route_name(request)
         opened = self._tracer.start_as_current_span(
-            f"{request.method} {route}",
+            f"{request.method} {route.path}",
             self._propagator.extract({_TRACEPARENT: request.headers.get(_TRACEPARENT, "")}),
             SpanKind.SERVER,
             {
                 HTTP_REQUEST_METHOD: request.method,
-                HTTP_ROUTE: route,
+                HTTP_ROUTE: route.path,
                 URL_SCHEME: request.scheme,
                 NETWORK_PROTOCOL_VERSION: f"{request.version.major}.{request.version.minor}",
             },
