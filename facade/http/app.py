@@ -10,7 +10,7 @@ from aiohttp import web
 from facade.background import running
 from facade.config.settings import Settings
 from facade.errors import SettingsError
-from facade.http import malformed, routes
+from facade.http import routes
 from facade.http.access import AccessKeys
 from facade.http.draining import Draining
 from facade.http.envelope import METRICS, envelope
@@ -55,7 +55,6 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         metrics=metrics,
         created=int(time.time()),
     )
-    malformed.install()
     app = web.Application(middlewares=[envelope], client_max_size=settings.body_limit_bytes)
     app[SERVICE] = service
     app[METRICS] = metrics

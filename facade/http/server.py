@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 from yarl import URL
@@ -17,6 +18,7 @@ from facade.config.settings import Settings
 from facade.config.watched_files import Watched
 from facade.http.app import DRAINING, create_app, create_health_app
 from facade.http.listener import Listener, Protocol
+from facade.http.malformed import Connection
 from facade.http.tls import Certificates
 from facade.unforeseen import log_from_loop
 
@@ -75,15 +77,8 @@ async def _door(
     app: web.Application, address: tuple[str, int], variable: str, settings: Settings, context: ssl.SSLContext | None
 ) -> AsyncIterator[Listener]:
     """An app on one address; at the end, connections that are open or about to be get their answers."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,  # facade/http/envelope.py writes one, without user text
-        handler_cancellation=True,  # a client that leaves takes its work with it
-        shutdown_timeout=_LINGER_S,
-        keepalive_timeout=KEEPALIVE_S,
-        head_timeout_s=settings.body_timeout_s,
-        head_limit_bytes=settings.head_limit_bytes,
-    )
+    # A client that disconnects takes its work with it.
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_LINGER_S)
     async with AsyncExitStack() as stack:
         listener = Listener(*address, variable)
         stack.push_async_callback(runner.cleanup)
@@ -91,7 +86,7 @@ async def _door(
         stack.push_async_callback(listener.close)
         await runner.setup()
         listener.context = context
-        listener.accept(_protocol(runner), settings.body_timeout_s)
+        listener.accept(connection_factory(runner, settings), settings.body_timeout_s)
         for host, port in listener.addresses:
             LOG.info("listening on %s", URL.build(scheme="https" if context else "http", host=host, port=port))
         yield listener
@@ -101,10 +96,19 @@ async def _renew(listener: Listener, certificates: Certificates) -> None:
     listener.context = certificates.context()
 
 
-def _protocol(runner: web.AppRunner) -> Protocol:
+def connection_factory(runner: web.AppRunner, settings: Settings) -> Protocol:
+    """What speaks on each connection to the runner's server, which has been set up."""
     if runner.server is None:
         raise RuntimeError("the runner is set up before its server is used")
-    return runner.server
+    return partial(
+        Connection,
+        runner.server,
+        loop=asyncio.get_running_loop(),
+        access_log=None,  # facade/http/envelope.py writes one, without user text
+        keepalive_timeout=KEEPALIVE_S,
+        head_timeout_s=settings.body_timeout_s,
+        head_limit_bytes=settings.head_limit_bytes,
+    )
 
 
 async def _linger(runner: web.AppRunner) -> None:
