@@ -59,14 +59,14 @@ def error_response(error: RerankerError) -> web.Response:
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON answer in one write."""
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json", headers=headers)
+    return web.Response(body=orjson.dumps(body), status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
 @web.middleware
 async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer whatever happens inside."""
-    given = request.headers.get(REQUEST_ID, "")
-    request_id = given if _REQUEST_ID_FORM.fullmatch(given) else new_request_id()
+    given = request.headers.get(REQUEST_ID)
+    request_id = given if given and _REQUEST_ID_FORM.fullmatch(given) else new_request_id()
     metrics = request.app[METRICS]
     route = route_of(request)
     fields: dict[str, object] = {"request_id": request_id, "method": request.method, "route": route.name}
@@ -82,8 +82,9 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
         seconds = time.perf_counter() - start
         expectation.conclude(request, response)
         response.headers[REQUEST_ID] = request_id
-        metrics.requests.labels(route.name, str(response.status)).inc()
-        metrics.request_seconds.labels(route.name).observe(seconds)
+        answers, times = metrics.of_route(route.name, response.status)
+        answers.inc()
+        times.observe(seconds)
         _log(request, route, response.status, seconds)
     return response
 
@@ -97,7 +98,7 @@ def _log(request: web.Request, route: Route, status: int, seconds: float) -> Non
 
 def _count_reject(request: web.Request, route: Route, why: str) -> None:
     if not route.quiet:
-        request.app[METRICS].rejects.labels(why).inc()
+        request.app[METRICS].of_reason(why).inc()
 
 
 async def _answer(request: web.Request, route: Route, handler: Handler) -> web.StreamResponse:

@@ -9,6 +9,7 @@ the tests have passed. Knows no endpoint.
 
 import asyncio
 import logging
+from itertools import chain
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -75,8 +76,6 @@ class Connection(web.RequestHandler):
         requests = self._request_count
         within_head = self._body.is_eof()
         idle = self._waiter is not None and not self._waiter.done()
-        if data and idle and self._head_late is None:
-            self._expect_head()
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 (a fault of the parser, which only these bytes can have caused)
@@ -86,6 +85,8 @@ class Connection(web.RequestHandler):
             self._forget_head()
             self._check(new)
         else:
+            if data and idle and self._head_late is None:
+                self._expect_head()
             self._head_begun = self._head_late is not None
             self._count_head(len(data) if within_head else 0)
 
@@ -185,5 +186,6 @@ def _refused(error: BaseException) -> _ErrInfo:
 
 def _size(message: Any) -> int:
     """Bytes of a request's head."""
-    fields = sum(len(name) + len(value) + len(": \r\n") for name, value in message.raw_headers)
-    return len(message.method) + len(message.path) + len("  HTTP/1.1\r\n\r\n") + fields
+    fields = message.raw_headers
+    texts = sum(map(len, chain.from_iterable(fields)))
+    return len(message.method) + len(message.path) + len("  HTTP/1.1\r\n\r\n") + texts + len(": \r\n") * len(fields)
