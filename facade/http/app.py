@@ -1,4 +1,4 @@
-"""Wiring: settings and a bundle become an aiohttp application. Routes, middleware, and what lives as long as the app does."""
+"""The wiring of the aiohttp application: parts, routes, middleware, and background tasks. Knows no endpoint."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from facade.http.tracing import Tracing
 
 DRAINING = web.AppKey("stop", Draining)
-# Of the largest size that fit in at a time: nine clients that wait for each other, as many bulk ones, which get half of all, and some more.
-# 512 passages of 512 tokens are 4 MB here: body, texts and ids have some 15 bytes a token.
+# Requests of the largest size that fit in at a time: nine interactive ones, nine bulk ones, which get half of the room, and two more.
+# 512 passages of 512 tokens take 4 MB here: body, texts and ids have some 15 bytes a token.
 LARGEST_REQUESTS = 20
 
 
@@ -90,7 +90,7 @@ def create_health_app(app: web.Application) -> web.Application:
 
 
 def _tracing(settings: Settings) -> "Tracing":
-    """What makes spans. Raises SettingsError where the SDK that it needs is not installed."""
+    """The traces of the app. Raises SettingsError where OpenTelemetry's SDK is not installed."""
     try:
         from facade.http.tracing import Tracing  # noqa: PLC0415 (without traces, nothing of OpenTelemetry is loaded)
     except ModuleNotFoundError as error:
@@ -99,7 +99,7 @@ def _tracing(settings: Settings) -> "Tracing":
 
 
 def _model(settings: Settings, current: ActiveBundle) -> tuple[Triton | Fleet, Fleet | None]:
-    """What computes: one Triton, or a fleet of them, which is then named a second time."""
+    """The Triton, or the fleet of several, that computes; the second value is None for one alone."""
     access = Access.of(settings)
     endpoints = Addresses(settings.triton_target)
     if not endpoints.several:
@@ -125,7 +125,7 @@ def _beside(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[web.Appl
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:
-    """Readiness is watched, and tokenizer threads are there, from start to end."""
+    """Watch readiness while the app runs, and end the tokenizer threads after it."""
     service = app[SERVICE]
     async with running(service.readiness.watch()):
         yield

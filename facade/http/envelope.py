@@ -1,6 +1,5 @@
-"""A middleware around everything: a request id, every failure in the one envelope, and one line in the access log.
-
-No exception passes it, and no answer that isn't the contract's leaves it. The access log has sizes and times, never text.
+"""The outermost middleware: a request id, every error in the envelope, and one line in the access log. No exception passes it. The access
+log has sizes and times, never text. Knows no endpoint.
 """
 
 import asyncio
@@ -25,30 +24,30 @@ LOG = logging.getLogger("facade.access")
 CRASH_LOG = logging.getLogger(__name__)
 
 METRICS = web.AppKey("metrics", Metrics)
-# What the access log and the trace tell of a request beside its route and status: sizes, times, names that were accepted. Never text.
+# The fields of a request in the access log and the trace beside its status: sizes, times, names that were accepted. Never text.
 FIELDS = web.RequestKey("fields", dict[str, object])
 REQUEST_ID = "X-Request-Id"
-# What a caller's own id may look like: it goes into headers and logs, so nothing else is taken over.
+# The form of a client's own id: it goes into headers and logs, so any other is replaced.
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-# In the log, no answer was sent: the caller had gone. The number is nginx's.
+# In the log only: the client disconnected before its answer. The number is nginx's.
 _CLIENT_LEFT = 499
 
-# aiohttp's own refusals, which are plain text, in words that say what to do.
+# Messages for aiohttp's own refusals, which are plain text.
 _REFUSALS = {
-    404: "no such path; the ranking is POST /v1/ranking, all paths are in /openapi.json",
-    405: "this path doesn't take this method; /openapi.json lists what it takes",
-    411: "send a Content-Length or a chunked body",
-    415: "send the body as JSON, with Content-Type: application/json",
+    404: "no such path: rankings are POST /v1/ranking, and /openapi.json lists all paths",
+    405: "this path does not take this method: /openapi.json lists the methods of each path",
+    411: "the length of the body is missing: send Content-Length, or a chunked body",
+    415: "the body is not declared as JSON: send Content-Type: application/json",
 }
 
 
 def new_request_id() -> str:
-    """An id for a request that brought none: 32 hex digits. It need not be secret, so it costs no system call."""
+    """An id for a request without one: 32 hex digits. It need not be secret, so it costs no system call."""
     return f"{random.getrandbits(128):032x}"
 
 
 def error_response(error: RerankerError) -> web.Response:
-    """The envelope of an error of our own family."""
+    """The answer for an error, in the envelope."""
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
@@ -64,7 +63,7 @@ def json_response(body: object, status: int = 200, headers: dict[str, str] | Non
 
 @web.middleware
 async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer whatever happens inside."""
+    """Answer every request: an exception becomes an error of the envelope."""
     given = request.headers.get(REQUEST_ID)
     request_id = given if given and _REQUEST_ID_FORM.fullmatch(given) else new_request_id()
     metrics = request.app[METRICS]
@@ -112,7 +111,7 @@ async def _answer(request: web.Request, route: Route, handler: Handler) -> web.S
         if refusal.status < 400:
             raise
         return _refuse(request, route, refusal)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets the envelope)
+    except Exception as error:  # noqa: BLE001 (the client gets the envelope for every error)
         _count_reject(request, route, "internal")
         CRASH_LOG.error("internal error %s", in_a_line(error), extra=request[FIELDS])
         return json_response(error_body("internal error; the log has the details under this request id", {}, "internal_server_error"), 500)
@@ -120,7 +119,7 @@ async def _answer(request: web.Request, route: Route, handler: Handler) -> web.S
 
 
 def _refuse(request: web.Request, route: Route, refusal: web.HTTPException) -> web.Response:
-    """The envelope of what aiohttp refuses by itself."""
+    """The answer for a refusal of aiohttp's own, in the envelope."""
     if route is not UNROUTED:
         _count_reject(request, route, "invalid_request")
     message = _REFUSALS.get(refusal.status, refusal.reason)

@@ -1,10 +1,9 @@
-"""Connections whose bytes are no whole HTTP request: what aiohttp's parser refuses before any middleware sees it, a head that is too large
-or does not end, and a body that breaks off.
+"""A connection that answers bytes which are no whole HTTP request: bytes that aiohttp's parser refuses before any middleware runs, a head
+that is too large or does not end, and a body that breaks off. Knows no endpoint.
 
-aiohttp's own answer repeats the bytes that it could not parse, and its log has them with a traceback, as often as a client likes; ours do
-neither. It waits for a head as long as an idle connection is kept, and for the rest of a body that broke off. It has no hook for any of it,
-so this is a subclass of its handler that uses names of aiohttp which are not public: pyproject.toml holds aiohttp to the versions for which
-the tests have passed. Knows no endpoint.
+aiohttp's own answer repeats the bytes that it could not parse, and its log has them with a traceback; ours do neither. aiohttp waits for a
+head as long as an idle connection is kept, and for the rest of a body that broke off. It has no hook for any of this, so this is a subclass
+of its handler that uses names which are not public: pyproject.toml keeps aiohttp below the next version.
 """
 
 import asyncio

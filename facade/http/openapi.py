@@ -1,4 +1,6 @@
-"""/openapi.json, made of the wire contract's own models, and /docs, a page that shows it without the internet."""
+"""/openapi.json, made of the routes and the models of their request shapes, and /docs, a page that shows it without the internet. Knows no
+route by name.
+"""
 
 import re
 from collections.abc import Iterable
@@ -45,7 +47,7 @@ _ERRORS = {
     "503": "Overloaded, or no model can be reached; Retry-After says when to come back.",
     "504": "The request's time was up.",
 }
-# Where there is a file of API keys; without one, any header is ignored.
+# In use where the server has a file of API keys; without one, the header is ignored.
 _KEY = "apiKey"
 _PRIORITY = {
     "name": "X-Priority",
@@ -56,7 +58,7 @@ _PRIORITY = {
 
 
 def page_files() -> dict[str, Path]:
-    """The two files of Swagger UI that the page needs, by name, out of the installed package."""
+    """The two files of Swagger UI that the page loads, by name; they come from the installed package."""
     folder = Path(str(files("swagger_ui") / "static"))
     return {name: folder / name for name in ("swagger-ui.css", "swagger-ui-bundle.js")}
 

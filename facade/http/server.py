@@ -1,4 +1,4 @@
-"""The HTTP server of this process: opens its addresses, serves until a signal comes, and ends in order. Knows apps, not their endpoints."""
+"""The HTTP server of this process: opens its addresses, serves until a signal comes, and shuts down gracefully. Knows no endpoint."""
 
 import asyncio
 import logging
@@ -26,9 +26,9 @@ LOG = logging.getLogger(__name__)
 
 # Longer than the idle timeouts of common proxies (60 s), so that it is the proxy that closes an idle connection.
 KEEPALIVE_S = 75.0
-# Of the drain limit, what is kept for the end: last answers leave, connections close.
+# Part of the drain limit that is kept for the last answers to leave and for connections to close.
 _END_S = 1.0
-# Callers whose connections are open may just now be sending: so long they are still told to come again.
+# A request may be on its way on an open connection: for this time it is still refused in words, with Retry-After.
 _LINGER_S = 0.25
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -54,16 +54,16 @@ def _begin_stop(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 async def running(app: web.Application, settings: Settings) -> AsyncIterator[Listener]:
     """Serve `app` for as long as the block runs, and then until its requests are answered, within the drain limit.
 
-    Gives the API's listener. Raises SettingsError where an address or a certificate can't be used.
+    Yields the listener of the API. Raises SettingsError where an address or a certificate can't be used.
     """
     certificates = Certificates.of(settings)
     watched = Watched(*certificates.files) if certificates else None
     context = certificates.context() if certificates else None
     async with AsyncExitStack() as stack:
         if settings.health_bind:
-            health = _door(create_health_app(app), settings.health_bind, "RERANKER_HEALTH_BIND_ADDR", settings, None)
+            health = _serving(create_health_app(app), settings.health_bind, "RERANKER_HEALTH_BIND_ADDR", settings, None)
             await stack.enter_async_context(health)
-        api = await stack.enter_async_context(_door(app, settings.address, "NIM_HTTP_API_PORT", settings, context))
+        api = await stack.enter_async_context(_serving(app, settings.address, "NIM_HTTP_API_PORT", settings, context))
         if certificates and watched:
             await stack.enter_async_context(background.running(watched.follow(lambda: _renew(api, certificates))))
         try:
@@ -73,10 +73,10 @@ async def running(app: web.Application, settings: Settings) -> AsyncIterator[Lis
 
 
 @asynccontextmanager
-async def _door(
+async def _serving(
     app: web.Application, address: tuple[str, int], variable: str, settings: Settings, context: ssl.SSLContext | None
 ) -> AsyncIterator[Listener]:
-    """An app on one address; at the end, connections that are open or about to be get their answers."""
+    """Serve an app on one address; at the end, connections that are open or in the backlog get their answers."""
     # A client that disconnects takes its work with it.
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_LINGER_S)
     async with AsyncExitStack() as stack:
@@ -97,7 +97,7 @@ async def _renew(listener: Listener, certificates: Certificates) -> None:
 
 
 def connection_factory(runner: web.AppRunner, settings: Settings) -> Protocol:
-    """What speaks on each connection to the runner's server, which has been set up."""
+    """The maker of each connection's protocol, for a runner that has been set up."""
     if runner.server is None:
         raise RuntimeError("the runner is set up before its server is used")
     return partial(
@@ -113,5 +113,5 @@ def connection_factory(runner: web.AppRunner, settings: Settings) -> Protocol:
 
 async def _linger(runner: web.AppRunner) -> None:
     until = time.monotonic() + _LINGER_S
-    while runner.server and runner.server.connections and time.monotonic() < until:  # noqa: ASYNC110 (aiohttp tells nobody when a connection ends)
+    while runner.server and runner.server.connections and time.monotonic() < until:  # noqa: ASYNC110 (aiohttp has no event for the end of a connection)
         await asyncio.sleep(0.01)

@@ -197,11 +197,13 @@ async def test_a_line_of_the_log_has_the_ids_of_its_trace(traced: StartTraced) -
 
 
 async def test_a_collector_that_is_away_does_not_keep_the_server_from_stopping(
-    traced: StartTraced, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tracing, "_FLUSH_S", 0.2)
     (port,) = free_ports(1)
-    client = await traced(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
+    app = create_app(Settings(), Fixed())
+    away = Settings.from_environment({"NIM_ENABLE_OTEL": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"})
+    tracing.Tracing(away, flush_s=0.2).install(app)
+    client = await aiohttp_client(app)
     ranked(await post(client, GOOD))
     began = time.monotonic()
     await client.close()
