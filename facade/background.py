@@ -1,4 +1,4 @@
-"""Background tasks that outlive their own errors: an exception ends one step, never the task. Knows nothing of what the steps do."""
+"""Background tasks that survive their own errors: an exception ends one step, never the task. Knows no step."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ async def repeat(name: str, step: Callable[[], Awaitable[object]], every_s: floa
             await asyncio.sleep(every_s)
         try:
             await step()
-        except Exception as error:  # noqa: BLE001 (a background task must outlive whatever one step raises)
+        except Exception as error:  # noqa: BLE001 (a background task must survive every error of a step)
             why = reason(error)
             if why != logged:
                 LOG.error("%s failed (%s); trying again every %g s", name, why, every_s)  # noqa: TRY400 (the reason is in the line)

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, and how the outside sees it.
+"""The errors of this project, and the HTTP status of each.
 
     RerankerError
      |- InvalidRequestError      400  the body breaks the contract; every fault is listed
@@ -19,7 +19,7 @@
      |- BundleError               -   at start: the model bundle is missing or damaged
      `- SettingsError             -   at start: an environment variable can't be used
 
-Each error's text says what to do about it and carries no user text. This module knows no HTTP library: `facade/http/envelope.py` renders.
+Each error's message says what to do, and has no text of a request. This module knows no HTTP library: `facade/http/envelope.py` renders.
 """
 
 from collections.abc import Mapping
@@ -58,13 +58,13 @@ class InputTooLongError(InvalidRequestError):
 
 
 class UnknownModelError(InvalidRequestError):
-    """The named model isn't served here."""
+    """The named model is not served here."""
 
     status = 404
 
 
 class UnauthorizedError(InvalidRequestError):
-    """The caller shows no API key, or none that is known here."""
+    """The request has no API key, or an unknown one."""
 
     status = 401
 
@@ -96,13 +96,13 @@ class PathTooLongError(InvalidRequestError):
 
 
 class UnsupportedEncodingError(InvalidRequestError):
-    """The body is compressed in a way that can't be undone here."""
+    """The body has a Content-Encoding that is not supported."""
 
     status = 415
 
 
 class ExpectationError(InvalidRequestError):
-    """The request expects what is not done here."""
+    """The request has an Expect header that is not supported."""
 
     status = 417
 
@@ -126,7 +126,7 @@ class OverloadedError(RerankerError):
 
 
 class NotReadyError(RerankerError):
-    """No Triton can be reached just now, or none that serves this bundle."""
+    """No Triton can be reached, or none that serves this bundle."""
 
     status = 503
     kind = "service_unavailable_error"

@@ -1,5 +1,5 @@
-"""An exception that no code foresaw, as one line of the log. No traceback: a client that can provoke one could flood the log. No message
-either: it may hold text of a request.
+"""An unexpected exception as one line of the log. No traceback: a client that can cause one could flood the log. No message: it may
+hold text of a request.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ LOG = logging.getLogger(__name__)
 
 
 def in_a_line(error: BaseException) -> str:
-    """The exception's type, and the places in the source that it passed, the innermost first."""
+    """The type of the exception, and the places in the source that it passed, the innermost first."""
     frames = [f"{frame.filename}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__))]
     return f"{type(error).__name__} at {' < '.join(frames) or 'an unknown place'}"
 

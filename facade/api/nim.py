@@ -1,22 +1,28 @@
-"""The wire contract: requests, responses, their limits, and the words in which a fault is told. Knows no tensors and no HTTP library."""
+"""The NIM's request shapes: `POST /v1/ranking`, strict, and NVIDIA's hosted API, lenient. Knows no tensors and no HTTP library."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from facade.api.faults import Fault, found, invalid
 from facade.api.json_text import read_json
+from facade.api.shape import Shape
 from facade.errors import InvalidRequestError
 from facade.reranking.ranking import MAX_PASSAGES, Ranking
 
 MAX_MODEL_NAME = 128  # characters, as in NVIDIA's published schema
-# A body can have a fault in each of 512 passages; the message names this many and counts the rest, the detail lists all.
-_FAULTS_IN_MESSAGE = 5
 # An object with more fields than this is no mistake: it is refused before each of millions of them becomes a fault of its own.
 _MAX_FIELDS = 32
-# Characters of a name of the caller's, a field's or a model's, that a message quotes.
-_QUOTED = 64
+_EXAMPLE = {
+    "query": {"text": "which way should i go?"},
+    "passages": [
+        {"text": "two roads diverged in a yellow wood, and sorry i could not travel both"},
+        {"text": "i shall be telling this with a sigh somewhere ages and ages hence"},
+    ],
+    "truncate": "END",
+}
 
 
 class _Strict(BaseModel):
@@ -24,13 +30,13 @@ class _Strict(BaseModel):
 
 
 class Query(_Strict):
-    """What is asked."""
+    """The query of a ranking."""
 
     text: Annotated[str, Field(min_length=1, description="The query; not empty.")]
 
 
 class Passage(_Strict):
-    """What may answer."""
+    """One passage of a ranking."""
 
     text: Annotated[str, Field(description="The passage.")]
 
@@ -51,9 +57,29 @@ class RankingRequest(_Strict):
     ] = "NONE"
 
     @property
+    def query_text(self) -> str:
+        """The query."""
+        return self.query.text
+
+    @property
+    def passage_texts(self) -> list[str]:
+        """The passages, in the request's order."""
+        return [passage.text for passage in self.passages]
+
+    @property
+    def truncates(self) -> bool:
+        """Whether the end of a passage is cut where its pair is over the limit."""
+        return self.truncate == "END"
+
+    @property
     def most_rankings(self) -> int | None:
-        """How many rankings are asked for, the best ones; None: all."""
+        """All."""
         return None
+
+    def answer(self, rankings: Sequence[Ranking], tokens: int) -> dict[str, Any]:
+        """The body that RankingResponse describes."""
+        entries = [{"index": ranking.index, "logit": ranking.logit} for ranking in rankings]
+        return {"rankings": entries, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
 
 
 class _LenientQuery(Query):
@@ -107,39 +133,26 @@ class RankingResponse(BaseModel):
     usage: Usage
 
 
-class ErrorResponse(BaseModel):
-    """Every answer that isn't 2xx."""
-
-    object: Literal["error"] = "error"
-    message: str
-    detail: dict[str, Any]
-    type: str
+# The models of a body's objects by their depth.
+_OWNERS = (RankingRequest, Query, Passage)
 
 
-@dataclass(frozen=True)
-class _Fault:
-    path: str
-    message: str
-
-
-def parse_ranking(body: bytes, *, hosted: bool) -> RankingRequest:
+def _parsed(asked: type[RankingRequest], body: bytes) -> RankingRequest:
     """The request in `body`. Raises InvalidRequestError that lists every fault with its path, and quotes no text of the body."""
     content = read_json(body)
-    if not hosted:  # where unknown fields are ignored they make no faults
+    if asked.model_config.get("extra") == "forbid":  # where unknown fields are ignored they make no faults
         _refuse_crowds(content)
     _drop_nulls(content)
     faults = _images(content)
-    model = HostedRankingRequest if hosted else RankingRequest
     try:
-        asked = model.model_validate(content)
+        request = asked.model_validate(content)
     except ValidationError as error:
-        found = [_fault(entry, content) for entry in error.errors(include_url=False, include_input=False)]
-        # A passage with an image is told of once: that its text is missing, too, would mislead.
+        # A passage with an image has one fault: that its text is missing, too, would mislead.
         with_image = tuple(fault.path.removesuffix("image") for fault in faults)
-        faults += [fault for fault in found if not fault.path.startswith(with_image)]
+        faults += [fault for fault in found(error, _OWNERS) if not fault.path.startswith(with_image)]
     if faults:
-        raise _invalid(faults)
-    return asked
+        raise invalid(faults)
+    return request
 
 
 def _passages(content: Any) -> list[Any]:
@@ -165,54 +178,16 @@ def _drop_nulls(content: Any) -> None:
             del entry["image"]
 
 
-def _images(content: Any) -> list[_Fault]:
-    """Text models only, so far: an image must not be dropped silently, not even where other unknown fields are."""
+def _images(content: Any) -> list[Fault]:
+    """A fault for each image: a text model must not drop one silently, not even where other unknown fields are ignored."""
     entries = {f"passages[{index}]": entry for index, entry in enumerate(_passages(content))}
     if isinstance(content, dict):
         entries["query"] = content.get("query")
     advice = "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2, which is not served here"
-    return [_Fault(f"{path}.image", advice) for path, entry in entries.items() if isinstance(entry, dict) and "image" in entry]
+    return [Fault(f"{path}.image", advice) for path, entry in entries.items() if isinstance(entry, dict) and "image" in entry]
 
 
-def _invalid(faults: Sequence[_Fault]) -> InvalidRequestError:
-    told = "; ".join(f"{fault.path}: {fault.message}" if fault.path else fault.message for fault in faults[:_FAULTS_IN_MESSAGE])
-    more = len(faults) - _FAULTS_IN_MESSAGE
-    message = f"{told}; and {more} more" if more > 0 else told
-    return InvalidRequestError(message, {"errors": [{"path": fault.path, "message": fault.message} for fault in faults]})
-
-
-def _fault(entry: Any, content: Any) -> _Fault:
-    """pydantic's finding in words that say what to do. Only types, limits and field names are told, never a value."""
-    location, kind, context = entry["loc"], entry["type"], entry.get("ctx", {})
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{quoted(part)}" for part in location).lstrip(".")
-    if kind == "extra_forbidden":  # in the words of NIM 2.x, which clients look for
-        owners: dict[int, type[BaseModel]] = {1: RankingRequest, 2: Query}
-        fields = owners.get(len(location), Passage).model_fields
-        return _Fault(path, f"unknown field, expected one of {', '.join(fields)}")
-    if kind == "too_long":
-        return _Fault(path, f"{len(content['passages'])} passages, the most in one request is {MAX_PASSAGES}: split them over several")
-    words = {
-        "too_short": "empty, send at least 1 passage",
-        "string_too_short": "empty, send some text",
-        "string_too_long": f"longer than {context.get('max_length')} characters",
-        "missing": "required field is missing",
-        "literal_error": f"expected {context.get('expected')}",
-        "model_type": "expected a JSON object",
-    }
-    return _Fault(path, words.get(kind) or entry["msg"].replace("Input should be", "expected"))
-
-
-def quoted(name: str) -> str:
-    """As much of a caller's name for something as a message may quote."""
-    return name if len(name) <= _QUOTED else f"{name[:_QUOTED]}..."
-
-
-def ranking_body(rankings: Sequence[Ranking], tokens: int) -> dict[str, Any]:
-    """The response as plain values, for the JSON encoder; RankingResponse describes it."""
-    entries = [{"index": ranking.index, "logit": ranking.logit} for ranking in rankings]
-    return {"rankings": entries, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
-
-
-def error_body(message: str, detail: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The one envelope; `detail` is an object, never null, since clients look into it."""
-    return {"object": "error", "message": message, "detail": detail, "type": kind}
+STRICT = Shape("Rank passages", partial(_parsed, RankingRequest), RankingRequest, RankingResponse, _EXAMPLE)
+HOSTED = Shape(
+    "Rank passages, as NVIDIA's hosted API", partial(_parsed, HostedRankingRequest), HostedRankingRequest, RankingResponse, _EXAMPLE
+)

@@ -1,9 +1,10 @@
-"""API keys: who may call. The file has their names and hashes, never the keys, and is read again when it changes.
+"""API keys: which clients may call. The file has names and hashes, never the keys, and is read again when it changes.
 
     # name   sha256 of the key, in hex
     search   sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
-Several keys may have one name, while one takes over from another. A line that is taken away is a key that is refused from then on.
+Several keys may have the same name, so that one can replace another. A key whose line is removed is refused from then on.
+Knows no endpoint.
 """
 
 import hashlib
@@ -19,42 +20,33 @@ from aiohttp import web
 from facade.config.settings import Settings
 from facade.config.watched_files import LOOK_EVERY_S, Watched
 from facade.errors import SettingsError, UnauthorizedError
-from facade.http.envelope import FIELDS, Handler
+from facade.http.envelope import FIELDS
+from facade.http.route import Handler, route_of
 
 LOG = logging.getLogger(__name__)
 
-# What the routes that can be open to everybody are called in RERANKER_API_KEYS_EXEMPT.
-_GROUPS = {
-    "health_live": "health",
-    "health_ready": "health",
-    "metrics": "metrics",
-    "docs": "docs",
-    "docs_file": "docs",
-    "openapi": "docs",
-    "models": "models",
-}
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LINE = re.compile(rf"({_NAME.pattern})\s+sha256:([0-9a-fA-F]{{64}})")
-# So that a key is known for one where it turns up by mistake: in a log, or in somebody's repository.
+# Marks a key as one where it is published by mistake, in a log or a repository.
 _PREFIX = "trr_"
 _KEY_BYTES = 32  # of randomness: as many as the hash has
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Names and SHA-256 digests, a pair for each key."""
+    """Name and SHA-256 digest of each key."""
 
     entries: tuple[tuple[str, bytes], ...]
 
     def caller(self, key: str) -> str | None:
-        """The name of whoever has this key; None where nobody has. Takes as long for each key, so time tells nothing."""
+        """The name of the client with this key; None where no client has it. Takes the same time for every key."""
         shown = _digest(key)
         found = [name for name, digest in self.entries if hmac.compare_digest(shown, digest)]
         return found[0] if found else None
 
 
 def parse(text: str) -> Keys:
-    """The keys of a file's text. Raises SettingsError that names the first line that is none; its text is not repeated."""
+    """The keys in the text of a file. Raises SettingsError with the number of the first line that is not one, without its text."""
     entries = []
     for number, line in enumerate(text.splitlines(), 1):
         content = line.partition("#")[0].strip()
@@ -68,7 +60,7 @@ def parse(text: str) -> Keys:
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """A fresh key for its caller, and the line for the file. Raises SettingsError for a name that can't stand there."""
+    """A new key for a client of this name, and its line for the file. Raises SettingsError for a name that the file can't hold."""
     if not _NAME.fullmatch(name):
         raise SettingsError("the name of an API key has 1 to 64 letters, digits and ._- only: choose another one")
     key = _PREFIX + secrets.token_urlsafe(_KEY_BYTES)
@@ -81,17 +73,17 @@ def _digest(key: str) -> bytes:
 
 
 class AccessKeys:
-    """Lets requests through that show a key, or need none. Raises SettingsError where the file can't be used."""
+    """The keys of a file, and the middleware that asks for one. Raises SettingsError where the file can't be used."""
 
     def __init__(self, file: Path, exempt: tuple[str, ...]) -> None:
         self._file = file
-        self._open = frozenset(route for route, group in _GROUPS.items() if group in exempt)
+        self._exempt = frozenset(exempt)
         self._watched = Watched(file)
         self._keys = self._read()
 
     @classmethod
     def of(cls, settings: Settings) -> "AccessKeys | None":
-        """As the settings say; None where callers need no key."""
+        """As the settings say; None where clients need no key."""
         return cls(settings.api_keys_file, settings.api_keys_exempt) if settings.api_keys_file else None
 
     def _read(self) -> Keys:
@@ -105,11 +97,11 @@ class AccessKeys:
         except SettingsError as error:
             raise SettingsError(f"RERANKER_API_KEYS_FILE={self._file}: {error}") from None
         if not keys.entries:
-            LOG.warning("RERANKER_API_KEYS_FILE=%s has no key, so every caller is refused", self._file)
+            LOG.warning("RERANKER_API_KEYS_FILE=%s has no key, so every request is refused", self._file)
         return keys
 
     async def follow(self, every_s: float = LOOK_EVERY_S) -> None:
-        """Take over what becomes of the file, until cancelled."""
+        """Take over each new content of the file, until cancelled."""
         await self._watched.follow(self._renew, every_s)
 
     async def _renew(self) -> None:
@@ -118,7 +110,7 @@ class AccessKeys:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Raises UnauthorizedError, before anything of the body is read."""
-        if request.match_info.route.name not in self._open:
+        if route_of(request).group not in self._exempt:
             request[FIELDS]["caller"] = self._caller(request.headers.getall("Authorization", []))
         return await handler(request)
 
@@ -128,5 +120,5 @@ class AccessKeys:
             raise UnauthorizedError("an API key is needed: send it once, as header `Authorization: Bearer <key>`")
         name = self._keys.caller(key.strip())
         if name is None:
-            raise UnauthorizedError("this API key is not known here: check it, or ask whoever runs this server for a new one")
+            raise UnauthorizedError("this API key is not known here: check it, or ask the operator of this server for a new one")
         return name

@@ -1,4 +1,4 @@
-"""Wiring: settings and a bundle become an aiohttp application. Routes, middleware, and what lives as long as the app does."""
+"""The wiring of the aiohttp application: parts, routes, middleware, and background tasks. Knows no endpoint."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -10,13 +10,13 @@ from aiohttp import web
 from facade.background import running
 from facade.config.settings import Settings
 from facade.errors import SettingsError
-from facade.http import handlers, malformed
+from facade.http import routes
 from facade.http.access import AccessKeys
 from facade.http.draining import Draining
 from facade.http.envelope import METRICS, envelope
+from facade.http.route import add_routes
 from facade.http.security_headers import SecurityHeaders
 from facade.http.service import SERVICE, Service
-from facade.http.spellings import every_spelling, final_slash
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.ranking import MAX_PASSAGES
 from facade.reranking.tensors import MODEL
@@ -33,19 +33,9 @@ if TYPE_CHECKING:
     from facade.http.tracing import Tracing
 
 DRAINING = web.AppKey("stop", Draining)
-# Of the largest size that fit in at a time: nine clients that wait for each other, as many bulk ones, which get half of all, and some more.
-# 512 passages of 512 tokens are 4 MB here: body, texts and ids have some 15 bytes a token.
+# Requests of the largest size that fit in at a time: nine interactive ones, nine bulk ones, which get half of the room, and two more.
+# 512 passages of 512 tokens take 4 MB here: body, texts and ids have some 15 bytes a token.
 LARGEST_REQUESTS = 20
-_GET = {
-    "models": handlers.models,
-    "health/live": handlers.live,
-    "health/ready": handlers.ready,
-    "metadata": handlers.metadata,
-    "version": handlers.version,
-    "license": handlers.licence,
-    "manifest": handlers.manifest,
-    "metrics": handlers.metrics,
-}
 
 
 def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Application:
@@ -65,12 +55,11 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         metrics=metrics,
         created=int(time.time()),
     )
-    malformed.install()
     app = web.Application(middlewares=[envelope], client_max_size=settings.body_limit_bytes)
     app[SERVICE] = service
     app[METRICS] = metrics
     app[DRAINING] = Draining(service.readiness)
-    _add_routes(app.router)
+    add_routes(app, routes.ALL)
     SecurityHeaders(settings.cors_origins, tls=settings.tls != "DISABLED").install(app)
     app[DRAINING].install(app)
     if gate := AccessKeys.of(settings):
@@ -96,13 +85,12 @@ def create_health_app(app: web.Application) -> web.Application:
     health[SERVICE] = app[SERVICE]
     health[METRICS] = app[METRICS]
     SecurityHeaders().install(health)
-    for path in ("health/live", "health/ready", "metrics"):
-        _add_get(health.router, path)
+    add_routes(health, routes.MONITORING)
     return health
 
 
 def _tracing(settings: Settings) -> "Tracing":
-    """What makes spans. Raises SettingsError where the SDK that it needs is not installed."""
+    """The traces of the app. Raises SettingsError where OpenTelemetry's SDK is not installed."""
     try:
         from facade.http.tracing import Tracing  # noqa: PLC0415 (without traces, nothing of OpenTelemetry is loaded)
     except ModuleNotFoundError as error:
@@ -110,22 +98,8 @@ def _tracing(settings: Settings) -> "Tracing":
     return Tracing(settings)
 
 
-def _add_routes(router: web.UrlDispatcher) -> None:
-    router.add_post(every_spelling("ranking"), handlers.ranking, name="ranking")
-    router.add_post(every_spelling("retrieval/{model:.+}/reranking"), handlers.hosted_ranking, name="hosted_ranking")
-    for path in _GET:
-        _add_get(router, path)
-    router.add_get(final_slash("/openapi.json"), handlers.openapi_document, name="openapi")
-    router.add_get(final_slash("/docs"), handlers.docs, name="docs")
-    router.add_get("/docs/{file}", handlers.docs_file, name="docs_file")
-
-
-def _add_get(router: web.UrlDispatcher, path: str) -> None:
-    router.add_get(every_spelling(path), _GET[path], name=path.replace("/", "_"))
-
-
 def _model(settings: Settings, current: ActiveBundle) -> tuple[Triton | Fleet, Fleet | None]:
-    """What computes: one Triton, or a fleet of them, which is then named a second time."""
+    """The Triton, or the fleet of several, that computes; the second value is None for one alone."""
     access = Access.of(settings)
     endpoints = Addresses(settings.triton_target)
     if not endpoints.several:
@@ -151,7 +125,7 @@ def _beside(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[web.Appl
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:
-    """Readiness is watched, and tokenizer threads are there, from start to end."""
+    """Watch readiness while the app runs, and end the tokenizer threads after it."""
     service = app[SERVICE]
     async with running(service.readiness.watch()):
         yield

@@ -1,7 +1,7 @@
-"""Compressed bodies, unpacked as their Content-Encoding says. Knows no HTTP library.
+"""Compressed bodies, decompressed as their Content-Encoding says. Knows no HTTP library.
 
-aiohttp's own unpacking is switched off: it works in the event loop, takes a gzip body that was cut off for a whole one, and leaves a
-traceback in the log where the bytes are of another encoding.
+aiohttp's own decompression is switched off: it blocks the event loop, accepts a gzip body that is cut off, and logs a traceback where the
+bytes have another encoding.
 """
 
 import zlib
@@ -30,7 +30,7 @@ def encoding_of(header: str) -> str:
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
-    """The plain body, of `limit` bytes at most. Works for milliseconds per MiB, so it belongs into a thread.
+    """The plain body, of `limit` bytes at most. Takes milliseconds a MiB, so it belongs in a thread.
 
     Raises BodyTooLargeError beyond the limit, InvalidRequestError where the body is cut off or of another encoding.
     """

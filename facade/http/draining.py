@@ -1,30 +1,26 @@
-"""The orderly end: what came before it is answered, what comes after it is refused.
+"""The graceful shutdown: rankings that came before it are answered, later ones are refused.
 
 Readiness goes down first, so that load balancers look elsewhere. Knows requests, not sockets: `listener.py` ends listening afterwards.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
 
 from facade.errors import NotReadyError
-from facade.http.envelope import Handler
+from facade.http.route import Handler, route_of
 from facade.triton.readiness import Readiness
 
 LOG = logging.getLogger(__name__)
 
-# What needs the model. The rest is answered until the end: above all, that this server is not ready.
-_WORK = frozenset({"ranking", "hosted_ranking"})
-# For a request that was cut off, to say so.
+# In which a request that was cut off is answered.
 _LAST_WORDS_S = 0.5
 
 
 class Draining:
-    """Knows the requests that are under way, and lets no more in once `drain` was called."""
+    """Keeps the requests that are under way, and lets no ranking in once `drain` was called."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
@@ -53,27 +49,27 @@ class Draining:
 
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._readiness.draining and request.match_info.route.name in _WORK:
+        # What needs no model is answered until the end: above all, that this server is not ready.
+        if self._readiness.draining and route_of(request).shape:
             raise NotReadyError("shutting down: retry, and another server may answer")
-        with self._counted():
+        task = self._known_task()
+        try:
             return await handler(request)
+        except asyncio.CancelledError:
+            if not self._cut:
+                raise
+            task.uncancel()
+            raise NotReadyError("shutting down, and there was no time left for this request: retry") from None
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """The request's task, which ends when its answer is written, is known from here on."""
+    def _known_task(self) -> "asyncio.Task[Any]":
+        """The request's task, which ends when its answer is written, and is waited for at the end."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a request is always a task")
         if task not in self._under_way:
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not self._cut:
-                raise
-            task.uncancel()
-            raise NotReadyError("shutting down, and there was no time left for this request: retry") from None
+        return task
 
     async def _last_on_its_connection(self, _: web.Request, response: web.StreamResponse) -> None:
         if self._readiness.draining:

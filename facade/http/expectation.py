@@ -1,12 +1,15 @@
 """`Expect: 100-continue`: the client holds its body back until the server asks for it.
 
-aiohttp asks for the body before a middleware has seen the request. Here the request is asked for it last, so that what is refused for its
-head alone costs no upload.
+aiohttp asks for the body before a middleware has seen the request. Here the client is asked for it last, so that a request that is refused
+for its head alone costs no upload.
 """
 
 from contextlib import suppress
 
 from aiohttp import HttpVersion11, web
+from aiohttp.hdrs import EXPECT
+from aiohttp.http import RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from facade.errors import ExpectationError
 
@@ -14,12 +17,15 @@ _ASKED = web.RequestKey("body_asked_for", bool)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def defer(request: web.Request) -> None:
-    """Take the place of aiohttp's own handling, which comes too early."""
+def deferred(message: RawRequestMessage) -> RawRequestMessage:
+    """The message without its Expect header, which aiohttp would act upon; the raw headers keep it."""
+    headers = CIMultiDict(message.headers)
+    headers.popall(EXPECT)
+    return message._replace(headers=CIMultiDictProxy(headers))
 
 
 def require_known(request: web.Request) -> None:
-    """Raises ExpectationError for any expectation but 100-continue. HTTP/1.0 has none."""
+    """Raise ExpectationError for any expectation but 100-continue. HTTP/1.0 has none."""
     if _expected(request) not in {"", "100-continue"}:
         raise ExpectationError("Expect: 100-continue is the only expectation that is met; leave the header out")
 
@@ -34,10 +40,12 @@ async def ask_for_body(request: web.Request) -> None:
 
 
 def conclude(request: web.Request, response: web.StreamResponse) -> None:
-    """Close the connection after an answer to a client that never was asked for its body: it may send the body still, or not."""
+    """Close the connection after an answer to a client that was not asked for its body: it may still send the body, or not."""
     if _expected(request) and not request.get(_ASKED):
         response.force_close()
 
 
 def _expected(request: web.Request) -> str:
-    return request.headers.get("Expect", "").strip().lower() if request.version >= HttpVersion11 else ""
+    if len(request.raw_headers) == len(request.headers) or request.version < HttpVersion11:
+        return ""  # no header was taken out of the message, as for nearly all requests
+    return next(value.decode(errors="replace").strip().lower() for name, value in request.raw_headers if name.lower() == b"expect")

@@ -1,21 +1,22 @@
-"""Connections whose bytes are no whole HTTP request: what aiohttp's parser refuses before any middleware sees it, a head that is too large
-or does not end, and a body that breaks off.
+"""A connection that answers bytes which are no whole HTTP request: bytes that aiohttp's parser refuses before any middleware runs, a head
+that is too large or does not end, and a body that breaks off. Knows no endpoint.
 
-aiohttp's own answer repeats the bytes that it could not parse, and its log has them with a traceback, as often as a client likes; ours do
-neither. It waits for a head as long as an idle connection is kept, and for the rest of a body that broke off. It has no hook for any of it,
-so its handler class is replaced by a subclass, here and nowhere else.
+aiohttp's own answer repeats the bytes that it could not parse, and its log has them with a traceback; ours do neither. aiohttp waits for a
+head as long as an idle connection is kept, and for the rest of a body that broke off. It has no hook for any of this, so this is a subclass
+of its handler that uses names which are not public: pyproject.toml keeps aiohttp below the next version.
 """
 
 import asyncio
 import logging
+from itertools import chain
 from typing import Any
 
-from aiohttp import StreamReader, web, web_server, web_urldispatcher
+from aiohttp import StreamReader, web
+from aiohttp.hdrs import EXPECT
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
-from facade.config.settings import Settings
 from facade.errors import HeadTooLargeError, PathTooLongError, RequestTimeoutError
 from facade.http import expectation
 from facade.http.envelope import new_request_id
@@ -26,12 +27,12 @@ LOG = logging.getLogger(__name__)
 
 # The rest of a head that is too large is still received: a connection that is closed before is reset, and its answer lost.
 _LINGER_S = 2.0
-# What a client's bytes, or their end, cause by themselves.
+# Errors that a client's bytes, or their end, cause by themselves.
 _FROM_OUTSIDE = (web.RequestPayloadError, HttpProcessingError, ConnectionError)
 
 
-class _RequestHandler(web.RequestHandler):
-    """One connection. `head_limit_bytes`: of the head of one request.
+class Connection(web.RequestHandler):
+    """One connection to `manager`, with aiohttp's further `arguments`. `head_limit_bytes`: of the head of one request.
 
     `head_timeout_s`: seconds from the connection's opening, later from a head's first byte, until the head has to be there.
     """
@@ -42,8 +43,8 @@ class _RequestHandler(web.RequestHandler):
         self,
         manager: web.Server,
         *,
-        head_timeout_s: float | None = None,
-        head_limit_bytes: int = Settings.head_limit_bytes,
+        head_timeout_s: float,
+        head_limit_bytes: int,
         **arguments: Any,
     ) -> None:
         # A field may be a byte longer than the path: the limit that the parser names then says which of them it was.
@@ -55,15 +56,15 @@ class _RequestHandler(web.RequestHandler):
         self._head_begun = False
         self._head_bytes = 0  # of a head whose end has not come
         self._body: StreamReader = EMPTY_PAYLOAD  # of the latest request
-        self._over = False  # whatever still comes is dropped
+        self._over = False  # further bytes are dropped
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Nobody may hold a connection without asking anything."""
+        """A connection: its first head has to come in time."""
         super().connection_made(transport)
         self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """There is nothing left to wait for."""
+        """The end of the connection."""
         self._forget_head()
         super().connection_lost(exc)
 
@@ -74,8 +75,6 @@ class _RequestHandler(web.RequestHandler):
         requests = self._request_count
         within_head = self._body.is_eof()
         idle = self._waiter is not None and not self._waiter.done()
-        if data and idle and self._head_late is None:
-            self._expect_head()
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 (a fault of the parser, which only these bytes can have caused)
@@ -85,11 +84,13 @@ class _RequestHandler(web.RequestHandler):
             self._forget_head()
             self._check(new)
         else:
+            if data and idle and self._head_late is None:
+                self._expect_head()
             self._head_begun = self._head_late is not None
             self._count_head(len(data) if within_head else 0)
 
     def _check(self, new: int) -> None:
-        """The `new` latest messages: requests whose heads are complete, and at their end perhaps what the parser refuses."""
+        """Go through the `new` latest messages: requests whose heads are complete, and at their end perhaps a refusal of the parser."""
         self._head_bytes = 0
         newest = self._messages[-1][0]
         if isinstance(newest, _ErrInfo):
@@ -100,16 +101,18 @@ class _RequestHandler(web.RequestHandler):
             message, body = self._messages[place]
             if _size(message) > self._head_limit_bytes:
                 self._messages[place] = (_refused(head_too_large(self._head_limit_bytes)), body)
+            elif not isinstance(message, _ErrInfo) and EXPECT in message.headers:
+                self._messages[place] = (expectation.deferred(message), body)
         self._body = self._messages[-1][1]
 
     def _count_head(self, received: int) -> None:
-        """Bytes of a head whose end has not come."""
+        """Add bytes of a head whose end has not come."""
         self._head_bytes += received
         if self._head_bytes > self._head_limit_bytes:
             self._fail(head_too_large(self._head_limit_bytes))
 
     def _fail(self, error: BaseException) -> None:
-        """Nothing on this connection can be read any more: the body that was being read ends, or the next request is refused."""
+        """End the body that is being read, or refuse the next request: nothing on this connection can be read any more."""
         self._over = True
         if self._body.is_eof():
             self._refuse(head_error(error, self._head_limit_bytes) or error)
@@ -129,8 +132,7 @@ class _RequestHandler(web.RequestHandler):
             self._waiter.set_result(None)
 
     def _expect_head(self) -> None:
-        if self._head_timeout_s is not None:
-            self._head_late = self._loop.call_later(self._head_timeout_s, self._cut_off)
+        self._head_late = self._loop.call_later(self._head_timeout_s, self._cut_off)
 
     def _forget_head(self) -> None:
         self._head_begun = False
@@ -139,11 +141,11 @@ class _RequestHandler(web.RequestHandler):
             self._head_late = None
 
     def _cut_off(self) -> None:
-        """Answers a head that has begun; who has sent nothing expects no answer."""
+        """Answer a head that has begun; a client that has sent nothing expects no answer."""
         begun = self._head_begun
         self._forget_head()
         if self._waiter is None or self._waiter.done():
-            return  # something else is under way, or the end already
+            return  # a request is being answered, or the connection is closing
         if not begun:
             self.force_close()
             return
@@ -157,7 +159,7 @@ class _RequestHandler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 (aiohttp's signature; it has parts of the request)
     ) -> web.StreamResponse:
-        """The answer to a request that is none; the connection is closed after it."""
+        """Answer bytes that are no request; the connection is closed afterwards."""
         request_id = new_request_id()
         error = head_error(exc, self._head_limit_bytes)
         if exc and status >= 500:
@@ -169,7 +171,7 @@ class _RequestHandler(web.RequestHandler):
         return refusal(error, status, request_id)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """What ended a connection, in a line; nothing where a client ended it."""
+        """Log the error that ended a connection, in a line; nothing where the client ended it."""
         error = kw.get("exc_info")
         if not isinstance(error, BaseException):
             LOG.error(*args)
@@ -183,11 +185,6 @@ def _refused(error: BaseException) -> _ErrInfo:
 
 def _size(message: Any) -> int:
     """Bytes of a request's head."""
-    fields = sum(len(name) + len(value) + len(": \r\n") for name, value in message.raw_headers)
-    return len(message.method) + len(message.path) + len("  HTTP/1.1\r\n\r\n") + fields
-
-
-def install() -> None:
-    """Use the handler for all servers of this process from now on, and have no route ask for a body; calling it again changes nothing."""
-    web_server.RequestHandler = _RequestHandler  # type: ignore[attr-defined]
-    web_urldispatcher._default_expect_handler = expectation.defer
+    fields = message.raw_headers
+    texts = sum(map(len, chain.from_iterable(fields)))
+    return len(message.method) + len(message.path) + len("  HTTP/1.1\r\n\r\n") + texts + len(": \r\n") * len(fields)

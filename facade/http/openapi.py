@@ -1,5 +1,9 @@
-"""/openapi.json, made of the wire contract's own models, and /docs, a page that shows it without the internet."""
+"""/openapi.json, made of the routes and the models of their request shapes, and /docs, a page that shows it without the internet. Knows no
+route by name.
+"""
 
+import re
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -7,7 +11,9 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from facade import __version__
-from facade.api.nim import ErrorResponse, HostedRankingRequest, RankingRequest, RankingResponse
+from facade.api.faults import ErrorResponse
+from facade.api.shape import Shape
+from facade.http.route import Route
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -41,43 +47,27 @@ _ERRORS = {
     "503": "Overloaded, or no model can be reached; Retry-After says when to come back.",
     "504": "The request's time was up.",
 }
-# Where there is a file of API keys; without one, any header is ignored.
+# In use where the server has a file of API keys; without one, the header is ignored.
 _KEY = "apiKey"
-_READ = {
-    "/v1/models": "The served model and its further names.",
-    "/v1/health/live": "200 while the process answers.",
-    "/v1/health/ready": "200 while a real inference succeeds, else 503.",
-    "/v1/metadata": "Versions, the model, its limits, the engine, and the parity report of its export.",
-    "/v1/version": "The release and the API's version.",
-    "/v1/license": "The licence of the served model.",
-    "/v1/manifest": "The bundle's manifest as it was exported.",
-    "/v1/metrics": "Prometheus metrics, as text.",
-}
 _PRIORITY = {
     "name": "X-Priority",
     "in": "header",
     "description": "bulk: others go first.",
     "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
 }
-_EXAMPLE = {
-    "query": {"text": "which way should i go?"},
-    "passages": [
-        {"text": "two roads diverged in a yellow wood, and sorry i could not travel both"},
-        {"text": "i shall be telling this with a sigh somewhere ages and ages hence"},
-    ],
-    "truncate": "END",
-}
 
 
 def page_files() -> dict[str, Path]:
-    """The two files of Swagger UI that the page needs, by name, out of the installed package."""
+    """The two files of Swagger UI that the page loads, by name; they come from the installed package."""
     folder = Path(str(files("swagger_ui") / "static"))
     return {name: folder / name for name in ("swagger-ui.css", "swagger-ui-bundle.js")}
 
 
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
-    models = (RankingRequest, HostedRankingRequest, RankingResponse, ErrorResponse)
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of those of the routes that have a summary."""
+    described = [route for route in routes if route.summary]
+    models = [model for route in described if route.shape for model in (route.shape.request, route.shape.response)]
+    models = list(dict.fromkeys([*models, ErrorResponse]))
     _, schemas = models_json_schema([(model, "validation") for model in models], ref_template="#/components/schemas/{model}")
     return {
         "openapi": "3.1.0",
@@ -87,44 +77,39 @@ def document() -> dict[str, Any]:
             "description": "Ranks passages for a query; the API of NVIDIA's NeMo Retriever Reranking NIM.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {
-            "/v1/ranking": {"post": _ranking("ranking", "Rank passages", "RankingRequest")},
-            "/v1/retrieval/{model}/reranking": {
-                "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
-                "post": _ranking("hosted_ranking", "Rank passages, as NVIDIA's hosted API", "HostedRankingRequest"),
-            },
-            **{path: {"get": _read(path, meaning)} for path, meaning in _READ.items()},
-        },
+        "paths": {route.path: _item(route) for route in described},
         "components": {"schemas": schemas["$defs"], "securitySchemes": {_KEY: {"type": "http", "scheme": "bearer"}}},
         "security": [{_KEY: []}, {}],
     }
+
+
+def _item(route: Route) -> dict[str, Any]:
+    named = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"{(\w+)}", route.path)]
+    operation = {"post": _ranking(route, route.shape)} if route.shape else {"get": _reading(route)}
+    return {"parameters": named, **operation} if named else operation
 
 
 def _content(schema: str) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
 
 
-def _ranking(operation: str, summary: str, schema: str) -> dict[str, Any]:
-    body = _content(schema)
-    body["application/json"]["example"] = _EXAMPLE
-    answers = {status: {"description": meaning, "content": _content("ErrorResponse")} for status, meaning in _ERRORS.items()}
+def _ranking(route: Route, shape: Shape) -> dict[str, Any]:
+    body = _content(shape.request.__name__)
+    body["application/json"]["example"] = shape.example
+    refusals = {status: {"description": meaning, "content": _content(ErrorResponse.__name__)} for status, meaning in _ERRORS.items()}
     return {
         "tags": ["Ranking"],
-        "operationId": operation,
-        "summary": summary,
+        "operationId": route.name,
+        "summary": route.summary,
         "parameters": [_PRIORITY],
         "requestBody": {"required": True, "content": body},
-        "responses": {"200": {"description": "All passages, best first.", "content": _content("RankingResponse")}, **answers},
+        "responses": {"200": {"description": "All passages, best first.", "content": _content(shape.response.__name__)}, **refusals},
     }
 
 
-def _read(path: str, meaning: str) -> dict[str, Any]:
-    kind = "text/plain" if path.endswith("metrics") else "application/json"
-    schema = {"type": "string"} if path.endswith("metrics") else {"type": "object"}
-    responses: dict[str, Any] = {
-        "200": {"description": meaning, "content": {kind: {"schema": schema}}},
-        "401": {"description": _ERRORS["401"], "content": _content("ErrorResponse")},
-    }
-    if path.endswith("ready"):
-        responses["503"] = {"description": "Not ready.", "content": _content("ErrorResponse")}
-    return {"tags": ["Server"], "operationId": path.removeprefix("/v1/").replace("/", "_"), "summary": meaning, "responses": responses}
+def _reading(route: Route) -> dict[str, Any]:
+    schema = {"type": "object" if route.media_type == "application/json" else "string"}
+    meanings = {"401": _ERRORS["401"], **route.refusals}
+    refusals = {status: {"description": meaning, "content": _content(ErrorResponse.__name__)} for status, meaning in meanings.items()}
+    answer = {"description": route.summary, "content": {route.media_type: {"schema": schema}}}
+    return {"tags": ["Server"], "operationId": route.name, "summary": route.summary, "responses": {"200": answer, **refusals}}

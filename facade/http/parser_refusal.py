@@ -1,16 +1,16 @@
-"""What aiohttp's parser refuses, in the one envelope: the error that a client meets for bytes that are no HTTP request, or for a head over
-the limit. aiohttp's own answer repeats the bytes; this one quotes none of them. Knows no connection.
+"""Answers to bytes that aiohttp's parser refuses, in the envelope: bytes that are no HTTP request, or a head over the limit. aiohttp's own
+answer repeats the bytes; this one quotes none of them. Knows no connection.
 """
 
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
-from facade.api.nim import error_body
+from facade.api.faults import error_body
 from facade.errors import HeadTooLargeError, PathTooLongError, RerankerError
 from facade.http.envelope import REQUEST_ID, error_response, json_response
 from facade.http.security_headers import ALWAYS
 
-# As aiohttp's message begins, which has no class of its own.
+# How aiohttp's message begins; the error has no class of its own.
 _TOO_MANY_FIELDS = "Too many headers"
 
 
@@ -33,11 +33,11 @@ def head_too_large(limit: int) -> HeadTooLargeError:
 
 
 def refusal(error: RerankerError | None, status: int, request_id: str) -> web.Response:
-    """The answer, after which the connection is closed. Without an `error` of our own, `status` says whose fault it is."""
+    """The answer, after which the connection is closed. Where `error` is None, `status` says whether client or server is at fault."""
     if error:
         response = error_response(error)
     elif status >= 500:
-        response = json_response(error_body("internal error; the log has its place", {}, "internal_server_error"), 500)
+        response = json_response(error_body("internal error; the log says where", {}, "internal_server_error"), 500)
     else:
         response = json_response(error_body("this is no valid HTTP/1.1 request; send plain JSON", {}, "invalid_request_error"), status)
     response.headers.update(ALWAYS)

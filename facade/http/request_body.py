@@ -1,4 +1,4 @@
-"""The body of a ranking request, from its headers to plain bytes. Knows nothing of what the body says."""
+"""The body of a ranking request, received and decompressed within its limits. Knows nothing of its content."""
 
 import asyncio
 from concurrent.futures import Executor
@@ -13,7 +13,7 @@ from facade.http.content_encoding import encoding_of, unpacked
 
 
 async def read_body(request: web.Request, settings: Settings, threads: Executor) -> bytes:
-    """The body, which has to be declared as JSON, no larger than allowed, encoded as declared, and in time.
+    """The plain body: declared as JSON, within the size limit, encoded as declared, and received in time.
 
     Raises web.HTTPUnsupportedMediaType, UnsupportedEncodingError, BodyTooLargeError, RequestTimeoutError and InvalidRequestError.
     """
@@ -35,7 +35,7 @@ async def _received(request: web.Request, settings: Settings) -> bytes:
             await expectation.ask_for_body(request)
             return await request.read()
     except TimeoutError:
-        raise RequestTimeoutError("the body did not come in time; send it faster or raise RERANKER_BODY_TIMEOUT_S") from None
+        raise RequestTimeoutError("the body did not come in time; send it faster, or raise RERANKER_BODY_TIMEOUT_S") from None
     except web.HTTPRequestEntityTooLarge:
         raise BodyTooLargeError(settings.body_limit_bytes) from None
     except (web.RequestPayloadError, HttpProcessingError):

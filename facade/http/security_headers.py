@@ -1,7 +1,6 @@
-"""What browsers are told with every answer, and which origins' pages may call the API (CORS; none by default).
+"""Headers for browsers on every answer, and the origins whose pages may call the API (CORS; none by default).
 
-Of the library for it, aiohttp-cors, this is the part that is needed: it wants a route for every preflight, and leaves answers on paths
-that don't exist bare. Knows nothing of what is answered.
+The library for CORS, aiohttp-cors, needs a route for every preflight and adds no header to a 404. Knows no endpoint.
 """
 
 import hashlib
@@ -12,10 +11,9 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from facade.errors import SettingsError
-from facade.http.envelope import Handler
-from facade.http.openapi import PAGE
+from facade.http.route import Handler
 
-# What every answer says, one to broken HTTP included.
+# On every answer, one to malformed HTTP included.
 ALWAYS: Mapping[str, str] = {
     "Server": "triton-reranker",
     "X-Content-Type-Options": "nosniff",
@@ -23,20 +21,22 @@ ALWAYS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-# With TLS. A year, as usual; of other names below this host's nothing is known.
+# An endpoint that sets one of these keeps it.
+_AN_ENDPOINTS_OWN = ("Cache-Control", "Content-Security-Policy")
+# With TLS, in seconds: a year, as usual. Subdomains may be other servers, so they are left out.
 _STRICT_TRANSPORT = "max-age=31536000"
 
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s*]+")
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Request-Id, X-Priority",
-    "Access-Control-Max-Age": "600",  # seconds that a browser remembers it; a changed setting is in force soon
+    "Access-Control-Max-Age": "600",  # seconds that a browser keeps it; a changed setting is in force soon
 }
 _EXPOSED = "Server-Timing, X-Truncated-Passages, X-Truncated-Query, X-Request-Id, Retry-After"
 
 
 class SecurityHeaders:
-    """Adds the headers, and answers preflights. Raises SettingsError for an origin that no browser would send."""
+    """The headers, and the answers to preflights. Raises SettingsError for an origin that no browser would send."""
 
     def __init__(self, origins: tuple[str, ...] = (), *, tls: bool = False) -> None:
         for origin in origins:
@@ -46,28 +46,24 @@ class SecurityHeaders:
                 )
         self._origins = frozenset(origins)
         self._always = {**ALWAYS, **({"Strict-Transport-Security": _STRICT_TRANSPORT} if tls else {})}
-        self._page_policy = page_policy(PAGE)
 
     def install(self, app: web.Application) -> None:
-        """Has every answer of the app carry the headers. Preflights bring no API key: what asks for one comes after this."""
+        """Add the headers to every answer of the app. Install it before the API keys: a preflight has none."""
         app.on_response_prepare.append(self._add)
         if self._origins:
             app.middlewares.append(self._preflight)
 
     async def _add(self, request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
-        kept = headers.get("Cache-Control")
+        own = {name: headers[name] for name in _AN_ENDPOINTS_OWN if name in headers}
         headers.update(self._always)
-        if kept:
-            headers["Cache-Control"] = kept
-        if request.match_info.route.name == "docs":
-            headers["Content-Security-Policy"] = self._page_policy
+        headers.update(own)
         if self._origins:
             headers.update(self._allowed(request))
             headers.add("Vary", "Origin")
 
     def _allowed(self, request: web.Request) -> dict[str, str]:
-        """Lets the page that asks read the answer; empty where it may not."""
+        """The headers that let a page read the answer; empty where its origin may not."""
         origin = request.headers.get("Origin", "")
         if "*" in self._origins:
             origin = "*"
@@ -77,7 +73,7 @@ class SecurityHeaders:
 
     @web.middleware
     async def _preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """What a browser asks before a page's request goes out."""
+        """Answer the request that a browser sends before a page's own."""
         asked = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
         if asked and self._allowed(request):
             return web.Response(status=204, headers=_PREFLIGHT)
@@ -85,7 +81,7 @@ class SecurityHeaders:
 
 
 def page_policy(page: str) -> str:
-    """A Content-Security-Policy by which the page runs the scripts that stand in it and loads from its own server, and nothing else."""
+    """A Content-Security-Policy that allows the inline scripts of the page and files of its own server, and nothing else."""
     scripts = [
         b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     ]

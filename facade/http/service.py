@@ -1,4 +1,6 @@
-"""What the handlers work with, put together once per app: settings, model, tokenizer threads, scorer, admission, readiness, metrics."""
+"""The parts that the endpoints work with, one of each an application: settings, model, tokenizer threads, scorer, admission, readiness,
+metrics. Knows no request.
+"""
 
 import asyncio
 from concurrent.futures import Executor
@@ -6,7 +8,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from facade.api.nim import RankingRequest, quoted
+from facade.api.faults import quoted
+from facade.api.shape import Asked
 from facade.config.settings import Settings
 from facade.errors import UnknownModelError
 from facade.reranking.active_bundle import ActiveBundle
@@ -43,18 +46,17 @@ class Service:
         return passages * self.current.tokenizer.max_seq_len
 
     def require_model(self, name: str | None) -> None:
-        """Raises UnknownModelError for a name that isn't served; None means the default."""
+        """Raise UnknownModelError for a name that isn't served; None means the default."""
         if name is not None and name not in self.names:
             served = ", ".join(self.names)
             remedy = "send one of these or no model, or list the name in NIM_SERVED_MODEL_NAME"
             raise UnknownModelError(f"model {quoted(name)!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
 
-    async def tokenise(self, asked: RankingRequest, tokenizer: PairTokenizer) -> TokenPairs:
+    async def tokenise(self, asked: Asked, tokenizer: PairTokenizer) -> TokenPairs:
         """Token pairs of the request, made in a thread of the tokenizer's own."""
 
         def encode() -> TokenPairs:
-            passages = [passage.text for passage in asked.passages]
-            return tokenizer.encode(asked.query.text, passages, truncate=asked.truncate == "END")
+            return tokenizer.encode(asked.query_text, asked.passage_texts, truncate=asked.truncates)
 
         return await asyncio.get_running_loop().run_in_executor(self.threads, encode)
 

@@ -1,22 +1,15 @@
-"""One path in all the spellings that clients make of it by joining base URLs, as a pattern for aiohttp, and back. Knows no path by name."""
+"""One path in all the spellings that clients make of it by joining base URLs, as a pattern for aiohttp. Knows no path by name."""
 
-import re
-
-_SLASHES = re.compile(r"\{slashes\d+\}")
+_VERSION = "/v1/"
 
 
-def every_spelling(path: str) -> str:
-    """A pattern for `path` with or without /v1, with slashes doubled anywhere, and with or without a final one."""
-    first, *rest = path.split("/")
+def pattern(path: str) -> str:
+    """A pattern for `path` with and without a final slash; one below /v1 also without it, and with slashes doubled anywhere.
+
+    A parameter below /v1 may have slashes in it, as the names of models do.
+    """
+    if not path.startswith(_VERSION):
+        return path + "{end:/*}"
+    first, *rest = path.removeprefix(_VERSION).replace("}", ":.+}").split("/")
     joined = "".join(f"{{slashes{index}:/+}}{part}" for index, part in enumerate(rest))
-    return r"/{prefix:/*(?:v1/+)?}" + final_slash(first + joined)
-
-
-def final_slash(path: str) -> str:
-    """A pattern for `path` with or without a final slash."""
-    return path + "{end:/*}"
-
-
-def template(pattern: str) -> str:
-    """A pattern's path as the documentation writes it."""
-    return _SLASHES.sub("/", pattern).replace("/{prefix}", "/v1/").removesuffix("{end}")
+    return r"/{prefix:/*(?:v1/+)?}" + first + joined + "{end:/*}"

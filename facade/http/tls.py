@@ -1,6 +1,6 @@
 """Certificate, key and authorities of the HTTP API: PEM files -> an SSLContext. Knows no sockets and no HTTP.
 
-TLS 1.2 and 1.3 alone, with ciphers that authenticate what they encrypt and whose sessions a stolen key does not open afterwards.
+TLS 1.2 and 1.3 alone, with authenticated encryption and forward secrecy.
 """
 
 import ssl
@@ -17,7 +17,7 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 @dataclass(frozen=True)
 class Certificates:
-    """The files; with `authorities` every client has to show a certificate that comes from one of them."""
+    """The files. With `authorities`, every client has to present a certificate that one of them has signed."""
 
     certificate: Path
     key: Path
@@ -37,13 +37,15 @@ class Certificates:
         return (self.certificate, self.key, *([self.authorities] if self.authorities else []))
 
     def context(self) -> ssl.SSLContext:
-        """What the files say just now. Raises SettingsError that names the variable of the file that can't be used, and says why."""
+        """A context of the files' present content. Raises SettingsError with the variable of a file that can't be used, and the reason."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_CIPHERS)
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.set_alpn_protocols(["http/1.1"])
-        _load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), _CERT, self.certificate)  # so that a fault below is the key's
+        _load_authorities(
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), _CERT, self.certificate
+        )  # checked first, so that an error below is the key's
         self._load_own(context)
         if self.authorities:
             _load_authorities(context, _CA, self.authorities)
@@ -66,7 +68,7 @@ class Certificates:
 
     def _refuse_password(self) -> str:
         raise SettingsError(
-            f"{_KEY}={self.key} needs a password, and nobody is here to type it: store it without (openssl pkey -in … -out …)"
+            f"{_KEY}={self.key} needs a password, which a server can't type: store the key without one (openssl pkey -in … -out …)"
         )
 
 

@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry: a span for each request and for its stages, which join the caller's trace and are joined by Triton's.
+"""Traces by OpenTelemetry: a span for each request and for its stages, in the client's trace, with Triton's spans below them.
 
-A span has names, sizes and times, never text: no path or header as it came, no message of an exception. The SDK is an extra: `app`
-imports this module only where traces are switched on, so they cost nothing elsewhere.
+A span has names, sizes and times, never text: no path or header as it came, no message of an exception. The SDK is an extra:
+`app` imports this module only where traces are switched on. Knows no endpoint.
 """
 
 import asyncio
@@ -26,27 +26,31 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from facade import __version__
 from facade.config.settings import Settings
-from facade.http.envelope import FIELDS, QUIET, Handler, route_name
-from facade.http.spellings import template
+from facade.http.envelope import FIELDS
+from facade.http.route import Handler, route_of
 from facade.telemetry import correlation
 from facade.telemetry.otlp_endpoint import traces_url
 
 LOG = logging.getLogger(__name__)
 
-# The one header that is taken and passed on. The others, tracestate and baggage, are a caller's text, which the SDK logs where it is
-# malformed, and Triton reads neither.
+# The only header that is passed on. The others, tracestate and baggage, are a client's text, which the SDK logs where it is malformed, and
+# Triton reads neither.
 _TRACEPARENT = "traceparent"
 _OWN = "reranker."  # before the names of attributes for which there is no convention
-# An attribute of its own already, or one in the conventions.
-_SAID_ELSEWHERE = frozenset({"method", "route"})
-# A collector that is away must not keep the server from stopping; of the seconds that the supervisor gives it, some are left.
+# Fields that have an attribute in the conventions.
+_CONVENTIONAL = frozenset({"method", "route"})
+# An unreachable collector must not keep the server from stopping in the time that its supervisor allows.
 _FLUSH_S = 3.0
 
 
 class Tracing:
-    """Makes the spans of one app, and hands them to the exporter; a correlation.Trace for all of its requests."""
+    """The spans of one app and their exporter; a correlation.Trace for all of its requests.
 
-    def __init__(self, settings: Settings) -> None:
+    `flush_s`: seconds that the last spans have to reach the collector.
+    """
+
+    def __init__(self, settings: Settings, flush_s: float = _FLUSH_S) -> None:
+        self._flush_s = flush_s
         self._provider = TracerProvider(resource=Resource.create({SERVICE_NAME: settings.otel_service_name, SERVICE_VERSION: __version__}))
         if exporter := _exporter(settings):
             self._provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -54,33 +58,32 @@ class Tracing:
         self._propagator = TraceContextTextMapPropagator()
 
     def install(self, app: web.Application) -> None:
-        """Has all requests of the app traced, around whatever middleware it has."""
+        """Trace all requests of the app, outside of all its middleware."""
         app.middlewares.insert(0, self._middleware)
         app.cleanup_ctx.append(self._lifetime)
 
     async def _lifetime(self, _: web.Application) -> AsyncIterator[None]:
-        """The last spans leave before the process does."""
+        """Export the last spans at the end."""
         yield
         flush = threading.Thread(target=self._provider.shutdown, name="flush-traces", daemon=True)
         flush.start()
-        await asyncio.to_thread(flush.join, _FLUSH_S)
-        if flush.is_alive():  # and it may go on until the process ends
-            LOG.warning("the last spans did not reach the collector within %.0f s", _FLUSH_S)
+        await asyncio.to_thread(flush.join, self._flush_s)
+        if flush.is_alive():  # the thread is a daemon: it ends with the process
+            LOG.warning("the last spans did not reach the collector within %.0f s", self._flush_s)
 
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """The span of a request, around everything that is done for it."""
-        if route_name(request) in QUIET:
+        """The span of a request."""
+        route = route_of(request)
+        if route.quiet:
             return await handler(request)
-        resource = request.match_info.route.resource
-        route = template(resource.canonical) if resource else route_name(request)
         opened = self._tracer.start_as_current_span(
-            f"{request.method} {route}",
+            f"{request.method} {route.path}",
             self._propagator.extract({_TRACEPARENT: request.headers.get(_TRACEPARENT, "")}),
             SpanKind.SERVER,
             {
                 HTTP_REQUEST_METHOD: request.method,
-                HTTP_ROUTE: route,
+                HTTP_ROUTE: route.path,
                 URL_SCHEME: request.scheme,
                 NETWORK_PROTOCOL_VERSION: f"{request.version.major}.{request.version.minor}",
             },
@@ -100,7 +103,7 @@ class Tracing:
 
     @contextmanager
     def span(self, name: str) -> Iterator[Span]:
-        """A span below the current one. An exception that passes is named by its type: its message may hold text."""
+        """A span below the current one. An exception is recorded by its type alone: its message may hold text."""
         with self._tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as span:
             try:
                 yield span
@@ -110,7 +113,7 @@ class Tracing:
                 raise
 
     def headers(self) -> Mapping[str, str]:
-        """The traceparent of the current span; none where the trace is not sampled, because Triton would trace it all the same."""
+        """The traceparent of the current span; none where the trace is not sampled, because Triton would trace the call anyway."""
         if not get_current_span().get_span_context().trace_flags.sampled:
             return {}
         carrier: dict[str, str] = {}
@@ -142,5 +145,5 @@ def _close(span: Span, status: int) -> None:
 
 def _describe(span: Span, fields: Mapping[str, object]) -> None:
     for name, value in fields.items():
-        if name not in _SAID_ELSEWHERE and isinstance(value, str | bool | int | float):
+        if name not in _CONVENTIONAL and isinstance(value, str | bool | int | float):
             span.set_attribute(_OWN + name, value)

@@ -14,12 +14,12 @@ from facade.scoring.speed import Speed
 
 # English text has some four bytes to a token; other scripts have more bytes, so this errs towards letting work in to be counted.
 _BYTES_PER_TOKEN = 4
-# What bulk work may take of the requests and tokens in flight: the rest is for those who wait in front of a screen.
+# What bulk work may take of the requests and tokens in flight: the rest is for interactive requests.
 _BULK_SHARE = 0.5
 # A request may always wait for this number of others, and for this many times its own work. So nine clients that each wait for their
 # answers are never refused, on any model and however wrong the measured speed is: few clients of a reranker retry.
 _OTHERS = 8
-# A refused caller comes back after at most this: what is ahead now may be gone sooner, since callers leave.
+# The longest Retry-After: what is ahead may be gone sooner, since clients disconnect.
 _LONGEST_RETRY_S = 30
 
 
@@ -40,16 +40,33 @@ class Limits:
 
 @dataclass(eq=False)
 class Work:
-    """One request's: whether it may wait for others (bulk), the tokens that it stands for, and those of them that are not computed yet."""
+    """One request on its way through admission; its steps are called in the order in which they stand here.
+
+    `bulk` work gives way to other work. `tokens` are those that the request stands for, `left` those of them that are not computed yet.
+    """
 
     admission: "Admission"
     bulk: bool
+    most_tokens: int
     tokens: int = 0
     left: int = 0
 
+    def received(self, body_bytes: int) -> None:
+        """Take a place, and stand for a body of this size. Raises OverloadedError where there is no room for it."""
+        self.admission._take_place(self, _estimate(body_bytes, self.most_tokens))
+
+    def bound(self, most_tokens: int) -> None:
+        """Stand for `most_tokens` where the body stood for more."""
+        self.admission._stand_for(self, min(self.tokens, most_tokens))
+
+    def count(self, tokens: int) -> None:
+        """Stand for `tokens`, the real count, from now on. Raises OverloadedError where there is no room for that many."""
+        self.admission._require_room(self, tokens)
+        self.admission._stand_for(self, tokens)
+
     def computed(self, tokens: int, engine_s: float) -> None:
-        """So many of its tokens have been, in so many seconds of the model's own."""
-        self.admission.computed(self, tokens, engine_s)
+        """Take off `tokens` that the model has computed, in `engine_s` seconds of its own: no request waits for them any more."""
+        self.admission._computed(self, tokens, engine_s)
 
 
 class Admission:
@@ -67,82 +84,83 @@ class Admission:
         """Requests in flight."""
         return len(self._running)
 
-    def require_room(self, body_bytes: int, most_tokens: int, *, bulk: bool = False) -> None:
-        """Raise OverloadedError where a request with a body of this size, and of at most `most_tokens`, would not be let in now."""
-        self._require_place(bulk=bulk)
-        self._require_room(Work(self, bulk), min(body_bytes // _BYTES_PER_TOKEN, most_tokens))
-
     @contextmanager
-    def request(self, body_bytes: int, most_tokens: int, *, bulk: bool = False) -> Iterator[Work]:
-        """Admit one request, of at most `most_tokens`, for as long as the block runs. Raises OverloadedError when full."""
+    def request(self, announced_bytes: int, most_tokens: int, *, bulk: bool = False) -> Iterator[Work]:
+        """The way of one request, of at most `most_tokens`; at the end of the block its place is free again.
+
+        Raises OverloadedError where there is no room for a body of the announced size. A place is taken once the body has come, so that
+        slow uploads keep no other request out.
+        """
         self._require_place(bulk=bulk)
-        work = Work(self, bulk)
-        self._running.add(work)
+        work = Work(self, bulk, most_tokens)
+        self._require_room(work, _estimate(announced_bytes, most_tokens))
         try:
-            tokens = min(body_bytes // _BYTES_PER_TOKEN, most_tokens)
-            self._require_room(work, tokens)
-            self._set(work, tokens)
             yield work
         finally:
-            self._running.remove(work)
-            self._set(work, 0)
+            if work in self._running:
+                self._running.remove(work)
+                self._stand_for(work, 0)
 
-    def bound(self, work: Work, most_tokens: int) -> None:
-        """Let `work` stand for `most_tokens` where its bytes stood for more."""
-        self._set(work, min(work.tokens, most_tokens))
-
-    def count(self, work: Work, tokens: int) -> None:
-        """Let `work` stand for `tokens` from now on. Raises OverloadedError where that is more than there is room for."""
+    def _take_place(self, work: Work, tokens: int) -> None:
+        self._require_place(bulk=work.bulk)
         self._require_room(work, tokens)
-        self._set(work, tokens)
+        self._running.add(work)
+        self._stand_for(work, tokens)
 
-    def computed(self, work: Work, tokens: int, engine_s: float) -> None:
-        """So many of the work's tokens have been computed, in so many seconds of the model's own: nobody waits for them any more."""
-        tokens = min(tokens, work.left)
-        work.left -= tokens
-        self._left -= tokens
-        self.speed.computed(tokens, self._left, engine_s)
-
-    def _set(self, work: Work, tokens: int) -> None:
+    def _stand_for(self, work: Work, tokens: int) -> None:
         if self._left == 0:
             self.speed.begins()
         self.tokens += tokens - work.tokens
         self._left += tokens - work.left
         work.tokens = work.left = tokens
 
+    def _computed(self, work: Work, tokens: int, engine_s: float) -> None:
+        tokens = min(tokens, work.left)
+        work.left -= tokens
+        self._left -= tokens
+        self.speed.computed(tokens, self._left, engine_s)
+
     def _share(self, *, bulk: bool) -> float:
         return _BULK_SHARE if bulk else 1.0
 
     def _require_place(self, *, bulk: bool) -> None:
         if self.requests and self.requests >= self._limits.requests * self._share(bulk=bulk):
-            told = f"{self.requests} requests are in flight, the most this server takes"
-            raise self._overloaded(told, self._left)
+            raise self._overloaded(f"{self.requests} requests are in flight, the most this server takes", self._left)
 
     def _require_room(self, work: Work, tokens: int) -> None:
         others = self.tokens - work.tokens
         if others and others + tokens > self._limits.tokens * self._share(bulk=work.bulk):
             raise self._overloaded(f"{others} tokens are in flight and {tokens} more would be too many", self._left - work.left)
-        speed, first = self.speed.tokens_per_s, self._first(work)
-        if not speed or len(first) <= _OTHERS:
+        speed = self.speed.tokens_per_s
+        if not speed:
             return
-        own_s, ahead = tokens / speed, self._ahead(first, tokens)
+        requests, ahead = self._ahead(work, tokens)
+        if requests <= _OTHERS:
+            return
+        own_s = tokens / speed
         may_wait_s = max(self._limits.wait_s, min(_OTHERS * own_s, self._limits.deadline_s - own_s))
         if ahead / speed > may_wait_s:
             raise self._overloaded(f"{ahead / speed:.3g} s of work are ahead, and this request may wait {may_wait_s:.3g} s", ahead)
 
-    def _first(self, work: Work) -> list[Work]:
-        """The requests that such work may have to wait for; bulk work gives way."""
-        return [other for other in self._running if other is not work and other.left and (work.bulk or not other.bulk)]
+    def _ahead(self, work: Work, tokens: int) -> tuple[int, int]:
+        """The requests that such work may have to wait for, and those of their tokens that are computed before it is done.
 
-    def _ahead(self, first: list[Work], tokens: int) -> int:
-        """Of their tokens those that are computed before such work is done: of each request no more than it brings itself, or is under way.
-
-        For so does the model's scheduler: smaller calls go first.
+        Of each request these are no more than such work brings itself, or than are under way, because the model's scheduler takes smaller
+        calls first. Bulk work gives way.
         """
         most = max(tokens, self._limits.under_way)
-        return sum(min(most, other.left) for other in first)
+        requests = ahead = 0
+        for other in self._running:
+            if other.left and other is not work and (work.bulk or not other.bulk):
+                requests += 1
+                ahead += other.left if other.left < most else most  # noqa: FURB136 (min() costs three times as much, for each request in flight)
+        return requests, ahead
 
-    def _overloaded(self, told: str, ahead: int) -> OverloadedError:
+    def _overloaded(self, reason: str, ahead: int) -> OverloadedError:
         speed = self.speed.tokens_per_s
         seconds = min(max(math.ceil(ahead / speed), 1), _LONGEST_RETRY_S) if speed else 1
-        return OverloadedError(f"{told}; retry after {seconds} s", seconds)
+        return OverloadedError(f"{reason}; retry after {seconds} s", seconds)
+
+
+def _estimate(body_bytes: int, most_tokens: int) -> int:
+    return min(body_bytes // _BYTES_PER_TOKEN, most_tokens)

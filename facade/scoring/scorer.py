@@ -29,10 +29,10 @@ class Scores:
 
 
 class Scorer(Protocol):
-    """What the HTTP side needs of a model; tests put their own in its place."""
+    """A model as the HTTP side sees it; tests use their own."""
 
     async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
-        """Logits of all pairs, or a RerankerError; `work` says how urgent they are, and is told of what has been computed."""
+        """Logits of all pairs, or a RerankerError. `work` says whether they are bulk, and counts the tokens that have been computed."""
         ...
 
     async def probe(self, timeout_s: float) -> str:
@@ -45,7 +45,7 @@ class Model(Protocol):
 
     @property
     def serving(self) -> int:
-        """How many work at the same time."""
+        """Servers that work at the same time."""
         ...
 
     async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
@@ -67,7 +67,7 @@ class TritonScorer:
         self._chunks_in_flight = chunks_in_flight
 
     async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
-        """Logits of all pairs within `timeout_s`; a caller that is cancelled takes its calls with it."""
+        """Logits of all pairs within `timeout_s`; where the caller is cancelled, its calls are."""
         deadline = time.monotonic() + timeout_s
         bulk = work is not None and work.bulk
         spans: list[tuple[float, float]] = []
@@ -83,10 +83,10 @@ class TritonScorer:
         packed = _Timed(chunks(pairs, self._chunk_tokens))
         in_flight = self._chunks_in_flight * max(self._model.serving, 1)
         logits = await gather_logits(packed, pairs.firsts, in_flight, call)
-        return Scores(logits, _covered(spans), packed.seconds)
+        return Scores(logits, covered(spans), packed.seconds)
 
     async def probe(self, timeout_s: float) -> str:
-        """The engine's name. Where the model serves another bundle, this side goes over to that one."""
+        """The engine's name. Where the model serves another bundle, this side changes to that one."""
         bundle = self._current.bundle
         try:
             return await self._model.probe(bundle, timeout_s)
@@ -97,7 +97,7 @@ class TritonScorer:
 
 
 class _Timed:
-    """Chunks, each packed when it is asked for, and the seconds that it took so far."""
+    """Chunks, each packed when it is taken, and the seconds of packing so far."""
 
     def __init__(self, chunks: Iterator[Chunk]) -> None:
         self._chunks = chunks
@@ -114,7 +114,7 @@ class _Timed:
             self.seconds += time.perf_counter() - began
 
 
-def _covered(spans: list[tuple[float, float]]) -> float:
+def covered(spans: list[tuple[float, float]]) -> float:
     """Seconds that the spans cover together: chunks that shared a batch report the same time twice."""
     seconds, covered_until = 0.0, 0.0
     for start, end in sorted(spans):
@@ -124,7 +124,7 @@ def _covered(spans: list[tuple[float, float]]) -> float:
 
 
 async def wait_until_scoring(scorer: Scorer, failed: Callable[[RerankerError], None] = lambda _: None, poll_s: float = 0.1) -> str:
-    """Probe until an inference succeeds; returns the engine's name. Runs until it is cancelled where none ever does.
+    """Probe until an inference succeeds, and return the engine's name. Ends only by success or cancellation.
 
     `failed` gets the error of each probe before.
     """

@@ -1,24 +1,24 @@
 """How many tokens a second the model computes when it has all the work it can take, learnt from the work that it does anyway.
 
-An interval in which there was little to do says only that the model is at least so fast; one with plenty all along says how fast it is.
-So does a call's own time in the model: at first, an interval in which the model worked for others would be taken for its speed.
-Knows neither requests nor what follows from its figure.
+An interval with little work gives a lower bound of the speed; one with plenty of work throughout gives the speed itself. The time that the
+model reports for a call gives a lower bound, too: without it, the first interval would be too slow where the model also worked for others.
+Knows neither requests nor what the figure is for.
 """
 
 import math
 import time
 from collections.abc import Callable
 
-# Some ten micro-batches on two cores: a batch more or less at either end is then a tenth of the figure.
+# Some ten micro-batches on two cores, so that one more or less at either end changes the figure by a tenth.
 _INTERVAL_S = 0.5
-# Work for so long has to be left all the while for an interval to count as one with plenty.
+# Seconds of work that have to be left throughout an interval with plenty of work.
 _PLENTY_S = 0.5
-# The seconds of work after which an older figure counts for a third.
+# Seconds of work after which an older figure counts for a third.
 _MEMORY_S = 3.0
 
 
 class Speed:
-    """`tokens_per_s` is None until there was plenty to do: nobody has to be refused before."""
+    """Tokens a second. `tokens_per_s` is None until there was plenty of work: no request has to be refused before."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -28,18 +28,18 @@ class Speed:
         self.begins()
 
     def begins(self) -> None:
-        """There is work again, after there was none."""
+        """Start a new interval: there is work again, after there was none."""
         self._next()
         self._whole = True
 
     def computed(self, tokens: int, left: int, engine_s: float) -> None:
-        """So many `tokens` more were computed, on which the model says it spent `engine_s` seconds; so many are `left` to be."""
+        """Count `tokens` that the model computed in `engine_s` seconds of its own; `left` tokens are still to be computed."""
         self._computed += tokens
         self._least_left = min(self._least_left, left)
         if engine_s > 0:
             self._at_least = max(self._at_least, tokens / engine_s)
         seconds = self._clock() - self._since
-        # What came after a pause and is done before the next one was computed in between: however short, the model is at least so fast.
+        # Work that came after a pause and is done gives a lower bound, however short it was.
         whole = self._whole and left == 0 and seconds > 0
         if seconds >= _INTERVAL_S or whole:
             self._learn(self._computed / seconds, seconds)

@@ -4,6 +4,7 @@ Each app has its own registry, so that apps in one process (tests) share no coun
 """
 
 import re
+from functools import cache
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -44,7 +45,12 @@ _POWERS_OF_TWO = tuple(2**power for power in range(10))
 
 def reason(error: Exception) -> str:
     """The value of the label `reason` for this error: OverloadedError -> overloaded. A class without a reason has that of its base."""
-    names = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Error")).lower() for kind in type(error).__mro__)
+    return _reason_of(type(error).__mro__)
+
+
+@cache
+def _reason_of(kinds: tuple[type, ...]) -> str:
+    names = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Error")).lower() for kind in kinds)
     return next((name for name in names if name in REASONS), "internal")
 
 
@@ -89,6 +95,9 @@ class Metrics:
         self.engine = Gauge("reranker_engine_info", "The engine that computes; always 1.", ("engine",), registry=registry)
         self.build = Gauge("reranker_build_info", "The version of this software; always 1.", ("version",), registry=registry)
         self.build.labels(__version__).set(1)
+        # Of every request: `labels` takes several times as long as a look into a cache. Routes, statuses and reasons are few.
+        self.of_route = cache(lambda route, status: (self.requests.labels(route, str(status)), self.request_seconds.labels(route)))
+        self.of_reason = cache(self.rejects.labels)
         self._begin_at_zero()
         for collector in (ProcessCollector, GCCollector, PlatformCollector):
             collector(registry=registry)

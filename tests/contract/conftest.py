@@ -10,10 +10,10 @@ from pytest_aiohttp.plugin import AiohttpClient
 from tokenizers import Tokenizer
 
 from facade.config.settings import Settings
-from facade.http.app import create_app
 from facade.reranking.bundle import TOKENIZER, Bundle
 from facade.scoring.scorer import Scorer
 from tests.conftest import Server
+from tests.contract.in_process import InProcess
 
 
 class StartApp(Protocol):
@@ -34,7 +34,7 @@ def app(aiohttp_client: AiohttpClient) -> StartApp:
     """`await app(scorer)` or `await app(NIM_...="...")`: a client of an app of its own."""
 
     async def start(scorer: Scorer | None = None, **environment: str) -> TestClient[Any, Any]:
-        return await aiohttp_client(create_app(Settings.from_environment(environment), scorer))
+        return await aiohttp_client(InProcess(Settings.from_environment(environment), scorer))
 
     return start
 

@@ -6,10 +6,11 @@ from typing import Any
 import orjson
 import pytest
 
-from facade.api.nim import parse_ranking
+from facade.api.nim import HOSTED, STRICT
+from facade.api.shape import Shape
 from facade.errors import InvalidRequestError
 
-BOTH = pytest.mark.parametrize("hosted", [False, True])
+BOTH = pytest.mark.parametrize("shape", [STRICT, HOSTED], ids=["strict", "hosted"])
 
 # Planted wherever a caller's text may stand; found in a message, it has leaked. Short, since a leak may be cut.
 TEXT_MARKER, NUMBER_MARKER = "kestrel", 90210
@@ -23,17 +24,17 @@ def request(**changes: object) -> dict[str, Any]:
     return {"query": {"text": "which way?"}, "passages": [{"text": "left"}, {"text": "right"}], **changes}
 
 
-def refusal_of(content: bytes, *, hosted: bool) -> InvalidRequestError | None:
+def refusal_of(content: bytes, shape: Shape = STRICT) -> InvalidRequestError | None:
     """None where the body is taken."""
     try:
-        parse_ranking(content, hosted=hosted)
+        shape.parse(content)
     except InvalidRequestError as error:
         return error
     return None
 
 
-def refusal(content: bytes, *, hosted: bool = False) -> InvalidRequestError:
-    error = refusal_of(content, hosted=hosted)
+def refusal(content: bytes, shape: Shape = STRICT) -> InvalidRequestError:
+    error = refusal_of(content, shape)
     assert error, "the body was taken"
     return error
 

@@ -7,53 +7,55 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facade.api.nim import ErrorResponse, RankingRequest, RankingResponse, error_body, parse_ranking, ranking_body
+from facade.api.faults import ErrorResponse, error_body
+from facade.api.nim import HOSTED, STRICT, RankingRequest, RankingResponse
+from facade.api.shape import Shape
 from facade.reranking.ranking import MAX_PASSAGES, Ranking
 from tests.unit.facade.bodies import BOTH, body, faults, refusal, refusal_of, request
 
 
 @BOTH
-def test_512_passages_pass_and_513_fail(hosted: bool) -> None:
+def test_512_passages_pass_and_513_fail(shape: Shape) -> None:
     assert MAX_PASSAGES == 512
-    assert len(parse_ranking(body(request(passages=[{"text": ""}] * 512)), hosted=hosted).passages) == 512
-    error = refusal(body(request(passages=[{"text": ""}] * 513)), hosted=hosted)
+    assert len(shape.parse(body(request(passages=[{"text": ""}] * 512))).passage_texts) == 512
+    error = refusal(body(request(passages=[{"text": ""}] * 513)), shape)
     assert error.message == "passages: 513 passages, the most in one request is 512: split them over several"
 
 
 @BOTH
 @given(st.text(min_size=1), st.lists(st.text(), min_size=1, max_size=5))
-def test_texts_come_through_unchanged(hosted: bool, query: str, passages: list[str]) -> None:
-    asked = parse_ranking(body({"query": {"text": query}, "passages": [{"text": text} for text in passages]}), hosted=hosted)
-    assert (asked.query.text, [passage.text for passage in asked.passages]) == (query, passages)
+def test_texts_come_through_unchanged(shape: Shape, query: str, passages: list[str]) -> None:
+    asked = shape.parse(body({"query": {"text": query}, "passages": [{"text": text} for text in passages]}))
+    assert (asked.query_text, asked.passage_texts) == (query, passages)
 
 
 @BOTH
 @pytest.mark.parametrize("name", [None, "nvidia/llama-nemotron-rerank-1b-v2", "m" * 128])
-def test_the_model_may_be_named_or_null(hosted: bool, name: str | None) -> None:
-    assert parse_ranking(body(request(model=name)), hosted=hosted).model == name
+def test_the_model_may_be_named_or_null(shape: Shape, name: str | None) -> None:
+    assert shape.parse(body(request(model=name))).model == name
 
 
 def test_nothing_is_truncated_unless_asked_for_but_by_the_hosted_routes() -> None:
-    assert parse_ranking(body(request()), hosted=False).truncate == "NONE"
-    assert parse_ranking(body(request()), hosted=True).truncate == "END"
-    assert parse_ranking(body(request(truncate="END")), hosted=False).truncate == "END"
-    assert parse_ranking(body(request(truncate="NONE")), hosted=True).truncate == "NONE"
+    assert not STRICT.parse(body(request())).truncates
+    assert HOSTED.parse(body(request())).truncates
+    assert STRICT.parse(body(request(truncate="END"))).truncates
+    assert not HOSTED.parse(body(request(truncate="NONE"))).truncates
 
 
 def test_the_hosted_routes_ignore_unknown_fields_at_every_level() -> None:
     content = request(top_k=3, query={"text": "a", "lang": "en"}, passages=[{"text": "b", "id": 7}])
-    assert parse_ranking(body(content), hosted=True).passages[0].text == "b"
+    assert HOSTED.parse(body(content)).passage_texts == ["b"]
     assert set(faults(refusal(body(content)))) == {"top_k", "query.lang", "passages[0].id"}
 
 
 def test_a_request_cannot_be_changed_once_it_is_checked() -> None:
-    asked = parse_ranking(body(request()), hosted=False)
+    asked = RankingRequest.model_validate(request())
     with pytest.raises(ValueError, match="frozen"):
         asked.query.text = "another"
 
 
 def test_the_answer_is_what_its_model_describes() -> None:
-    answer = ranking_body([Ranking(1, 2.5), Ranking(0, -0.25)], 17)
+    answer = STRICT.parse(body(request())).answer([Ranking(1, 2.5), Ranking(0, -0.25)], 17)
     assert answer == {
         "rankings": [{"index": 1, "logit": 2.5}, {"index": 0, "logit": -0.25}],
         "usage": {"prompt_tokens": 17, "total_tokens": 17},
@@ -82,4 +84,4 @@ def test_a_crowd_of_fields_is_refused_in_one_line() -> None:
 
 def test_the_hosted_routes_ignore_a_crowd_of_fields_too() -> None:
     crowd = {f"k{number}": 0 for number in range(40)}
-    assert refusal_of(body(request(passages=[{"text": "a", **crowd}], **crowd)), hosted=True) is None
+    assert refusal_of(body(request(passages=[{"text": "a", **crowd}], **crowd)), HOSTED) is None

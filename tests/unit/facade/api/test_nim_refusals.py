@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from facade.api.shape import Shape
 from tests.unit.facade.bodies import BOTH, NUMBER_MARKER, TEXT_MARKER, body, faults, quotes_nothing, refusal, refusal_of, request
 
 PLANTED = st.text(max_size=5).map(lambda text: TEXT_MARKER + text) | st.just(NUMBER_MARKER) | st.just(NUMBER_MARKER + 0.5)
@@ -32,8 +33,8 @@ NEARLY_RIGHT = st.fixed_dictionaries(
 @BOTH
 @settings(max_examples=300)
 @given(NEARLY_RIGHT | ANYTHING)
-def test_no_refusal_quotes_the_callers_text(hosted: bool, content: object) -> None:
-    error = refusal_of(body(content), hosted=hosted)
+def test_no_refusal_quotes_the_callers_text(shape: Shape, content: object) -> None:
+    error = refusal_of(body(content), shape)
     if error:
         assert quotes_nothing(error)
         assert error.detail["errors"]
@@ -46,7 +47,7 @@ def test_no_refusal_of_broken_json_quotes_the_callers_text(data: st.DataObject) 
     place = data.draw(st.integers(0, len(whole) - 1))
     put_in = data.draw(st.sampled_from([b"", b"\x00", b"\\", b'"', b"\xff", TEXT_MARKER.encode(), b"90210,"]))
     left_out = data.draw(st.integers(0, 3) | st.just(len(whole)))
-    error = refusal_of(whole[:place] + put_in + whole[place + left_out :], hosted=False)
+    error = refusal_of(whole[:place] + put_in + whole[place + left_out :])
     # Where the damage made a field's name of it, the name is told; text is not.
     names = list(faults(error)) if error and "errors" in error.detail else []
     assert error is None or quotes_nothing(error) or any(TEXT_MARKER in name or str(NUMBER_MARKER) in name for name in names)
@@ -71,8 +72,8 @@ def test_a_body_that_is_no_json_is_refused_with_the_place(content: bytes, where:
 
 @BOTH
 @pytest.mark.parametrize("content", [None, [], "text", 7, True, [request()]])
-def test_a_body_that_is_no_object_is_refused(content: object, hosted: bool) -> None:
-    assert refusal(body(content), hosted=hosted).message == "expected a JSON object"
+def test_a_body_that_is_no_object_is_refused(content: object, shape: Shape) -> None:
+    assert refusal(body(content), shape).message == "expected a JSON object"
 
 
 # Faults that can be put into one body together: where each is found, how it is made, and what is told.
@@ -138,14 +139,14 @@ def test_an_unknown_field_is_refused_in_the_nims_words() -> None:
     ],
 )
 @BOTH
-def test_these_faults_are_told_so(content: object, message: str, hosted: bool) -> None:
-    assert refusal(body(content), hosted=hosted).message == message
+def test_these_faults_are_told_so(content: object, message: str, shape: Shape) -> None:
+    assert refusal(body(content), shape).message == message
 
 
 @BOTH
-def test_images_are_refused_by_passage_and_never_dropped(hosted: bool) -> None:
+def test_images_are_refused_by_passage_and_never_dropped(shape: Shape) -> None:
     image = {"image": "data:image/png;base64," + TEXT_MARKER}
-    error = refusal(body(request(passages=[{"text": "a"}, {"text": "b", **image}, image])), hosted=hosted)
+    error = refusal(body(request(passages=[{"text": "a"}, {"text": "b", **image}, image])), shape)
     assert list(faults(error)) == ["passages[1].image", "passages[2].image"]
     assert "images need a vision model" in error.message
     assert quotes_nothing(error)

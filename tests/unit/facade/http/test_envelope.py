@@ -14,9 +14,9 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from facade.config.settings import Settings
 from facade.errors import DeadlineExceededError, NotReadyError, OverloadedError, ScoringError
-from facade.http.app import create_app
 from facade.reranking.bundle import Bundle
 from tests.contract.calls import GOOD, Scrape, call, eventually, get, post, ranked, refused, request, scrape
+from tests.contract.in_process import InProcess
 from tests.contract.scorers import Failing, Fixed, Held, Waking, held
 
 Start = Callable[..., Awaitable[TestClient[Any, Any]]]
@@ -29,7 +29,7 @@ def app(aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture) -> Star
     caplog.set_level(logging.DEBUG)
 
     async def start(scorer: Any = None, **environment: str) -> TestClient[Any, Any]:
-        return await aiohttp_client(create_app(Settings.from_environment(environment), scorer or Fixed()))
+        return await aiohttp_client(InProcess(Settings.from_environment(environment), scorer or Fixed()))
 
     return start
 

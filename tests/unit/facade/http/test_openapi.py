@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from facade import errors
-from facade.api.nim import parse_ranking
+from facade.api import nim
 from facade.config.settings import Settings
-from facade.http import openapi
+from facade.http import openapi, routes
 from facade.http.app import create_app
 
 # Served, but no part of the API: the documentation itself.
@@ -24,7 +24,7 @@ NOT_DOCUMENTED = {"openapi", "docs", "docs_file"}
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(json.dumps(openapi.document()))
+    content: dict[str, Any] = json.loads(json.dumps(openapi.document(routes.ALL)))
     return content
 
 
@@ -95,7 +95,7 @@ def test_the_examples_are_requests_that_pass(document: dict[str, Any]) -> None:
     ]
     assert len(examples) == 2
     for example in examples:
-        assert len(parse_ranking(json.dumps(example).encode(), hosted=False).passages) == 2
+        assert len(nim.STRICT.parse(json.dumps(example).encode()).passage_texts) == 2
 
 
 def test_the_strict_route_forbids_unknown_fields_and_the_hosted_one_does_not(document: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """python -m pytest tests/unit/facade/scoring/test_admission.py
 
-Never over the bounds, whatever comes and goes in whatever order, and nothing kept after it has gone; nobody waits longer than is allowed
-at the speed that is measured, nine clients are never refused for it, and bulk work waits for the rest.
+Never over the bounds, whatever comes and goes in whatever order, and nothing kept after it has gone; no request waits longer than is
+allowed at the speed that is measured, nine clients are never refused for it, and bulk work gives way.
 """
 
 from contextlib import AbstractContextManager, ExitStack
@@ -36,13 +36,15 @@ class Traffic(RuleBasedStateMachine):
     @rule(body_bytes=BYTES)
     def come(self, body_bytes: int) -> None:
         fits = len(self.running) < REQUESTS and self.room(body_bytes // 4, self.admission.tokens)
-        request = self.admission.request(body_bytes, MOST)
+        request = self.admission.request(0, MOST)
         if fits:
-            self.running.append((request, request.__enter__()))
-            assert self.running[-1][1].tokens == body_bytes // 4
+            work = request.__enter__()
+            work.received(body_bytes)
+            self.running.append((request, work))
+            assert work.tokens == body_bytes // 4
         else:
-            with pytest.raises(OverloadedError):
-                request.__enter__()
+            with pytest.raises(OverloadedError), request as work:
+                work.received(body_bytes)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), tokens=st.integers(0, 2 * TOKENS))
@@ -50,11 +52,11 @@ class Traffic(RuleBasedStateMachine):
         _, work = data.draw(st.sampled_from(self.running))
         before = work.tokens
         if self.room(tokens, sum(other.tokens for _, other in self.running if other is not work)):
-            self.admission.count(work, tokens)
+            work.count(tokens)
             assert work.tokens == tokens
         else:
             with pytest.raises(OverloadedError):
-                self.admission.count(work, tokens)
+                work.count(tokens)
             assert work.tokens == before
 
     @precondition(lambda self: self.running)
@@ -95,17 +97,20 @@ TestTraffic = Traffic.TestCase
 
 def test_the_request_beyond_the_last_is_refused_at_once_and_leaves_no_trace() -> None:
     admission = Admission(Limits(1, 1000))
-    with admission.request(0, MOST), pytest.raises(OverloadedError, match="1 requests are in flight"), admission.request(0, MOST):
-        pytest.fail("was let in")
-    with admission.request(0, MOST):
+    with ExitStack() as stack:
+        come(stack, admission, 0)
+        with pytest.raises(OverloadedError, match="1 requests are in flight"), admission.request(0, MOST):
+            pytest.fail("was let in")
+    with ExitStack() as stack:
+        come(stack, admission, 0)
         assert admission.requests == 1
     assert admission.requests == 0
 
 
-def test_a_request_bigger_than_the_bound_is_let_in_alone_and_nobody_beside_it() -> None:
+def test_a_request_bigger_than_the_bound_is_let_in_alone_and_no_other_beside_it() -> None:
     admission = Admission(Limits(10, 100))
-    with admission.request(4000, MOST) as work:
-        assert work.tokens == 1000
+    with ExitStack() as stack:
+        assert come(stack, admission, 1000).tokens == 1000
         with pytest.raises(OverloadedError, match="1000 tokens are in flight"), admission.request(4, MOST):
             pytest.fail("was let in")
     assert admission.tokens == 0
@@ -113,13 +118,13 @@ def test_a_request_bigger_than_the_bound_is_let_in_alone_and_nobody_beside_it() 
 
 def test_bytes_make_room_once_the_tokens_are_counted() -> None:
     admission = Admission(Limits(10, 100))
-    with admission.request(400, MOST) as first:
-        admission.count(first, 40)
-        with admission.request(240, MOST) as second:
-            assert admission.tokens == 100
-            with pytest.raises(OverloadedError):
-                admission.count(second, 61)
-            assert admission.tokens == 100
+    with ExitStack() as stack:
+        come(stack, admission, 100).count(40)
+        second = come(stack, admission, 60)
+        assert admission.tokens == 100
+        with pytest.raises(OverloadedError):
+            second.count(61)
+        assert admission.tokens == 100
     assert admission.tokens == 0
 
 
@@ -129,7 +134,8 @@ def test_everything_is_given_back_after_an_error(error: BaseException) -> None:
 
     def fail() -> None:
         with admission.request(40, MOST) as work:
-            admission.count(work, 25)
+            work.received(40)
+            work.count(25)
             raise error
 
     with pytest.raises(type(error)):
@@ -154,7 +160,9 @@ def admission(**limits: float) -> Admission:
 
 
 def come(stack: ExitStack, to: Admission, tokens: int, *, bulk: bool = False) -> Work:
-    return stack.enter_context(to.request(4 * tokens, MOST, bulk=bulk))
+    work = stack.enter_context(to.request(4 * tokens, MOST, bulk=bulk))
+    work.received(4 * tokens)
+    return work
 
 
 def unknown(stack: ExitStack, to: Admission, requests: int, tokens: int) -> None:
@@ -166,52 +174,52 @@ def unknown(stack: ExitStack, to: Admission, requests: int, tokens: int) -> None
 
 
 def test_a_request_with_more_seconds_of_work_ahead_than_allowed_is_told_when_to_come_back() -> None:
-    door = admission()
+    gate = admission()
     with ExitStack() as stack:
         for _ in range(11):
-            come(stack, door, 40)
+            come(stack, gate, 40)
         with pytest.raises(OverloadedError, match=r"4\.4 s of work are ahead, and this request may wait 4 s; retry after 5 s") as refusal:
-            come(stack, door, 40)
+            come(stack, gate, 40)
         assert refusal.value.retry_after_s == 5
-    come(ExitStack(), door, 40)
+    come(ExitStack(), gate, 40)
 
 
 def test_what_has_been_computed_is_not_waited_for() -> None:
-    door = admission()
+    gate = admission()
     with ExitStack() as stack:
-        works = [come(stack, door, 40) for _ in range(11)]
+        works = [come(stack, gate, 40) for _ in range(11)]
         works[0].computed(30, 0.1)
         works[1].computed(30, 0.1)
-        come(stack, door, 40)
+        come(stack, gate, 40)
 
 
 def test_a_small_request_waits_for_no_more_of_a_large_one_than_is_under_way() -> None:
-    door = admission(under_way=50)
+    gate = admission(under_way=50)
     with ExitStack() as stack:
-        come(stack, door, 10_000)
+        come(stack, gate, 10_000)
         for _ in range(36):
-            come(stack, door, 10)
+            come(stack, gate, 10)
         with pytest.raises(OverloadedError, match=r"4\.1 s of work are ahead"):
-            come(stack, door, 10)
+            come(stack, gate, 10)
 
 
 def test_a_request_may_wait_eight_times_as_long_as_its_own_work_takes() -> None:
-    door = admission()
+    gate = admission()
     with ExitStack() as stack:
-        unknown(stack, door, 16, 500)
-        come(stack, door, 1_000)
+        unknown(stack, gate, 16, 500)
+        come(stack, gate, 1_000)
         with pytest.raises(OverloadedError, match="90 s of work are ahead, and this request may wait 80 s"):
-            come(stack, door, 1_000)
+            come(stack, gate, 1_000)
 
 
 def test_a_request_that_may_wait_for_its_own_works_sake_has_to_be_done_by_its_deadline() -> None:
-    door = admission(deadline_s=60.0)
+    gate = admission(deadline_s=60.0)
     with ExitStack() as stack:
-        unknown(stack, door, 9, 500)
-        come(stack, door, 1_000)
+        unknown(stack, gate, 9, 500)
+        come(stack, gate, 1_000)
         with pytest.raises(OverloadedError, match="55 s of work are ahead, and this request may wait 50 s"):
-            come(stack, door, 1_000)
-        come(stack, door, 40)
+            come(stack, gate, 1_000)
+        come(stack, gate, 40)
 
 
 SIZES = st.integers(1, 512 * 512)
@@ -227,8 +235,8 @@ def test_nine_clients_in_a_closed_loop_are_never_refused(
     sizes: list[list[int]], model: float, believed: float | None, choices: Random
 ) -> None:
     """Whatever their sizes, whatever order the model computes them in, and whatever its speed is taken for, wrongly at first."""
-    door = admission(tokens=1 << 40, deadline_s=120.0, under_way=8_192)
-    door.speed.tokens_per_s = believed and believed * model
+    gate = admission(tokens=1 << 40, deadline_s=120.0, under_way=8_192)
+    gate.speed.tokens_per_s = believed and believed * model
     requests = [iter(client) for client in sizes]
     running: dict[int, tuple[AbstractContextManager[Work], Work]] = {}
 
@@ -236,11 +244,12 @@ def test_nine_clients_in_a_closed_loop_are_never_refused(
         tokens = next(requests[client], None)
         if tokens is not None:
             estimate = choices.randint(0, 8 * tokens)
-            door.require_room(estimate, 512 * 512)
-            request = door.request(estimate, 512 * 512)
-            running[client] = request, request.__enter__()
-            door.bound(running[client][1], 512 * 512)
-            door.count(running[client][1], tokens)
+            request = gate.request(estimate, 512 * 512)
+            work = request.__enter__()
+            running[client] = request, work
+            work.received(estimate)
+            work.bound(512 * 512)
+            work.count(tokens)
 
     for client in range(9):
         ask(client)
@@ -255,82 +264,92 @@ def test_nine_clients_in_a_closed_loop_are_never_refused(
 
 
 def test_the_tenth_of_equal_clients_is_refused_where_the_others_take_longer_than_is_allowed() -> None:
-    door = admission()
+    gate = admission()
     with ExitStack() as stack:
         for _ in range(9):
-            come(stack, door, 500)
+            come(stack, gate, 500)
         with pytest.raises(OverloadedError, match="45 s of work are ahead, and this request may wait 40 s"):
-            come(stack, door, 500)
+            come(stack, gate, 500)
 
 
 def test_a_request_never_stands_for_more_than_truncation_leaves_of_it() -> None:
-    door = admission(tokens=1_000)
+    gate = admission(tokens=1_000)
     with ExitStack() as stack:
-        come(stack, door, 100)
-        door.require_room(5_000_000, 900)
+        come(stack, gate, 100)
         with pytest.raises(OverloadedError):
-            door.require_room(5_000_000, 901)
-        work = stack.enter_context(door.request(5_000_000, 900))
+            stack.enter_context(gate.request(5_000_000, 901))
+        work = stack.enter_context(gate.request(5_000_000, 900))
+        work.received(5_000_000)
         assert work.tokens == 900
-        door.bound(work, 200)
-        assert (work.tokens, door.tokens) == (200, 300)
-        door.bound(work, 400)
+        work.bound(200)
+        assert (work.tokens, gate.tokens) == (200, 300)
+        work.bound(400)
         assert work.tokens == 200
 
 
 def test_while_the_speed_is_unknown_seconds_bound_nothing() -> None:
-    door = Admission(Limits(100, 1_000_000, 4.0))
+    gate = Admission(Limits(100, 1_000_000, 4.0))
     with ExitStack() as stack:
         for _ in range(100):
-            come(stack, door, 1_000)
+            come(stack, gate, 1_000)
         with pytest.raises(OverloadedError, match="retry after 1 s"):
-            come(stack, door, 1_000)
+            come(stack, gate, 1_000)
 
 
 def test_a_refused_caller_comes_back_within_half_a_minute() -> None:
-    door = admission(tokens=5_000)
+    gate = admission(tokens=5_000)
     with ExitStack() as stack:
-        come(stack, door, 5_000)
+        come(stack, gate, 5_000)
         with pytest.raises(OverloadedError) as refusal:
-            come(stack, door, 1)
+            come(stack, gate, 1)
     assert refusal.value.retry_after_s == 30
 
 
-def test_room_can_be_asked_for_without_taking_it() -> None:
-    door = admission()
+def test_a_body_that_there_is_no_room_for_is_refused_before_it_comes_and_one_that_is_on_its_way_takes_no_place() -> None:
+    gate = admission()
     with ExitStack() as stack:
         for _ in range(11):
-            come(stack, door, 40)
+            come(stack, gate, 40)
+        with pytest.raises(OverloadedError), gate.request(160, MOST):
+            pytest.fail("was let in")
+        assert gate.requests == 11
+    with gate.request(160, MOST):
+        assert (gate.requests, gate.tokens) == (0, 0)
+
+
+def test_a_body_for_which_there_is_no_room_once_it_has_come_is_refused() -> None:
+    gate = admission(tokens=100)
+    with ExitStack() as stack:
+        late = stack.enter_context(gate.request(240, MOST))
+        come(stack, gate, 60)
         with pytest.raises(OverloadedError):
-            door.require_room(160, MOST)
-        assert door.requests == 11
-    door.require_room(160, MOST)
-    assert (door.requests, door.tokens) == (0, 0)
+            late.received(240)
+        assert (gate.requests, gate.tokens) == (1, 60)
 
 
 # bulk
 
 
 def test_interactive_requests_do_not_wait_for_bulk_ones_but_these_for_all() -> None:
-    door = admission()
+    gate = admission()
     with ExitStack() as stack:
         for _ in range(11):
-            come(stack, door, 40, bulk=True)
+            come(stack, gate, 40, bulk=True)
         with pytest.raises(OverloadedError):
-            come(stack, door, 40, bulk=True)
+            come(stack, gate, 40, bulk=True)
         for _ in range(11):
-            come(stack, door, 40)
+            come(stack, gate, 40)
         with pytest.raises(OverloadedError):
-            come(stack, door, 40)
+            come(stack, gate, 40)
 
 
 @pytest.mark.parametrize("limits", [{"requests": 10}, {"tokens": 100}], ids=["requests", "tokens"])
 def test_bulk_requests_leave_half_of_the_places_to_the_others(limits: dict[str, float]) -> None:
-    door = admission(**limits)
+    gate = admission(**limits)
     with ExitStack() as stack:
         for _ in range(5):
-            come(stack, door, 10, bulk=True)
+            come(stack, gate, 10, bulk=True)
         with pytest.raises(OverloadedError):
-            come(stack, door, 10, bulk=True)
+            come(stack, gate, 10, bulk=True)
         for _ in range(5):
-            come(stack, door, 10)
+            come(stack, gate, 10)

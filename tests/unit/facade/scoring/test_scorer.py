@@ -94,4 +94,4 @@ SPAN = st.tuples(st.integers(1, 60), st.integers(0, 20)).map(lambda span: (float
 @given(st.lists(SPAN, max_size=12))
 def test_time_that_several_batches_share_is_counted_once(spans: list[tuple[float, float]]) -> None:
     seconds = {second for start, end in spans for second in range(int(start), int(end))}
-    assert scoring._covered(spans) == len(seconds)
+    assert scoring.covered(spans) == len(seconds)

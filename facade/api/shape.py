@@ -1,0 +1,59 @@
+"""What a request shape is: how a body becomes a request, how rankings become an answer, and the models that describe both.
+
+Knows no shape by name, no HTTP library and no tensors.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from facade.reranking.ranking import Ranking
+
+
+class Asked(Protocol):
+    """A request that has been checked, in whatever shape it came."""
+
+    @property
+    def model(self) -> str | None:
+        """The model that is asked for; None: the default."""
+        ...
+
+    @property
+    def query_text(self) -> str:
+        """The query."""
+        ...
+
+    @property
+    def passage_texts(self) -> list[str]:
+        """The passages, in the request's order."""
+        ...
+
+    @property
+    def truncates(self) -> bool:
+        """Whether a passage is cut where its pair is over the limit; else the request is refused."""
+        ...
+
+    @property
+    def most_rankings(self) -> int | None:
+        """The number of rankings in the answer, the best ones; None: all."""
+        ...
+
+    def answer(self, rankings: Sequence[Ranking], tokens: int) -> dict[str, Any]:
+        """The answer's body as plain values, for the JSON encoder. `tokens`: of all pairs, after truncation."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One request shape. `parse` raises InvalidRequestError that lists every fault of a body.
+
+    `request` and `response` are its models in the OpenAPI document, `example` a body that passes.
+    """
+
+    summary: str
+    parse: Callable[[bytes], Asked]
+    request: type[BaseModel]
+    response: type[BaseModel]
+    example: Mapping[str, Any]

@@ -1,0 +1,53 @@
+"""An endpoint as data, and how a request finds its own. Knows no endpoint by name."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from facade.api.shape import Shape
+from facade.http.spellings import pattern
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint. `path` is as the documentation writes it, and `name` what metrics, log and traces call it.
+
+    `summary` is empty for what is no part of the API. `group` is its name in RERANKER_API_KEYS_EXEMPT; None: it always needs a key, where
+    keys are on. `shape`: of a ranking; None for an endpoint that does not need the model. `quiet`: asked every few seconds by monitoring,
+    so neither logged while all is well, nor traced, nor counted as refused. `refusals`: what a status beside 200 and 401 means.
+    """
+
+    name: str
+    path: str
+    handler: Handler
+    summary: str = ""
+    group: str | None = None
+    shape: Shape | None = None
+    quiet: bool = False
+    media_type: str = "application/json"
+    refusals: Mapping[str, str] = field(default_factory=dict)
+
+
+async def _no_route(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+# Of a request that no endpoint takes: one name, since a client can ask for any number of paths.
+UNROUTED = Route("unrouted", "unrouted", _no_route)
+ROUTES = web.AppKey("routes", Mapping[str, Route])
+
+
+def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
+    """Serve `routes`: rankings by POST, all others by GET."""
+    app[ROUTES] = {route.name: route for route in routes}
+    for route in app[ROUTES].values():
+        add = app.router.add_post if route.shape else app.router.add_get
+        add(pattern(route.path), route.handler, name=route.name)
+
+
+def route_of(request: web.Request) -> Route:
+    """The endpoint that takes the request; UNROUTED where none does."""
+    return request.app[ROUTES].get(request.match_info.route.name or "", UNROUTED)
