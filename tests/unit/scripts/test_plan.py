@@ -61,7 +61,7 @@ def test_script_is_one_command_that_a_person_can_read() -> None:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    checkpoint = tiny_checkpoints.save("distilbert", tmp_path_factory.mktemp("checkpoint"))
+    checkpoint = tiny_checkpoints.save("bert", tmp_path_factory.mktemp("checkpoint"))
     out = tmp_path_factory.mktemp("bundle") / "1"
     assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--precision", "fp16"]) == 0
     return out
@@ -85,7 +85,7 @@ def test_where_tensorrt_is_it_is_called_beside_the_graph(
     folder, *arguments = (tmp_path / "trtexec.called").read_text().splitlines()
     assert folder == str(bundle)
     assert ("--stronglyTyped" in arguments) == typed
-    assert arguments[typed:] == trtexec(["input_ids", "attention_mask"], "model.onnx", profiles(96, 4096))
+    assert arguments[typed:] == trtexec(["input_ids", "attention_mask", "token_type_ids"], "model.onnx", profiles(96, 4096))
 
 
 def test_another_precision_than_the_bundles_says_how_to_get_it(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
