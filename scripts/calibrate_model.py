@@ -89,7 +89,7 @@ def calibrate(folder: Path, corpus: Corpus, questions: int, plot: Path | None) -
 
 
 def write_texts(corpus: Corpus, index: BM25, path: Path) -> None:
-    """Questions with BM25's best passages, as `scripts/export/sample.py` reads them."""
+    """Questions with BM25's best passages, as `scripts/export/trial.py` reads them."""
     drawn = random.Random(SEED).sample(corpus.questions, TEXT_QUESTIONS)  # noqa: S311 - sampling, not secrecy
     lines = [
         json.dumps({"query": question.text, "passages": [corpus.passages[place] for place in index.top(question.text, TEXT_PASSAGES)]})

@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime")
 from facade.errors import BundleError  # noqa: E402
 from facade.reranking.bundle import file_digest, manifest_digest, read_bundle  # noqa: E402
 from scripts import export_model  # noqa: E402
-from scripts.export import half_weights, parity  # noqa: E402
+from scripts.export import parity, stored_weights  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
 
 FILES = {"model.onnx", "tokenizer.json", "reranker.json", "README.md"}
@@ -129,7 +129,7 @@ def test_an_export_to_a_linked_folder_writes_into_the_folder(checkpoint: Path, t
 def test_a_bundle_that_is_half_replaced_is_never_taken_for_whole(
     moved: int, checkpoint: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The machine stops after so many files: the old manifest vouches for none but the old files."""
+    """The machine stops after `moved` files: the old manifest vouches for none but the old files."""
     out = tmp_path / "1"
     shutil.copytree(bundle, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -176,6 +176,6 @@ def test_only_what_fp16_holds_exactly_is_halved() -> None:
     nodes = [onnx.helper.make_node("Identity", [name], [f"{name}.out"]) for name in numbers]
     weights = [onnx.numpy_helper.from_array(values, name) for name, values in numbers.items()]
     graph = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], [], weights))
-    assert half_weights.halve(graph) == 1
+    assert stored_weights.halve(graph) == 1
     assert {weight.name for weight in graph.graph.initializer} == {"exact.fp16", "inexact", "large", "small"}
     assert (graph.graph.node[0].op_type, list(graph.graph.node[0].output)) == ("Cast", ["exact"])

@@ -97,6 +97,6 @@ def test_an_int8_engine_is_planned_from_the_bundle_s_second_graph(tmp_path: Path
     checkpoint = tiny_checkpoints.save("bert", tmp_path / "tiny")
     out = tmp_path / "1"
     assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--precision", "int8"]) == 0
-    for told, graph in (([], "model.onnx"), (["--precision", "int8"], "model.int8.onnx")):
-        assert export_plan.main(["--bundle", str(out), *told]) == 0
+    for options, graph in (([], "model.onnx"), (["--precision", "int8"], "model.int8.onnx")):
+        assert export_plan.main(["--bundle", str(out), *options]) == 0
         assert f"--onnx={graph}" in (out / "build_plan.sh").read_text().replace("'", "").replace('"', "")
