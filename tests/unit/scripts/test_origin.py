@@ -44,10 +44,10 @@ class Hub(BaseHTTPRequestHandler):
             files = [{"rfilename": file.name} for file in sorted(self.folder.iterdir())]
             self.send(200, json.dumps({"id": "tests/tiny", "sha": COMMIT, "siblings": files}).encode(), body=body)
         elif path.startswith("/api/models/tests/tiny/tree/"):
-            files = [
+            listed = [
                 {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": "0" * 40} for file in sorted(self.folder.iterdir())
             ]
-            self.send(200, json.dumps(files).encode(), body=body)
+            self.send(200, json.dumps(listed).encode(), body=body)
         elif path.startswith(f"/tests/tiny/resolve/{COMMIT}/"):
             self.send(200, (self.folder / path.rpartition("/")[2]).read_bytes(), body=body)
         elif path.startswith("/api/models/tests/gated/"):

@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
-from scripts.export import assembly, families, graph  # noqa: E402
-from scripts.export.checkpoint import Checkpoint, ExportError  # noqa: E402
-from scripts.export.families.encoder import BertClassifier  # noqa: E402
-from scripts.export.manifest import Source  # noqa: E402
-from scripts.export.origin import UNSTATED, Origin  # noqa: E402
-from scripts.export.parity import Comparison, Tolerance  # noqa: E402
-from tests import tiny_checkpoints  # noqa: E402
-from tests.oddities.changes import one_layer  # noqa: E402
+import torch
+
+from scripts.export import assembly, families, graph
+from scripts.export.checkpoint import Checkpoint, ExportError
+from scripts.export.families.encoder import BertClassifier
+from scripts.export.manifest import Source
+from scripts.export.origin import UNSTATED, Origin
+from scripts.export.parity import Comparison, Tolerance
+from tests import tiny_checkpoints
+from tests.oddities.changes import one_layer
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,18 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
 
 
 class WithSigmoid(BertClassifier):
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(super().forward(*inputs))
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.sigmoid(super().forward(input_ids, attention_mask, token_type_ids))
 
 
 class WithoutSegments(BertClassifier):
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
+        assert token_type_ids is not None
         return super().forward(input_ids, attention_mask, token_type_ids * 0)
 
 
 def zeroed_segments(good: Good) -> Checkpoint:
-    return replace(good["bert"], module=WithoutSegments(good["bert"].module.model).eval())
+    return replace(good["bert"], module=WithoutSegments(good["bert"].module.get_submodule("model")).eval())
 
 
 def missing_line_feed(good: Good) -> Checkpoint:
@@ -77,7 +80,7 @@ def causal_mask(good: Good) -> Checkpoint:
 
 
 def sigmoid_left_in(good: Good) -> Checkpoint:
-    return replace(good["bert"], module=WithSigmoid(good["bert"].module.model).eval())
+    return replace(good["bert"], module=WithSigmoid(good["bert"].module.get_submodule("model")).eval())
 
 
 def tokenizer_of_another_model(good: Good) -> Checkpoint:
