@@ -96,7 +96,7 @@ def _halves(corpus: Corpus, questions: int) -> Iterator[list[Question]]:
 
 
 def write_texts(corpus: Corpus, index: BM25, path: Path) -> None:
-    """Write questions with BM25's best passages in the form that `scripts/export/sample.py` reads."""
+    """Write questions with BM25's best passages in the form that `scripts/export/trial.py` reads."""
     drawn = random.Random(SEED).sample(corpus.questions, TEXT_QUESTIONS)  # noqa: S311 - sampling, not secrecy
     lines = [
         json.dumps({"query": question.text, "passages": [corpus.passages[place] for place in index.top(question.text, TEXT_PASSAGES)]})

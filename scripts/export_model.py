@@ -1,4 +1,4 @@
-"""Turns a reranker's checkpoint into a model bundle: model.onnx, tokenizer.json, reranker.json. Knows the command line."""
+"""Export a reranker's checkpoint as a model bundle: model.onnx, tokenizer.json, reranker.json. Knows the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from facade.reranking.bundle import INT8
-from scripts.export import failures, families, sample, whole_files
+from scripts.export import failures, families, trial, whole_files
 from scripts.export.assembly import Names, Texts, export
 from scripts.export.log import library_log, warn
 from scripts.export.manifest import Licence, Manifest, Parity
@@ -21,7 +21,7 @@ INTERRUPTED = 130  # the exit status that a shell gives to what Ctrl-C ended
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exports as the command line says; returns the exit status. No exception gets out, whatever library it is of."""
+    """Export as the command line says; return the exit status. Exceptions of any library become one line."""
     options = _parser().parse_args(arguments)
     try:
         with library_log(shown=options.verbose):
@@ -48,7 +48,7 @@ def _export(options: argparse.Namespace) -> Manifest:
         whole_files.check(origin.folder)
         checkpoint = families.load(origin.folder)
     names = Names(options.name or origin.source.model, options.version, options.precision)
-    texts = Texts(options.longest, sample.read(options.calibration) if options.calibration else None)
+    texts = Texts(options.longest, trial.read(options.calibration) if options.calibration else None)
     manifest = export(checkpoint, replace(origin, licence=licence), options.out, names, texts)
     if licence == UNSTATED:
         warn(f"{origin.source.model} states no licence: ask its author before you use it, and state it with --licence-name")
@@ -84,11 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.export_model",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Writes the model bundle of a reranker's checkpoint and proves that it scores like the checkpoint in transformers.\n\n"
+        description="Write the model bundle of a reranker's checkpoint, and prove that it scores like the checkpoint in transformers.\n\n"
         f"Families: {', '.join(sorted(families.FAMILIES))}.\n"
         "The family is read from config.json; code that comes with a checkpoint is never run. Before anything is written, 64 pairs\n"
-        "of all lengths go through the project's own tokenising and the graph, and through transformers; if they differ, nothing\n"
-        "is written and the command says which pairs.",
+        "of all lengths are scored by the server's tokenising and the graph, and by transformers. If the scores differ, nothing is\n"
+        "written, and the message names the pairs.",
         epilog="examples:\n"
         "  python -m scripts.export_model --model cross-encoder/ms-marco-MiniLM-L6-v2\n"
         "  python -m scripts.export_model --model ./checkpoint --name my/reranker --out model_repository/reranker/2",
@@ -108,10 +108,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--calibration",
         type=Path,
-        help='texts that int8 is fitted to, JSON lines of {"query": …, "passages": […]} (default: words of the model\'s own vocabulary)',
+        help='texts on which int8 measures activations, JSON lines of {"query": …, "passages": […]} '
+        "(default: words of the model's own vocabulary)",
     )
     parser.add_argument("--verbose", action="store_true", help="show what libraries log, and the traceback of a failure")
-    parser.add_argument("--longest", type=int, help="longest pair of the parity check, in tokens (default: the model's limit)")
+    parser.add_argument(
+        "--longest", type=int, help="length of the longest pair of the parity check, in tokens (default: the model's limit)"
+    )
     parser.add_argument("--licence-name", help="licence of the weights (default: from the checkpoint's model card)")
     parser.add_argument("--licence-text", default="", help="one or two sentences with the attributions it asks for")
     return parser

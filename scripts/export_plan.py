@@ -1,4 +1,4 @@
-"""Writes what TensorRT needs to build an engine of a bundle, and builds it where TensorRT is.
+"""Write what TensorRT needs to build an engine of a bundle, and build it if TensorRT is installed.
 
 The engine computes in the types of the graph, so a bundle of another precision is first exported again, from the checkpoint that stands
 in it. Knows the order of the steps; shapes and the command line are in `scripts/export/plan.py`.
@@ -30,7 +30,7 @@ FALLBACK = Path("/usr/src/tensorrt/bin/trtexec")  # where NVIDIA's images have i
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Plans as the command line says; returns the exit status, trtexec's own where it ran."""
+    """Plan as the command line says; return the exit status, trtexec's own where it ran."""
     options = _parser().parse_args(arguments)
     try:
         bundle = read_bundle(options.bundle or newest_version(REPOSITORY / MODEL))
@@ -63,7 +63,7 @@ def _in_precision(bundle: Bundle, precision: str, out: Path) -> Bundle:
                 f"{bundle.folder} is a bundle in {bundle.manifest['precision']}: make the one to plan for first, "
                 f"`make export-model MODEL=… PRECISION={precision} OUT={out}`, then `make export-plan BUNDLE={out}`"
             ) from None
-        told = [
+        options = [
             "--model",
             str(checkpoint),
             "--name",
@@ -76,7 +76,7 @@ def _in_precision(bundle: Bundle, precision: str, out: Path) -> Bundle:
             precision,
         ]
         licence = bundle.manifest["licence"]
-        if export_model.main([*told, "--licence-name", licence["name"], "--licence-text", licence["text"]]):
+        if export_model.main([*options, "--licence-name", licence["name"], "--licence-text", licence["text"]]):
             raise ExportError("the export has failed, see above")
     return read_bundle(out)
 
@@ -97,8 +97,8 @@ def _table(made: list[plan.Profile]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.export_plan",
-        description=f"Writes {plan.SCRIPT} beside a bundle's graph: the trtexec command with a profile for each range of lengths. Runs it "
-        "where TensorRT is. TensorRT takes the precision from the graph: with --precision, the default bundle is exported again first.",
+        description=f"Write {plan.SCRIPT} beside a bundle's graph: the trtexec command with a profile for each range of lengths. Run it if "
+        "TensorRT is installed. TensorRT takes the precision from the graph: with --precision, the default bundle is exported again first.",
     )
     parser.add_argument("--bundle", type=Path, help="folder of the bundle (default: the one that would be served)")
     parser.add_argument("--precision", choices=PRECISIONS, help="arithmetic of the engine (default: the bundle's)")

@@ -31,6 +31,7 @@ from transformers import (
 from scripts.bert.base_model import base_tokenizer
 
 LIMIT = 96
+LANGUAGE_MODEL_LIMIT = 4 * LIMIT  # their prompt alone takes more than the others' limit
 # Wide enough that wrong segments, masks or poolings move a logit by much more than rounding does.
 SPREAD = 0.3
 LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -42,8 +43,14 @@ TEXTS = [
     "<Instruct>: Given a web search query\n<Query>: what is it?\n<Document>: It is 1234 metres high.",
     "A: what is it?\nB: Given a query A and a passage B, determine whether the passage contains an answer.",
 ]
-SMALL = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96, "initializer_range": SPREAD}
-DECODER = {**SMALL, "num_key_value_heads": 2, "max_position_embeddings": LIMIT, "head_dim": 12}
+SMALL: dict[str, Any] = {
+    "hidden_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 96,
+    "initializer_range": SPREAD,
+}
+DECODER: dict[str, Any] = {**SMALL, "num_key_value_heads": 2, "max_position_embeddings": LIMIT, "head_dim": 12}
 
 
 def word_pieces(folder: Path) -> Any:
@@ -92,7 +99,8 @@ def finish(folder: Path, tokenizer: Tokenizer, special: list[str], joins: tuple[
     single, pair = joins
     if single != "$A":
         tokenizer.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=known)
-    whole = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=LIMIT, **roles)
+    make: Any = PreTrainedTokenizerFast
+    whole = make(tokenizer_object=tokenizer, model_max_length=LIMIT, **roles)
     whole.save_pretrained(folder)
     return whole
 
@@ -124,7 +132,8 @@ def classifier(folder: Path, family: str, tokenizer: Any, **more: Any) -> None:
         },
     )
     torch.manual_seed(7)
-    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    make: Any = AutoModelForSequenceClassification
+    make.from_config(config).save_pretrained(folder)
 
 
 def decoder(folder: Path, family: str, tokenizer: Any, make_config: Callable[..., Any], make_model: Callable[..., Any]) -> None:
@@ -190,10 +199,10 @@ def _mistral(folder: Path) -> None:
 def _qwen3(folder: Path) -> None:
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokenizer = byte_level(folder, QWEN, special, "$A", None, pad_token=special[0], eos_token=special[2])
-    tokenizer.model_max_length = 4 * LIMIT  # the prompt alone takes more than the others' limit
+    tokenizer.model_max_length = LANGUAGE_MODEL_LIMIT
     tokenizer.save_pretrained(folder)
     torch.manual_seed(7)
-    config = Qwen3Config(vocab_size=len(tokenizer), **{**DECODER, "max_position_embeddings": 4 * LIMIT})
+    config = Qwen3Config(vocab_size=len(tokenizer), **{**DECODER, "max_position_embeddings": LANGUAGE_MODEL_LIMIT})
     Qwen3ForCausalLM(config).save_pretrained(folder)
 
 
@@ -202,10 +211,10 @@ def _gemma(folder: Path) -> None:
     tokenizer = spaced(
         folder, "plain", special, "<bos> $A", None, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
     )
-    tokenizer.model_max_length = 4 * LIMIT
+    tokenizer.model_max_length = LANGUAGE_MODEL_LIMIT
     tokenizer.save_pretrained(folder)
     torch.manual_seed(7)
-    config = GemmaConfig(vocab_size=len(tokenizer), pad_token_id=0, **{**DECODER, "max_position_embeddings": 4 * LIMIT})
+    config = GemmaConfig(vocab_size=len(tokenizer), pad_token_id=0, **{**DECODER, "max_position_embeddings": LANGUAGE_MODEL_LIMIT})
     GemmaForCausalLM(config).save_pretrained(folder)
 
 

@@ -1,7 +1,6 @@
 """What a bundle's manifest says of its model's architecture, for the engine that builds the model itself (engines/torch_packed).
 
-Pure: a configuration of transformers goes in, a small entry comes out, or none where that engine lacks something that the model needs.
-Knows neither graphs nor weights.
+There is no entry for a model that needs something which that engine lacks. Knows neither graphs nor weights.
 """
 
 from __future__ import annotations
@@ -12,16 +11,16 @@ from typing import Any
 SCALING = ("factor", "high_freq_factor", "low_freq_factor", "original_max_position_embeddings")
 
 
-def architecture(family: str, config: Any, told: Mapping[str, Any], max_seq_len: int) -> dict[str, Any] | None:
+def architecture(family: str, config: Any, stored: Mapping[str, Any], max_seq_len: int) -> dict[str, Any] | None:
     """The manifest's entry `architecture` for a model of `family` with pairs of up to `max_seq_len` tokens.
 
-    `config`: transformers' configuration, its defaults filled in. `told`: config.json as it stands, since transformers drops what it
-    doesn't know, a decoder's temperature among it.
+    `config`: transformers' configuration, its defaults filled in. `stored`: config.json as it stands, since transformers drops entries
+    that it does not know, a decoder's temperature among them.
     """
     if family == "bert":
         return _bert(config)
     if family in {"llama_bidirec", "mistral_bidirec"}:
-        return _bidirectional(config, told, max_seq_len)
+        return _bidirectional(config, stored, max_seq_len)
     return None
 
 
@@ -32,7 +31,7 @@ def _bert(config: Any) -> dict[str, Any] | None:
     return {"layers": config.num_hidden_layers, "heads": config.num_attention_heads, "epsilon": config.layer_norm_eps}
 
 
-def _bidirectional(config: Any, told: Mapping[str, Any], max_seq_len: int) -> dict[str, Any] | None:
+def _bidirectional(config: Any, stored: Mapping[str, Any], max_seq_len: int) -> dict[str, Any] | None:
     rotary: Mapping[str, Any] = config.rope_parameters
     kind = rotary.get("rope_type", "default")
     biased = getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False)
@@ -49,6 +48,6 @@ def _bidirectional(config: Any, told: Mapping[str, Any], max_seq_len: int) -> di
         "epsilon": config.rms_norm_eps,
         "theta": float(rotary["rope_theta"]),
         "scaling": {name: rotary[name] for name in SCALING} if kind == "llama3" else None,
-        "pooling": str(told.get("pooling", "avg")),
-        "temperature": float(told.get("temperature", 1.0)),
+        "pooling": str(stored.get("pooling", "avg")),
+        "temperature": float(stored.get("temperature", 1.0)),
     }

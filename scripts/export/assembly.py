@@ -16,16 +16,16 @@ from pathlib import Path
 import onnx
 
 from facade.reranking.bundle import INT8, INT8_GRAPH, MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
-from scripts.export import graph, half_weights, parity, plan, quantised, sample
+from scripts.export import graph, parity, plan, quantised
 from scripts.export.card import CARD, card
 from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.manifest import Manifest, Parity
 from scripts.export.origin import Origin
 from scripts.export.precision import lowered
-from scripts.export.shared_weights import share
-from scripts.export.smoothing import Factors
+from scripts.export.quantised import Factors
+from scripts.export.stored_weights import halve, share
 from scripts.export.tokenizer import check_ids
-from scripts.export.trial import Trial, trials
+from scripts.export.trial import Trial, batches, trials
 
 EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
 CODE = "model.py"
@@ -55,7 +55,7 @@ class Texts:
 
 
 def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, texts: Texts = Texts()) -> Manifest:
-    """Writes the bundle of a checkpoint to `out`, in place of another one that is there; ExportError leaves `out` as it was."""
+    """Write the bundle of a checkpoint to `out`, in place of another one that is there; ExportError leaves `out` as it was."""
     check_ids(checkpoint)
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = lowered(checkpoint, names.precision)
@@ -108,19 +108,19 @@ def _quantise(work: Path, calibration: Sequence[Trial]) -> Factors:
     if (work / EXTERNAL).is_file():
         raise ExportError("int8 is for models whose weights fit into 1.8 GB: export this one as fp16 or bf16")
     print(f"measuring activations on {sum(len(passages) for _, passages in calibration)} pairs for int8")
-    return quantised.quantise(work / WEIGHTS, work / INT8_GRAPH, list(sample.batches(read_bundle(work), calibration)))
+    return quantised.quantise(work / WEIGHTS, work / INT8_GRAPH, list(batches(read_bundle(work), calibration)))
 
 
 def _halve(path: Path) -> None:
-    """Stores those weights as fp16 that lose nothing by it."""
+    """Store those weights as fp16 that lose nothing by it."""
     drawn = onnx.load(str(path))
-    half_weights.halve(drawn)
+    halve(drawn)
     onnx.checker.check_model(drawn)
     onnx.save(drawn, str(path))
 
 
 def _write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
-    """The tokenizer, its padding and truncation switched off: they would cut and pad behind the server's back."""
+    """Write the tokenizer without padding and truncation: the server pads and truncates."""
     checkpoint.tokenizer.backend_tokenizer.no_padding()
     checkpoint.tokenizer.backend_tokenizer.no_truncation()
     checkpoint.tokenizer.backend_tokenizer.save(str(path))

@@ -14,7 +14,7 @@ CARD = "README.md"
 
 
 def card(manifest: Manifest) -> str:
-    """The text of README.md for a bundle with such a manifest."""
+    """The text of README.md for a bundle with this manifest."""
     return "\n".join(_lines(manifest)) + "\n"
 
 

@@ -46,7 +46,7 @@ def pair_prompt(folder: Path, tokenizer: Any) -> Prompt | None:
 
 
 def _cut(before: str, between: str, after: str) -> Prompt:
-    """Cuts after the last line feed before each text: tokenizers of language models start a new token there."""
+    """Cut after the last line feed before each text: tokenizers of language models start a new token there."""
     start, middle = before.rfind("\n") + 1, between.rfind("\n") + 1
     return Prompt(before[:start], before[start:], between[:middle], between[middle:], after)
 

@@ -5,17 +5,13 @@ Knows no family, no graph and no files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from facade.reranking.bundle import PairEncoding
-
-Inputs = Mapping[str, Tensor]
 
 
 class ExportError(Exception):
@@ -50,9 +46,3 @@ class Checkpoint:
     encode: Callable[[str, str], Encoded]
     reference: Callable[[Encoded], float]
     architecture: dict[str, Any] | None = None
-
-
-def as_logits(values: Tensor) -> NDArray[np.float32]:
-    """A tensor of logits as FP32 [batch] in numpy."""
-    logits: NDArray[np.float32] = values.detach().float().reshape(-1).cpu().numpy()
-    return logits

@@ -1,4 +1,4 @@
-"""Draws a checkpoint's module as an ONNX graph, batch and sequence dynamic. Knows exporters, not models."""
+"""Draw a checkpoint's module as an ONNX graph, batch and sequence dynamic. Knows exporters, not models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST_FILE = 1_800_000_000  # bytes; a graph with its weights inside can't exc
 
 
 def write(checkpoint: Checkpoint, path: Path) -> None:
-    """Writes the graph to `path`, its weights beside it in `path`.data where one file can't hold them."""
+    """Write the graph to `path`, its weights beside it in `path`.data where one file can't hold them."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
         bfloat16 = any(parameter.dtype == torch.bfloat16 for parameter in checkpoint.module.parameters())
@@ -72,7 +72,7 @@ def _dynamo(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def _arguments(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
-    """What both exporters are told alike."""
+    """The arguments that both exporters take."""
     return {
         "model": checkpoint.module,
         "args": _example(checkpoint),

@@ -39,7 +39,7 @@ class Labels:
 
 
 def read_labels(folder: Path, config: Any) -> Labels:
-    """The labels that a configuration of transformers names. Raises ExportError where none of them is plainly the positive one."""
+    """The labels that a configuration of transformers names. Raises ExportError where the positive one is not evident."""
     if config.num_labels == 1:
         return Labels()
     names = [str(config.id2label.get(number, "")) for number in range(config.num_labels)]

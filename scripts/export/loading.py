@@ -1,7 +1,7 @@
-"""Loads a model by transformers and proves that it was loaded whole: every weight is the file's, and every weight of the file is used.
+"""Load a model by transformers, and prove that it was loaded whole: every weight is the file's, and every weight of the file is used.
 
 transformers draws a missing weight at random, leaves an unknown one aside, and lists of each class say which of both it does not report.
-So its report is not the proof: the model's weights are compared with the files, tensor by tensor. Knows no family.
+So its report proves nothing: the model's weights are compared with the files, tensor by tensor. Knows no family.
 """
 
 from __future__ import annotations

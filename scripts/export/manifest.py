@@ -14,7 +14,7 @@ from facade.reranking.bundle import FORMAT, PairEncoding, manifest_digest
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the bundle's logits lie from the reference's, over so many pairs of up to `longest` tokens.
+    """How far the bundle's logits lie from the reference's, over `pairs` pairs of up to `longest` tokens.
 
     `rank_agreement`: of all pairs of passages of one query, the share in the reference's order; `top_flips`: queries whose best passage is
     another one.

@@ -1,4 +1,4 @@
-"""The parity gate: a bundle is held to its reference before anybody gets to see it.
+"""The parity gate: a bundle is compared with its reference before it is written.
 
 The reference tokenises in its own way and scores each pair alone; the bundle goes through the project's own tokenising, padding and
 runtime, each pair alone and padded among others. Knows bundles and logits, no family of models.
@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def rank_agreement(self) -> float:
-        """Of all pairs of passages that a query's reference tells apart, the share which the bundle puts in the same order."""
+        """The share of the bundle's pairs of passages in the reference's order, of those that the reference of a query distinguishes."""
         queries = np.asarray(self.queries)
         expected = self.expected[:, None] - self.expected[None, :]
         found = self.found[:, None] - self.found[None, :]
@@ -92,7 +92,7 @@ class Comparison:
 
 
 def compare(bundle: Bundle, checkpoint: Checkpoint, trials: Sequence[Trial], precision: str) -> Comparison:
-    """Scores every trial by the reference and twice by the bundle's graph for `precision`: alone, and padded among others."""
+    """Score every trial by the reference and twice by the bundle's graph for `precision`: alone, and padded among others."""
     tokenizer = PairTokenizer(bundle, bundle.max_seq_len)
     score = _graph(bundle, precision)
     labels: list[str] = []

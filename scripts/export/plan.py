@@ -1,4 +1,4 @@
-"""How TensorRT is told to build an engine from a bundle's graph: one optimisation profile for each range of lengths.
+"""The command that has TensorRT build an engine of a bundle's graph: one optimisation profile for each range of lengths.
 
 TensorRT tunes kernels for the shape in the middle of a profile, so pairs of 40 and of 8,000 tokens want profiles of their own. Knows
 shapes and command lines, neither TensorRT nor files.
@@ -66,7 +66,7 @@ def script(arguments: Sequence[str]) -> str:
 set -eu
 cd "$(dirname "$0")"
 trtexec=$(command -v trtexec || echo /usr/src/tensorrt/bin/trtexec)
-# TensorRT 10 has to be told what 11 always does: compute in the types of the graph.
+# TensorRT 10 computes in the types of the graph only on request, 11 always.
 typed=$("$trtexec" --help 2>&1 | grep -o -m1 -e --stronglyTyped || true)
 exec "$trtexec" $typed \\
   {lines}

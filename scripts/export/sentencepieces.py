@@ -1,4 +1,4 @@
-"""Holds the tokenizer that transformers builds to the files it was built from: tokenizer.json, or else a SentencePiece model.
+"""Hold the tokenizer that transformers builds to the files it was built from: tokenizer.json, or else a SentencePiece model.
 
 transformers 5 builds some tokenizers (DeBERTa-v2's) anew from the vocabulary alone and leaves out SentencePiece's table of characters,
 which makes a space of a no-break space and letters of a ligature. The checkpoint was trained with it. Knows tokenizers, no model.
@@ -63,7 +63,7 @@ def check(folder: Path, tokenizer: Any) -> None:
 
 
 def _model(folder: Path, tokenizer: Any) -> Path | None:
-    """The SentencePiece model that transformers builds such a tokenizer from; None where there is none."""
+    """The SentencePiece model that transformers builds `tokenizer` from; None where there is none."""
     names = (str(type(tokenizer).vocab_files_names.get("vocab_file", "")), ANY_CLASS)
     return next((folder / name for name in names if name.endswith(".model") and (folder / name).is_file()), None)
 

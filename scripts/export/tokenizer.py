@@ -1,4 +1,4 @@
-"""Loads a checkpoint's tokenizer, and refuses one that can't go with its model. Knows ids and texts, neither graphs nor weights."""
+"""Load a checkpoint's tokenizer, and refuse one that does not fit its model. Knows ids and texts, neither graphs nor weights."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def load(folder: Path, kind: Any = AutoTokenizer) -> Any:
     return tokenizer
 
 
-def pad_id(tokenizer: Any, told: int | None) -> int:
-    """The id that fills rows up: the tokenizer's, or `told` by the model's configuration.
+def pad_id(tokenizer: Any, configured: int | None) -> int:
+    """The token id of padding: the tokenizer's, or `configured` by the model.
 
-    Padding is masked, so that any other id of the vocabulary does where neither has one.
+    Padding is masked, so if neither has one, any other id of the vocabulary does.
     """
-    candidates = (tokenizer.pad_token_id, told, tokenizer.eos_token_id, tokenizer.sep_token_id)
+    candidates = (tokenizer.pad_token_id, configured, tokenizer.eos_token_id, tokenizer.sep_token_id)
     return next((int(candidate) for candidate in candidates if candidate is not None), 0)
 
 

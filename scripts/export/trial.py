@@ -1,12 +1,22 @@
-"""Text pairs of every length, made of a tokenizer's own words: what the parity gate tries a bundle with. Knows no model."""
+"""Text pairs that a graph is tried with: of every length, made of a tokenizer's own words, or out of a user's file.
+
+The parity gate compares scores on them, the quantiser measures activations on them. Knows texts and token rows, neither graphs nor models.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from facade.reranking.bundle import Bundle
+from facade.reranking.chunks import chunks
+from facade.reranking.pairs import PairTokenizer
+from facade.reranking.tensors import Tokens
+from scripts.export.checkpoint import ExportError
 from scripts.export.prompt import TRIED
 
 QUERIES = 8
@@ -14,6 +24,8 @@ PASSAGES = 8  # per query: 64 pairs
 LONGEST_QUERY = 24  # tokens
 WORDS = 400
 SEED = 20
+BATCH_TOKENS = 2048
+LONGEST_BATCHED = 512  # tokens; ranges of activations hardly widen with length, time does
 
 Trial = tuple[str, list[str]]
 
@@ -49,3 +61,28 @@ def _text(generator: np.random.Generator, words: Sequence[tuple[str, int]], toke
         chosen.append(word)
         tokens -= max(length, 1)
     return " ".join(chosen)
+
+
+def read(path: Path) -> list[Trial]:
+    """The pairs of a file of JSON lines, each {"query": …, "passages": […]}. Raises ExportError for any other line."""
+    trials: list[Trial] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            query, passages = entry["query"], entry["passages"]
+        except (ValueError, KeyError, TypeError):
+            query, passages = None, None
+        if not isinstance(query, str) or not isinstance(passages, list) or not all(isinstance(passage, str) for passage in passages):
+            raise ExportError(f'{path}, line {number}: expected {{"query": "…", "passages": ["…", …]}}')
+        trials.append((query, passages))
+    if not trials:
+        raise ExportError(f"{path} is empty: a few dozen queries with their passages are enough")
+    return trials
+
+
+def batches(bundle: Bundle, trials: Sequence[Trial]) -> Iterator[dict[str, Tokens]]:
+    """The pairs as the graph's inputs, as the server batches them."""
+    tokenizer = PairTokenizer(bundle, min(bundle.max_seq_len, LONGEST_BATCHED))
+    for query, passages in trials:
+        for chunk in chunks(tokenizer.encode(query, passages, truncate=True), BATCH_TOKENS):
+            yield chunk.inputs

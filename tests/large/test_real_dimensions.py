@@ -1,4 +1,4 @@
-"""The 1B model's real dimensions with random weights: it is exported and answers on a machine with 24 GiB, and the peaks are told."""
+"""The 1B model's real dimensions with random weights: it is exported and answers on a machine with 24 GiB, and the peaks are printed."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.large, pytest.mark.timeout(3600)]
 
 MACHINE = 24 * 2**30  # bytes
 # Llama-3.2-1B, which nvidia/llama-nemotron-rerank-1b-v2 is made from.
-DIMENSIONS = {
+DIMENSIONS: dict[str, Any] = {
     "vocab_size": 128_256,
     "hidden_size": 2048,
     "num_hidden_layers": 16,
@@ -55,7 +56,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tiny_checkpoints.save("llama_bidirec", tmp_path_factory.mktemp("checkpoint") / "llama-1b")
     torch.manual_seed(7)
     with torch.device("meta"):
-        model = LlamaForSequenceClassification(LlamaConfig(**DIMENSIONS))
+        make: Any = LlamaForSequenceClassification
+        model = make(LlamaConfig(**DIMENSIONS))
     model = model.to(torch.bfloat16).to_empty(device="cpu")
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.02)
@@ -70,8 +72,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "rope_scaling": SCALING,
     }
     (folder / "config.json").write_text(json.dumps({**config, **own}))
-    told = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps({**told, "model_max_length": 8192}))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": 8192}))
     return folder
 
 
@@ -89,7 +91,7 @@ def measured(*command: str) -> tuple[str, int, float]:
 def test_1b_model_is_exported_and_answers_within_the_machine(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "1"
     _, exported, seconds = measured("-m", "scripts.export_model", "--model", str(checkpoint), "--out", str(out), "--longest", "256")
-    assert {path.name for path in out.iterdir()} == {"model.onnx", "model.onnx.data", "tokenizer.json", "reranker.json"}
+    assert {path.name for path in out.iterdir()} == {"model.onnx", "model.onnx.data", "tokenizer.json", "reranker.json", "README.md"}
     output, served, waited = measured("-c", SCORE, str(out))
     with capsys.disabled():
         print(f"\nexport: {exported / 2**30:.1f} GiB at most, {seconds:.0f} s; two pairs: {served / 2**30:.1f} GiB at most, {waited:.0f} s")

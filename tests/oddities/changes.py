@@ -23,6 +23,10 @@ PAIR_TEMPLATE = (
 )
 CHAT_TEMPLATE = "{% for message in messages %}{% if message.role == 'user' %}{{ message.content }}{% endif %}{% endfor %}"
 
+# Typed as transformers' constructors are: not at all.
+CLASSIFIER: Any = AutoModelForSequenceClassification
+QWEN3_CLASSIFIER: Any = Qwen3ForSequenceClassification
+
 Change = Callable[[Path], None]
 
 
@@ -42,9 +46,9 @@ def plain(folder: Path) -> None:
 
 def one_layer(folder: Path) -> None:
     """The first layer alone, for the exporters' sake: they take seconds for each."""
-    told = read(folder)
-    kept = {name: 1 for name in ("num_hidden_layers", "n_layers") if name in told}
-    config(**kept, **({"layer_types": told["layer_types"][:1]} if "layer_types" in told else {}))(folder)
+    own = read(folder)
+    kept = {name: 1 for name in ("num_hidden_layers", "n_layers") if name in own}
+    config(**kept, **({"layer_types": own["layer_types"][:1]} if "layer_types" in own else {}))(folder)
     weights(lambda stored: {name: tensor for name, tensor in stored.items() if not re.search(r"\blayers?\.[1-9]", name)})(folder)
 
 
@@ -103,7 +107,7 @@ def labelled(*names: str, **more: Any) -> Change:
     def change(folder: Path) -> None:
         own = AutoConfig.from_pretrained(folder, id2label=dict(enumerate(names)), label2id={n: i for i, n in enumerate(names)}, **more)
         torch.manual_seed(11)
-        AutoModelForSequenceClassification.from_config(own).save_pretrained(folder)
+        CLASSIFIER.from_config(own).save_pretrained(folder)
 
     return change
 
@@ -170,7 +174,7 @@ def as_classifier(folder: Path) -> None:
     """Qwen3 with a head of one label, drawn at random."""
     own = AutoConfig.from_pretrained(folder, num_labels=1, pad_token_id=0)
     torch.manual_seed(11)
-    Qwen3ForSequenceClassification(own).save_pretrained(folder)
+    QWEN3_CLASSIFIER(own).save_pretrained(folder)
 
 
 def converted(folder: Path) -> None:
@@ -178,7 +182,7 @@ def converted(folder: Path) -> None:
     own = AutoConfig.from_pretrained(folder, num_labels=1, pad_token_id=0)
     words = AutoTokenizer.from_pretrained(folder).get_vocab()
     stored = load_file(folder / WEIGHTS)
-    model = Qwen3ForSequenceClassification(own)
+    model = QWEN3_CLASSIFIER(own)
     embedded = stored["model.embed_tokens.weight"]
     head = (embedded[words["yes"]] - embedded[words["no"]]).to(torch.bfloat16).float()
     model.load_state_dict({name: value for name, value in stored.items() if name != "lm_head.weight"} | {"score.weight": head[None]})

@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tests.tiny_checkpoints import LIMIT
+from tests.tiny_checkpoints import LANGUAGE_MODEL_LIMIT, LIMIT
 
 Score = Callable[[str, str], float]
 LOGITS = {"": lambda logits: logits[0], "second": lambda logits: logits[1] - logits[0], "first": lambda logits: logits[0] - logits[1]}
@@ -39,7 +39,7 @@ GEMMA = (
     "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing a prediction "
     "of either 'Yes' or 'No'."
 )
-BOTH_WAYS = {
+BOTH_WAYS: dict[str, tuple[str, Any, Any]] = {
     "llama_bidirec": ("llama", LlamaConfig, LlamaForSequenceClassification),
     "mistral_bidirec": ("mistral", MistralConfig, MistralForSequenceClassification),
 }
@@ -72,30 +72,42 @@ def _pair(folder: Path, scored_as: str) -> Score:
 def _both_ways(folder: Path, family: str, scored_as: str) -> Score:
     """A mask of four dimensions, all zeros, lets every token see every other one, whatever the model's own mask is."""
     kind, make_config, make_model = BOTH_WAYS[family]
-    told: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    config = make_config.from_dict({**told, "model_type": kind})
+    stored: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    config = make_config.from_dict({**stored, "model_type": kind})
     model = make_model.from_pretrained(folder, config=config, dtype=torch.float32).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    limit = min(LIMIT, told.get("sliding_window") or LIMIT)
+    limit = min(LIMIT, stored.get("sliding_window") or LIMIT)
 
     def score(query: str, passage: str) -> float:
         text = f"question:{query} \n \n passage:{passage}"
         ids = tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")["input_ids"]
         seen = torch.zeros(1, 1, ids.shape[1], ids.shape[1])
         states = model.model(input_ids=ids, attention_mask=seen).last_hidden_state
-        return float(LOGITS[scored_as](model.score(states.mean(dim=1))[0])) / told.get("temperature", 1.0)
+        return float(LOGITS[scored_as](model.score(states.mean(dim=1))[0])) / float(stored.get("temperature", 1.0))
 
     return score
 
 
+def _cut(pair: list[int], after: list[int]) -> list[int]:
+    """The ids of a language model's prompt; of a pair that is too long the passage loses its end, never what follows."""
+    return [*pair[: LANGUAGE_MODEL_LIMIT - len(after)], *after]
+
+
 def _gemma(folder: Path) -> Score:
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    make: Any = AutoModelForCausalLM
+    model = make.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    yes = tokenizer("Yes", add_special_tokens=False)["input_ids"][0]
+
+    def words(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    yes = words("Yes")[0]
 
     def score(query: str, passage: str) -> float:
-        texts = (f"A: {query}", "\n", f"B: {passage}", "\n", GEMMA)
-        ids = [tokenizer.bos_token_id, *(token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"])]
+        pair, asked = (
+            [token for text in texts for token in words(text)] for texts in ((f"A: {query}", "\n", f"B: {passage}"), ("\n", GEMMA))
+        )
+        ids = _cut([tokenizer.bos_token_id, *pair], asked)
         return float(model(input_ids=torch.tensor([ids])).logits[0, -1, yes])
 
     return score
@@ -106,11 +118,11 @@ def _qwen3(folder: Path, scored_as: str) -> Score:
     words = tokenizer.get_vocab()
     make: Any = AutoModelForSequenceClassification if "classifier" in scored_as else AutoModelForCausalLM
     model = make.from_pretrained(folder, dtype=torch.float32).eval()
-    prompt = TEMPLATE if "template" in scored_as else QWEN3
+    prompt, after = (TEMPLATE if "template" in scored_as else QWEN3).split("{passage}")
 
     def score(query: str, passage: str) -> float:
-        ids = tokenizer(prompt.format(query=query, passage=passage), return_tensors="pt")["input_ids"]
-        logits = model(input_ids=ids).logits[0]
+        ids = _cut(*(tokenizer(text)["input_ids"] for text in (prompt.format(query=query) + passage, after)))
+        logits = model(input_ids=torch.tensor([ids])).logits[0]
         if "classifier" in scored_as:
             return float(logits[0])
         return float(logits[-1, words["Yes"]] if "Yes" in scored_as else logits[-1, words["yes"]] - logits[-1, words["no"]])

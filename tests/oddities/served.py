@@ -12,6 +12,7 @@ from tests.oddities.changes import (
     decoder_labelled,
     labelled,
     logit_of,
+    one_layer,
     plain,
     renamed,
     segments_kept_back,
@@ -21,10 +22,11 @@ from tests.oddities.changes import (
     without_segments,
 )
 from tests.oddities.odd import Odd
-from tests.tiny_checkpoints import LIMIT
+from tests.tiny_checkpoints import LIMIT, MAKE
 
 SERVED = [
-    *(Odd("nothing odd", family, plain) for family in ("bert", "deberta-v2", "distilbert", "gemma", "modernbert")),
+    *(Odd("nothing odd", family, plain) for family in sorted(MAKE) if " with " not in family),
+    *(Odd("a SentencePiece model as its only tokenizer", family, one_layer) for family in sorted(MAKE) if " with " in family),
     Odd("`type_vocab_size` left out of config.json", "bert", config("type_vocab_size")),
     Odd("`hidden_act: gelu_new`", "bert", config(hidden_act="gelu_new")),
     Odd("a tokenizer that makes no segment ids (multilingual MiniLM)", "bert", without_segments),

@@ -162,7 +162,7 @@ def _find(ids: list[int], part: list[int], start: int) -> int:
     for place in range(start, len(ids) - len(part) + 1):
         if ids[place : place + len(part)] == part:
             return place
-    raise ExportError("the tokenizer changes a text's tokens when it joins two of them; such a family is not known here")
+    raise ExportError("the tokenizer changes the tokens of a text when it joins two texts: no family with such a tokenizer can be exported")
 
 
 def _limit(folder: Path, config: Any, tokenizer: Any, family: str) -> int:

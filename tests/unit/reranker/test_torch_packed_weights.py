@@ -16,7 +16,7 @@ from facade.reranking.bundle import Bundle  # noqa: E402
 from reranker.engines.torch_packed.engine import start  # noqa: E402
 from reranker.engines.torch_packed.onnx_weights import read_weights  # noqa: E402
 from reranker.engines.torch_packed.weights import Weights  # noqa: E402
-from scripts.export import families, graph, half_weights  # noqa: E402
+from scripts.export import families, graph, stored_weights  # noqa: E402
 from scripts.export.checkpoint import Checkpoint  # noqa: E402
 from scripts.export.precision import lowered  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
@@ -62,7 +62,7 @@ def test_weights_that_were_halved_without_loss(family: str, tmp_path: Path) -> N
     path = tmp_path / "model.onnx"
     graph.write(checkpoint, path)
     model = onnx.load(str(path))
-    assert half_weights.halve(model) > 10
+    assert stored_weights.halve(model) > 10
     onnx.save(model, str(path))
     check(path, checkpoint)
 

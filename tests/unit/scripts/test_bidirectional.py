@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from safetensors.torch import load_file  # noqa: E402
-from torch.nn.functional import linear, silu, softmax  # noqa: E402
+import torch
+from safetensors.torch import load_file
+from torch.nn.functional import linear, silu, softmax
 
-from scripts.export import families  # noqa: E402
-from tests import tiny_checkpoints  # noqa: E402
+from scripts.export import families
+from tests import tiny_checkpoints
 
 # As Llama 3.2's config.json has it, but for the original length: the tiny model's limit is shorter than that.
 LLAMA_3_2 = {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 24, "rope_type": "llama3"}
@@ -26,7 +27,7 @@ PAIRS = [
 ]
 
 
-def frequencies(size: int, scaling: dict[str, Any] | None, theta: float) -> "torch.Tensor":
+def frequencies(size: int, scaling: dict[str, Any] | None, theta: float) -> torch.Tensor:
     """Radians per position, [size / 2]; Llama 3's scaling slows down what turns less than once in the original length."""
     turning = []
     for place in range(0, size, 2):
@@ -40,13 +41,13 @@ def frequencies(size: int, scaling: dict[str, Any] | None, theta: float) -> "tor
     return torch.tensor(turning)
 
 
-def turn(states: "torch.Tensor", angles: "torch.Tensor") -> "torch.Tensor":
+def turn(states: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """Rotates [heads, tokens, size] by [tokens, size / 2]: the first half of a head with its second half."""
     first, second = states.chunk(2, dim=-1)
     return torch.cat([first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()], dim=-1)
 
 
-def norm(states: "torch.Tensor", weight: "torch.Tensor", epsilon: float) -> "torch.Tensor":
+def norm(states: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
     return weight * states / (states.square().mean(dim=-1, keepdim=True) + epsilon).sqrt()
 
 
@@ -70,7 +71,7 @@ def logit(folder: Path, ids: list[int], scaling: dict[str, Any] | None, theta: f
         read = norm(states, own["post_attention_layernorm"], epsilon)
         states = states + linear(silu(linear(read, own["mlp.gate_proj"])) * linear(read, own["mlp.up_proj"]), own["mlp.down_proj"])
     pooled = norm(states, weights["model.norm.weight"], epsilon).mean(dim=0)
-    return float(weights["score.weight"][0] @ pooled) / config["temperature"]
+    return float(weights["score.weight"][0] @ pooled) / float(config["temperature"])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ pytest.importorskip("onnxruntime")
 from facade.errors import BundleError  # noqa: E402
 from facade.reranking.bundle import file_digest, manifest_digest, read_bundle  # noqa: E402
 from scripts import export_model  # noqa: E402
-from scripts.export import half_weights, parity  # noqa: E402
+from scripts.export import parity, stored_weights  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
 
 FILES = {"model.onnx", "tokenizer.json", "reranker.json", "README.md"}
@@ -129,7 +129,7 @@ def test_an_export_to_a_linked_folder_writes_into_the_folder(checkpoint: Path, t
 def test_a_bundle_that_is_half_replaced_is_never_taken_for_whole(
     moved: int, checkpoint: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The machine stops after so many files: the old manifest vouches for none but the old files."""
+    """The machine stops after `moved` files: the old manifest vouches for none but the old files."""
     out = tmp_path / "1"
     shutil.copytree(bundle, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -166,56 +166,6 @@ def test_a_full_disk_is_seen_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
-def refusal(folder: Path, capsys: pytest.CaptureFixture[str], **config: object) -> str:
-    """What the exporter says of the checkpoint in `folder` once its config has these entries."""
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
-    assert export_model.main(["--model", str(folder), "--out", str(folder.parent / "out")]) == 1
-    assert not (folder.parent / "out").exists()
-    return capsys.readouterr().err
-
-
-def test_an_unknown_family_is_refused_with_the_known_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    message = refusal(tiny_checkpoints.save("bert", tmp_path / "c"), capsys, model_type="t5")
-    assert "'t5'; known are bert, " in message
-    assert "llama_bidirec" in message
-
-
-def test_more_labels_than_one_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tiny_checkpoints.save("bert", tmp_path / "c")
-    transformers.BertForSequenceClassification.from_pretrained(folder, num_labels=2, ignore_mismatched_sizes=True).save_pretrained(folder)
-    assert "has 2 labels" in refusal(folder, capsys)
-
-
-def test_a_decoder_without_its_head_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tiny_checkpoints.save("llama_bidirec", tmp_path / "c")
-    transformers.LlamaModel.from_pretrained(folder).save_pretrained(folder)
-    assert "missing: score.weight." in refusal(
-        folder, capsys, model_type="llama_bidirec", architectures=["LlamaBidirectionalForSequenceClassification"]
-    )
-
-
-def test_an_unknown_pooling_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "pools by 'max'" in refusal(tiny_checkpoints.save("llama_bidirec", tmp_path / "c"), capsys, pooling="max")
-
-
-@pytest.mark.parametrize(
-    ("file", "text", "name"),
-    [
-        ("licence.json", '{"name": "CC0", "text": "Free."}', "CC0"),
-        ("README.md", "---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\nlicense: none\n", "apache-2.0"),
-        ("README.md", "# A model\nlicense: none\n", "unstated"),
-    ],
-    ids=["own", "model card", "card without a head"],
-)
-def test_licence_comes_from_the_checkpoint(checkpoint: Path, tmp_path: Path, file: str, text: str, name: str) -> None:
-    folder = tmp_path / "checkpoint"
-    shutil.copytree(checkpoint, folder)
-    (folder / file).write_text(text)
-    assert export_model.main(["--model", str(folder), "--out", str(tmp_path / "out")]) == 0
-    assert json.loads((tmp_path / "out" / "reranker.json").read_text())["licence"]["name"] == name
-
-
 def test_only_what_fp16_holds_exactly_is_halved() -> None:
     numbers = {
         "exact": np.linspace(-1, 1, 65, dtype=np.float32),
@@ -226,6 +176,6 @@ def test_only_what_fp16_holds_exactly_is_halved() -> None:
     nodes = [onnx.helper.make_node("Identity", [name], [f"{name}.out"]) for name in numbers]
     weights = [onnx.numpy_helper.from_array(values, name) for name, values in numbers.items()]
     graph = onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", [], [], weights))
-    assert half_weights.halve(graph) == 1
+    assert stored_weights.halve(graph) == 1
     assert {weight.name for weight in graph.graph.initializer} == {"exact.fp16", "inexact", "large", "small"}
     assert (graph.graph.node[0].op_type, list(graph.graph.node[0].output)) == ("Cast", ["exact"])

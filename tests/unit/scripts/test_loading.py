@@ -9,18 +9,24 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
 
-from scripts.export.checkpoint import ExportError  # noqa: E402
-from scripts.export.loading import load_whole  # noqa: E402
-from tests import tiny_checkpoints  # noqa: E402
-from tests.oddities.changes import added, sharded, weights, without  # noqa: E402
+import torch
+import transformers
+
+from scripts.export.checkpoint import ExportError
+from scripts.export.loading import load_whole
+from tests import tiny_checkpoints
+from tests.oddities.changes import added, sharded, weights, without
 
 HEAD = "classifier.weight"
 
 
-class Forgiving(transformers.BertForSequenceClassification):
+BERT: Any = transformers.BertForSequenceClassification
+
+
+class Forgiving(BERT):  # type: ignore[misc] # transformers' classes are not typed
     """A class with lists of what transformers does not report, as DeBERTa has them."""
 
     _keys_to_ignore_on_load_missing = [r"classifier"]  # noqa: RUF012 (transformers' own form)
@@ -91,6 +97,6 @@ def test_tied_weights_are_stored_once(tmp_path: Path) -> None:
 
 
 def test_an_entry_that_transformers_does_not_know_is_named_in_one_line(folder: Path) -> None:
-    told = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(told | {"num_hidden_layers": "two"}))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": "two"}))
     assert "num_hidden_layers" in refusal(folder)

@@ -17,8 +17,11 @@ from facade.reranking.bundle import read_bundle  # noqa: E402
 from facade.reranking.pairs import PairTokenizer  # noqa: E402
 from reranker.engines import load_engine  # noqa: E402
 from scripts import export_model  # noqa: E402
+from scripts.export import families  # noqa: E402
 from scripts.serving.in_process import rows_of  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
+from tests.exported import Exports  # noqa: E402
+from tests.oddities.changes import plain  # noqa: E402
 from tests.oddities.odd import Odd  # noqa: E402
 from tests.oddities.refused import REFUSED  # noqa: E402
 from tests.oddities.scores import own_score  # noqa: E402
@@ -33,24 +36,20 @@ PASSAGES = [
     "then took the other,\n\nas just as fair: having perhaps the better claim",
     " 1234 ...!? ",
     "yes",
+    "far too long " * 200,
 ]
-# What the families cut at their limit, as their references do; a language model's reference cuts nothing.
-LONG = "far too long " * 200
-CUT = {"qwen3", "gemma"}
 TOLERANCE = 1e-4
 
 
 @pytest.mark.parametrize("odd", SERVED, ids=str)
-def test_it_is_served_with_the_score_that_transformers_gives_it(odd: Odd, tmp_path: Path) -> None:
+def test_it_is_served_with_the_score_that_transformers_gives_it(odd: Odd, exports: Exports, tmp_path: Path) -> None:
     checkpoint = odd.save(tmp_path / "checkpoint")
-    passages = PASSAGES if odd.family in CUT else [*PASSAGES, LONG]
     with torch.inference_mode():
         score = own_score(checkpoint, odd.family, odd.scored_as)
-        expected = [score(QUERY, passage) for passage in passages]
-    assert export_model.main(["--model", str(checkpoint), "--out", str(tmp_path / "1"), "--longest", "96"]) == 0
-    bundle = read_bundle(tmp_path / "1")
-    rows = rows_of(PairTokenizer(bundle, bundle.max_seq_len).encode(QUERY, passages, truncate=True))
-    engines = ["openvino", *(["torch"] if bundle.manifest.get("architecture") else [])]
+        expected = [score(QUERY, passage) for passage in PASSAGES]
+    bundle = read_bundle(exports.bundle(checkpoint, tmp_path / "1"))
+    rows = rows_of(PairTokenizer(bundle, bundle.max_seq_len).encode(QUERY, PASSAGES, truncate=True))
+    engines = ["openvino", "onnxruntime", *(["torch"] if bundle.manifest.get("architecture") else [])]
     for name in engines:
         engine, _ = load_engine(bundle, Settings(engine=name, precision="fp32", threads=1))
         np.testing.assert_allclose(engine.infer(rows), expected, rtol=0, atol=TOLERANCE, err_msg=name)
@@ -67,6 +66,10 @@ def test_it_is_refused_in_one_line_and_nothing_is_written(odd: Odd, tmp_path: Pa
     assert odd.refused is not None
     assert odd.refused in line
     assert not (tmp_path / "1").exists()
+
+
+def test_every_family_is_served() -> None:
+    assert {odd.family.partition(" with ")[0] for odd in SERVED if odd.change is plain} == set(families.FAMILIES)
 
 
 def test_the_page_lists_every_checkpoint() -> None:

@@ -2,19 +2,23 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("huggingface_hub")
 
+from scripts.export.origin import fetch
 from tests import tiny_checkpoints
 from tests.conftest import ROOT
 
@@ -40,10 +44,10 @@ class Hub(BaseHTTPRequestHandler):
             files = [{"rfilename": file.name} for file in sorted(self.folder.iterdir())]
             self.send(200, json.dumps({"id": "tests/tiny", "sha": COMMIT, "siblings": files}).encode(), body=body)
         elif path.startswith("/api/models/tests/tiny/tree/"):
-            files = [
+            listed = [
                 {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": "0" * 40} for file in sorted(self.folder.iterdir())
             ]
-            self.send(200, json.dumps(files).encode(), body=body)
+            self.send(200, json.dumps(listed).encode(), body=body)
         elif path.startswith(f"/tests/tiny/resolve/{COMMIT}/"):
             self.send(200, (self.folder / path.rpartition("/")[2]).read_bytes(), body=body)
         elif path.startswith("/api/models/tests/gated/"):
@@ -81,51 +85,105 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread.join()
 
 
-def export(model: str, folder: Path, endpoint: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The exporter in a process of its own: the hub's client reads its settings once."""
-    settings = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "cache"), "NO_PROXY": "127.0.0.1", **environment}
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.export_model", "--model", model, "--out", str(folder / "out")],
-        cwd=ROOT,
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
+# Exports each model by turns, and says on stderr how each has ended.
+EACH = """
+import sys
+from scripts import export_model
+for number, model in enumerate(sys.argv[2:]):
+    status = export_model.main(["--model", model, "--out", f"{sys.argv[1]}/{number}"])
+    print(f"=== {status}", file=sys.stderr)
+"""
 
 
-def test_a_hub_id_is_exported_at_a_commit_that_is_recorded_and_found_again_offline(hub: str, tmp_path: Path) -> None:
-    done = export("tests/tiny", tmp_path, hub)
+@dataclass(frozen=True)
+class Ended:
+    """How an export has ended: its exit status, what it has written to stderr, and the folder that it was to write."""
+
+    status: int
+    error: str
+    out: Path
+
+
+def export(models: Sequence[str], folder: Path, endpoint: str, **environment: str) -> dict[str, Ended]:
+    """The exporter, in a process of its own: the hub's client reads its settings once."""
+    settings = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "cache"), "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, "-c", EACH, str(folder), *models]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    manifest = json.loads((tmp_path / "out" / "reranker.json").read_text())
-    assert manifest["source"] == {"model": "tests/tiny", "revision": COMMIT}
-    assert (manifest["model_id"], manifest["licence"]["name"]) == ("tests/tiny", "mit")
+    endings = re.findall(r"(.*?)=== (\d+)\n", done.stderr, re.DOTALL)
+    return {
+        model: Ended(int(status), error, folder / str(number))
+        for number, (model, (error, status)) in enumerate(zip(models, endings, strict=True))
+    }
+
+
+REFUSED = {
+    "tests/gated": "is gated: accept its licence",
+    "tests/nothing": "is not on the hub, or private",
+    "no/such/folder": "neither a folder nor a model id",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("exported")
+
+
+@pytest.fixture(scope="module")
+def online(hub: str, folder: Path) -> dict[str, Ended]:
+    return export(["tests/tiny", *REFUSED], folder, hub)
+
+
+@pytest.fixture(scope="module")
+def offline(online: dict[str, Ended], folder: Path) -> dict[str, Ended]:
+    """With the cache that the exports with a connection have left."""
+    (folder / "again").mkdir()
+    (folder / "cache").rename(folder / "again" / "cache")
+    return export(["tests/tiny", "tests/other"], folder / "again", "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+
+
+def manifest(ended: Ended) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((ended.out / "reranker.json").read_text())
+    return content
+
+
+def test_a_hub_id_is_exported_at_a_commit_that_is_recorded(online: dict[str, Ended]) -> None:
+    assert online["tests/tiny"].status == 0, online["tests/tiny"].error
+    found = manifest(online["tests/tiny"])
+    assert found["source"] == {"model": "tests/tiny", "revision": COMMIT}
+    assert (found["model_id"], found["licence"]["name"]) == ("tests/tiny", "mit")
     assert not any(path.endswith(".py") for path in Hub.asked)
     assert any(path.endswith("/sentencepiece.bpe.model") for path in Hub.asked)
-    (tmp_path / "out" / "reranker.json").unlink()
-    again = export("tests/tiny", tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
-    assert again.returncode == 0, again.stderr
-    assert json.loads((tmp_path / "out" / "reranker.json").read_text())["source"] == manifest["source"]
+
+
+def test_it_is_found_again_without_a_connection(offline: dict[str, Ended]) -> None:
+    assert offline["tests/tiny"].status == 0, offline["tests/tiny"].error
+    assert manifest(offline["tests/tiny"])["source"] == {"model": "tests/tiny", "revision": COMMIT}
+
+
+@pytest.mark.parametrize("model", REFUSED)
+def test_what_can_not_be_fetched_says_what_to_do(model: str, online: dict[str, Ended]) -> None:
+    ended = online[model]
+    assert ended.status == 1
+    assert REFUSED[model] in ended.error
+    assert ended.error.strip().count("\n") == 0
+    assert not ended.out.exists()
+
+
+def test_without_a_connection_the_message_says_so(offline: dict[str, Ended]) -> None:
+    assert offline["tests/other"].status == 1
+    assert "give the folder of a downloaded checkpoint" in offline["tests/other"].error
 
 
 @pytest.mark.parametrize(
-    ("model", "message"),
+    ("file", "text", "name"),
     [
-        ("tests/gated", "is gated: accept its licence"),
-        ("tests/nothing", "is not on the hub, or private"),
-        ("no/such/folder", "neither a folder nor a model id"),
+        ("licence.json", '{"name": "CC0", "text": "Free."}', "CC0"),
+        ("README.md", "---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\nlicense: none\n", "apache-2.0"),
+        ("README.md", "# A model\nlicense: none\n", "unstated"),
     ],
+    ids=["own", "model card", "card without a head"],
 )
-def test_what_can_not_be_fetched_says_what_to_do(model: str, message: str, hub: str, tmp_path: Path) -> None:
-    done = export(model, tmp_path, hub)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert done.stderr.strip().count("\n") == 0
-    assert not (tmp_path / "out").exists()
-
-
-def test_without_a_connection_the_message_says_so(tmp_path: Path) -> None:
-    done = export("tests/tiny", tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
-    assert done.returncode == 1
-    assert "give the folder of a downloaded checkpoint" in done.stderr
+def test_licence_comes_from_the_checkpoint(tmp_path: Path, file: str, text: str, name: str) -> None:
+    (tmp_path / file).write_text(text)
+    assert fetch(str(tmp_path), None).licence.name == name

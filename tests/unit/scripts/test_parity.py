@@ -2,83 +2,94 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
-from scripts.export import assembly, families, graph  # noqa: E402
-from scripts.export.checkpoint import Checkpoint, ExportError  # noqa: E402
-from scripts.export.manifest import Source  # noqa: E402
-from scripts.export.origin import UNSTATED, Origin  # noqa: E402
-from scripts.export.parity import Comparison, Tolerance  # noqa: E402
-from tests import tiny_checkpoints  # noqa: E402
+import torch
+
+from scripts.export import assembly, families, graph
+from scripts.export.checkpoint import Checkpoint, ExportError
+from scripts.export.families.encoder import BertClassifier
+from scripts.export.manifest import Source
+from scripts.export.origin import UNSTATED, Origin
+from scripts.export.parity import Comparison, Tolerance
+from tests import tiny_checkpoints
+from tests.oddities.changes import one_layer
+
+
+@dataclass(frozen=True)
+class Good:
+    """Checkpoints that score as their references do, of one layer each, by family; `load` gives another one of the same content."""
+
+    folders: dict[str, Path]
+    loaded: dict[str, Checkpoint]
+
+    def __getitem__(self, family: str) -> Checkpoint:
+        return self.loaded[family]
+
+    def load(self, family: str) -> Checkpoint:
+        return families.load(self.folders[family])
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     root = tmp_path_factory.mktemp("checkpoints")
-    return {family: tiny_checkpoints.save(family, root / family) for family in ("bert", "xlm-roberta", "llama_bidirec")}
+    folders = {family: tiny_checkpoints.save(family, root / family) for family in ("bert", "xlm-roberta", "llama_bidirec")}
+    for folder in folders.values():
+        one_layer(folder)
+    return Good(folders, {family: families.load(folder) for family, folder in folders.items()})
 
 
-class WithSigmoid(torch.nn.Module):
-    def __init__(self, module: torch.nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(self.module(input_ids, attention_mask))
+class WithSigmoid(BertClassifier):
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.sigmoid(super().forward(input_ids, attention_mask, token_type_ids))
 
 
-class WithoutSegments(torch.nn.Module):
-    def __init__(self, module: torch.nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
-        return self.module(input_ids, attention_mask, token_type_ids * 0)
+class WithoutSegments(BertClassifier):
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
+        assert token_type_ids is not None
+        return super().forward(input_ids, attention_mask, token_type_ids * 0)
 
 
-def zeroed_segments(folders: dict[str, Path]) -> Checkpoint:
-    good = families.load(folders["bert"])
-    return replace(good, module=WithoutSegments(good.module).eval())
+def zeroed_segments(good: Good) -> Checkpoint:
+    return replace(good["bert"], module=WithoutSegments(good["bert"].module.get_submodule("model")).eval())
 
 
-def missing_line_feed(folders: dict[str, Path]) -> Checkpoint:
-    good = families.load(folders["llama_bidirec"])
-    return replace(good, pair_encoding=replace(good.pair_encoding, query_suffix=" \n"))
+def missing_line_feed(good: Good) -> Checkpoint:
+    return replace(good["llama_bidirec"], pair_encoding=replace(good["llama_bidirec"].pair_encoding, query_suffix=" \n"))
 
 
-def first_token_instead_of_mean(folders: dict[str, Path]) -> Checkpoint:
-    other = families.load(folders["llama_bidirec"])
-    other.module.pooling = "cls"
-    return replace(families.load(folders["llama_bidirec"]), module=other.module)
+def first_token_instead_of_mean(good: Good) -> Checkpoint:
+    other: Any = good.load("llama_bidirec").module
+    other.pooling = "cls"
+    return replace(good["llama_bidirec"], module=other)
 
 
-def causal_mask(folders: dict[str, Path]) -> Checkpoint:
-    other = families.load(folders["llama_bidirec"])
-    other.module.model.config.is_causal = True
-    return replace(families.load(folders["llama_bidirec"]), module=other.module)
+def causal_mask(good: Good) -> Checkpoint:
+    other: Any = good.load("llama_bidirec").module
+    other.model.config.is_causal = True
+    return replace(good["llama_bidirec"], module=other)
 
 
-def sigmoid_left_in(folders: dict[str, Path]) -> Checkpoint:
-    good = families.load(folders["llama_bidirec"])
-    return replace(good, module=WithSigmoid(good.module).eval())
+def sigmoid_left_in(good: Good) -> Checkpoint:
+    return replace(good["bert"], module=WithSigmoid(good["bert"].module.get_submodule("model")).eval())
 
 
-def tokenizer_of_another_model(folders: dict[str, Path]) -> Checkpoint:
-    good, other = (families.load(folders[family]) for family in ("llama_bidirec", "xlm-roberta"))
-    return replace(good, tokenizer=other.tokenizer)
+def tokenizer_of_another_model(good: Good) -> Checkpoint:
+    return replace(good["llama_bidirec"], tokenizer=good["xlm-roberta"].tokenizer)
 
 
-def one_separator(folders: dict[str, Path]) -> Checkpoint:
-    good = families.load(folders["xlm-roberta"])
-    return replace(good, pair_encoding=replace(good.pair_encoding, between=good.pair_encoding.between[:1]))
+def no_separator(good: Good) -> Checkpoint:
+    encoding = good["bert"].pair_encoding
+    return replace(good["bert"], pair_encoding=replace(encoding, after_passage=()))
 
 
 BREAKAGES = (
@@ -88,22 +99,22 @@ BREAKAGES = (
     causal_mask,
     sigmoid_left_in,
     tokenizer_of_another_model,
-    one_separator,
+    no_separator,
 )
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Of each broken checkpoint the graph is drawn once, which takes most of an export, and used in both precisions."""
+    """Of each module the graph is drawn once, which takes most of an export: breakages beside it and both precisions share it."""
     folder = tmp_path_factory.mktemp("drawn")
-    known: list[Checkpoint] = []
+    known: list[torch.nn.Module] = []
     write = graph.write
 
     def once(checkpoint: Checkpoint, path: Path) -> None:
-        place = next((place for place, other in enumerate(known) if other is checkpoint), len(known))
+        place = next((place for place, module in enumerate(known) if module is checkpoint.module), len(known))
         if place == len(known):
             write(checkpoint, folder / f"{place}.onnx")
-            known.append(checkpoint)
+            known.append(checkpoint.module)
         shutil.copy(folder / f"{place}.onnx", path)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -112,8 +123,9 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=BREAKAGES, ids=lambda breakage: breakage.__name__)
-def broken(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Checkpoint:
-    return request.param(folders)
+def broken(request: pytest.FixtureRequest, good: Good) -> Checkpoint:
+    made: Checkpoint = request.param(good)
+    return made
 
 
 @pytest.mark.usefixtures("drawn")
@@ -125,9 +137,8 @@ def test_a_breakage_is_caught_and_writes_nothing(broken: Checkpoint, precision: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_graph_that_wants_other_inputs_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
-    good = families.load(folders["bert"])
-    broken = replace(good, pair_encoding=replace(good.pair_encoding, segment_ids=False))
+def test_a_graph_that_wants_other_inputs_is_refused(good: Good, tmp_path: Path) -> None:
+    broken = replace(good["bert"], pair_encoding=replace(good["bert"].pair_encoding, segment_ids=False))
     with pytest.raises(ExportError, match=r"the graph wants .*token_type_ids"):
         assembly.export(broken, Origin(tmp_path, Source("broken", None), UNSTATED), tmp_path / "out", assembly.Names("t/t", "1"))
 

@@ -61,7 +61,7 @@ def test_script_is_one_command_that_a_person_can_read() -> None:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    checkpoint = tiny_checkpoints.save("distilbert", tmp_path_factory.mktemp("checkpoint"))
+    checkpoint = tiny_checkpoints.save("bert", tmp_path_factory.mktemp("checkpoint"))
     out = tmp_path_factory.mktemp("bundle") / "1"
     assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--precision", "fp16"]) == 0
     return out
@@ -85,7 +85,7 @@ def test_where_tensorrt_is_it_is_called_beside_the_graph(
     folder, *arguments = (tmp_path / "trtexec.called").read_text().splitlines()
     assert folder == str(bundle)
     assert ("--stronglyTyped" in arguments) == typed
-    assert arguments[typed:] == trtexec(["input_ids", "attention_mask"], "model.onnx", profiles(96, 4096))
+    assert arguments[typed:] == trtexec(["input_ids", "attention_mask", "token_type_ids"], "model.onnx", profiles(96, 4096))
 
 
 def test_another_precision_than_the_bundles_says_how_to_get_it(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +97,6 @@ def test_an_int8_engine_is_planned_from_the_bundle_s_second_graph(tmp_path: Path
     checkpoint = tiny_checkpoints.save("bert", tmp_path / "tiny")
     out = tmp_path / "1"
     assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--precision", "int8"]) == 0
-    for told, graph in (([], "model.onnx"), (["--precision", "int8"], "model.int8.onnx")):
-        assert export_plan.main(["--bundle", str(out), *told]) == 0
+    for options, graph in (([], "model.onnx"), (["--precision", "int8"], "model.int8.onnx")):
+        assert export_plan.main(["--bundle", str(out), *options]) == 0
         assert f"--onnx={graph}" in (out / "build_plan.sh").read_text().replace("'", "").replace('"', "")

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from scripts.export import families  # noqa: E402
-from scripts.export.precision import lowered  # noqa: E402
-from tests import tiny_checkpoints  # noqa: E402
+import torch
+
+from scripts.export import families
+from scripts.export.precision import lowered
+from tests import tiny_checkpoints
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])

@@ -19,9 +19,9 @@ from facade.reranking.tensors import MODEL  # noqa: E402
 from reranker.engines import load_engine  # noqa: E402
 from reranker.scheduler import Scheduler  # noqa: E402
 from scripts import export_model  # noqa: E402
-from scripts.export import sample  # noqa: E402
+from scripts.export import trial  # noqa: E402
 from scripts.export.checkpoint import ExportError  # noqa: E402
-from scripts.export.shared_weights import share  # noqa: E402
+from scripts.export.stored_weights import share  # noqa: E402
 from scripts.serving.in_process import logits, rows_of  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
@@ -35,8 +35,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = checkpoint / "texts.jsonl"
     texts.write_text("".join(json.dumps({"query": text, "passages": PASSAGES}) + "\n" for text in tiny_checkpoints.TEXTS))
     out = tmp_path_factory.mktemp("int8") / "1"
-    told = ["--model", str(checkpoint), "--out", str(out), "--precision", "int8", "--calibration", str(texts)]
-    assert export_model.main(told) == 0
+    options = ["--model", str(checkpoint), "--out", str(out), "--precision", "int8", "--calibration", str(texts)]
+    assert export_model.main(options) == 0
     return out
 
 
@@ -125,10 +125,10 @@ def test_a_faulty_line_of_calibration_texts_is_named(line: str, tmp_path: Path) 
     path = tmp_path / "texts.jsonl"
     path.write_text('{"query": "q", "passages": ["p"]}\n' + line + "\n")
     with pytest.raises(ExportError, match="line 2: expected"):
-        sample.read(path)
+        trial.read(path)
 
 
 def test_an_empty_file_of_calibration_texts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").touch()
     with pytest.raises(ExportError, match="is empty"):
-        sample.read(tmp_path / "texts.jsonl")
+        trial.read(tmp_path / "texts.jsonl")

@@ -19,10 +19,11 @@ from transformers.convert_slow_tokenizer import SentencePieceExtractor
 from facade.reranking.bundle import read_bundle
 from facade.reranking.pairs import PairTokenizer
 from facade.reranking.token_ids import unpacked
-from scripts import export_model
 from scripts.export import tokenizer
 from scripts.export.checkpoint import ExportError
 from tests import tiny_checkpoints
+from tests.exported import Exports
+from tests.oddities.changes import one_layer
 
 SAVED = {
     "xlm-roberta with sentencepiece.bpe.model": "sentencepiece.bpe.model",
@@ -34,10 +35,10 @@ TEXTS = ["which way?", "a\u00a0yellow wood", "\ufb01nd", "\uff37\uff41\uff59", "
 
 
 @pytest.mark.parametrize("family", SAVED)
-def test_a_sentencepiece_model_alone_is_exported_and_cuts_as_sentencepiece_does(family: str, tmp_path: Path) -> None:
+def test_a_sentencepiece_model_alone_is_exported_and_cuts_as_sentencepiece_does(family: str, exports: Exports, tmp_path: Path) -> None:
     checkpoint = tiny_checkpoints.save(family, tmp_path / "checkpoint")
-    assert export_model.main(["--model", str(checkpoint), "--out", str(tmp_path / "out")]) == 0
-    bundle = read_bundle(tmp_path / "out")
+    one_layer(checkpoint)
+    bundle = read_bundle(exports.bundle(checkpoint, tmp_path / "out"))
     rows = PairTokenizer(bundle, bundle.max_seq_len).encode("", TEXTS, truncate=True).rows
     own = SentencePieceProcessor(model_file=str(checkpoint / SAVED[family]))
     written = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
