@@ -14,8 +14,9 @@ import numpy as np
 
 from facade.config.settings import REPOSITORY, Settings
 from facade.reranking.bundle import Bundle
+from facade.reranking.chunks import pair_rows
 from facade.reranking.pairs import TokenPairs
-from facade.reranking.tensors import MODEL, Logits, Row, pair_rows
+from facade.reranking.tensors import MODEL, Logits, Row
 
 if TYPE_CHECKING:
     from engines import Engine

@@ -21,8 +21,9 @@ from openvino import opset13
 from facade.config.settings import Settings
 from facade.errors import BundleError, SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle, read_bundle
+from facade.reranking.chunks import pair_rows
 from facade.reranking.pairs import PairTokenizer
-from facade.reranking.tensors import Logits, Row, pair_rows
+from facade.reranking.tensors import Logits, Row
 from tests.unit.conftest import MakeBundle
 
 TOLERANCE = 1e-4
