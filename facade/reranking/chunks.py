@@ -1,4 +1,4 @@
-"""Pairs -> chunks -> logits: what travels to the model in one call, a bounded number of calls at a time, and the logits put together.
+"""Pairs -> rows -> chunks -> logits: each chunk is one call to the model, a bounded number of calls run at a time.
 
 The bound keeps a request of 512 passages from delaying a small one: Triton's queue holds a few of its chunks, never all. Knows neither
 transport nor model.
@@ -13,8 +13,8 @@ import numpy as np
 from facade.errors import ScoringError
 from facade.reranking.batching import plan
 from facade.reranking.pairs import NO_EXTRA, TokenPairs
-from facade.reranking.tensors import INPUT_IDS, Inputs, Logits, pack, pair_rows
-from facade.reranking.token_ids import count
+from facade.reranking.tensors import INPUT_IDS, Inputs, Logits, Row, pack
+from facade.reranking.token_ids import count, unpacked
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,16 @@ def _alike(pairs: TokenPairs) -> list[list[int]]:
         shapes = frozenset((name, array.shape) for name, array in pairs.extras.get(index, NO_EXTRA).items())
         groups.setdefault(shapes, []).append(index)
     return list(groups.values())
+
+
+def pair_rows(pairs: TokenPairs, indexes: Sequence[int]) -> list[Row]:
+    """The rows of the pairs at `indexes`. Their first `query_length` tokens are segment 0, or all where the bundle has no segment ids."""
+    ids = [unpacked(pairs.rows[index]).astype(np.int64) for index in indexes]
+    segments = np.zeros(max(map(len, ids), default=0), np.int64)
+    if pairs.bundle.pair_encoding.segment_ids:
+        segments[pairs.query_length :] = 1
+    extras = [pairs.extras.get(index, NO_EXTRA) for index in indexes]
+    return [Row(own, segments[: len(own)], extra) for own, extra in zip(ids, extras, strict=True)]
 
 
 async def gather_logits(

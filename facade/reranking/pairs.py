@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from facade.errors import BundleError, InputTooLongError, InvalidRequestError, ScoringError
 from facade.reranking.bundle import TOKENIZER, Bundle
 from facade.reranking.token_ids import Ids, count, first, packed
-from facade.reranking.tokenizer_file import is_panic, read_tokenizer
-from facade.reranking.word_cache import WordCache, stops_at_spaces, text_ids
+from facade.reranking.tokenizer import WordCache, is_panic, read_tokenizer, stops_at_spaces, text_ids
 
 # What a row has beside its tokens, by the names of the tensor contract, such as the tiles of a passage's image.
 Extra = Mapping[str, NDArray[Any]]

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from facade.errors import BundleError, InvalidRequestError
 from facade.reranking.bundle import Bundle
-from facade.reranking.pairs import NO_EXTRA, Extra, TokenPairs
-from facade.reranking.token_ids import unpacked
+from facade.reranking.pairs import NO_EXTRA, Extra
 
 MODEL = "reranker"
 INPUT_IDS = "input_ids"
@@ -113,16 +112,6 @@ def served_digest(refusal: str) -> str | None:
     return found.group(1) if found else None
 
 
-def pair_rows(pairs: TokenPairs, indexes: Sequence[int]) -> list[Row]:
-    """The rows of the pairs at `indexes`. Their first `query_length` tokens are segment 0, or all where the bundle has no segment ids."""
-    ids = [unpacked(pairs.rows[index]).astype(np.int64) for index in indexes]
-    segments = np.zeros(max(map(len, ids), default=0), np.int64)
-    if pairs.bundle.pair_encoding.segment_ids:
-        segments[pairs.query_length :] = 1
-    extras = [pairs.extras.get(index, NO_EXTRA) for index in indexes]
-    return [Row(own, segments[: len(own)], extra) for own, extra in zip(ids, extras, strict=True)]
-
-
 def padded_length(length: int, step: int, max_seq_len: int) -> int:
     """Tokens of a row of `length` that is padded to a multiple of `step`, but never over the limit."""
     return max(length, min(-(-length // step) * step, max_seq_len))
@@ -179,7 +168,7 @@ def unpack(inputs: Mapping[str, NDArray[Any]], bundle: Bundle) -> list[Row]:
     types = inputs.get(TOKEN_TYPE_IDS)
     if types is None:
         if bundle.pair_encoding.segment_ids:
-            raise InvalidRequestError(f"{TOKEN_TYPE_IDS} is missing: {bundle.model_id} tells query and passage apart by it")
+            raise InvalidRequestError(f"{TOKEN_TYPE_IDS} is missing: {bundle.model_id} needs it to distinguish query and passage")
         types = np.zeros_like(ids)
     if ids.ndim != 2 or ids.shape != mask.shape or ids.shape != types.shape:
         raise InvalidRequestError(f"expected tensors of one shape [rows, tokens], got {ids.shape}, {mask.shape} and {types.shape}")

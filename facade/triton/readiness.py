@@ -22,13 +22,12 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between two probes without traffic, and of a probe's deadline; how long a silence may be.
+    """The timing of a watch, in seconds. Readiness has to follow the truth within two: `probe_every_s` and the least patience are less.
 
-    Readiness has to follow the truth within two seconds: `probe_every_s` and the least patience together are less. The least patience is
-    what Triton needs to report a dead stub, and some; a probe waits behind the running batch, so patience is learnt from there on.
-    `engine_every_s`: a probe also reads the engine, which a new version of the model may change while rankings succeed, so there is a
-    probe at least every so many seconds. `timeout_s`: a probe that is given up loses its place in the queue, so it waits for longer than
-    any patience.
+    `probe_every_s`: between two probes without traffic. `engine_every_s`: between two probes with traffic, which read the engine: a new
+    version of the model may change it. `timeout_s`: of a probe, as long as the greatest patience, since a probe that is given up loses its
+    place in the queue. `patience`: at least a little more than Triton needs to report a dead stub. More is learnt from how long answers
+    take, since a probe waits behind the running batch.
     """
 
     probe_every_s: float = 0.3

@@ -7,8 +7,9 @@ import numpy as np
 
 from facade.config.settings import Settings
 from facade.reranking.bundle import Bundle
+from facade.reranking.chunks import pair_rows
 from facade.reranking.pairs import TokenPairs
-from facade.reranking.tensors import Logits, Row, pair_rows
+from facade.reranking.tensors import Logits, Row
 from reranker.calls import Answer, Call
 from reranker.engines import load_engine
 from reranker.engines.engine import Engine

@@ -66,7 +66,7 @@ def until(condition: Callable[[], bool], limit_s: float) -> bool:
 
 
 def ranks(server: Server) -> bool:
-    """Whether it ranks, and says so before long: on a busy machine Triton may call the model unhealthy for a moment, which is a 503."""
+    """Whether it ranks before long. On a busy machine Triton may call a starved model unhealthy; it answers 503 until it is restarted."""
     if until(lambda: rank(server) == 200, START_LIMIT_S):
         return True
     print(server.output())

@@ -17,8 +17,9 @@ from openvino import opset13
 from facade.config.settings import Settings
 from facade.errors import BundleError, SettingsError
 from facade.reranking.bundle import WEIGHTS, Bundle, read_bundle
+from facade.reranking.chunks import pair_rows
 from facade.reranking.pairs import PairTokenizer
-from facade.reranking.tensors import Logits, Row, pair_rows
+from facade.reranking.tensors import Logits, Row
 from reranker.engines import load_engine
 from reranker.engines.engine import Engine
 from reranker.engines.machine import Machine

@@ -38,7 +38,7 @@ async def test_the_newest_version_takes_over_when_the_old_one_is_refused(make_bu
     assert (current.bundle.version, current.bundle.folder.name) == ("2.0.0", "10")
 
 
-async def test_many_who_are_refused_at_once_read_it_once(make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_refusals_at_once_read_the_bundle_once(make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_bundle(version="1.0.0")
     current = ActiveBundle(folder.parent, None)
     old = current.bundle
@@ -74,7 +74,7 @@ async def test_a_half_written_version_is_not_there_yet(make_bundle: MakeBundle) 
     assert not await current.renew(current.bundle)
 
 
-async def test_a_damaged_version_is_told_of_and_the_old_one_stays(make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_damaged_version_is_logged_and_the_old_one_stays(make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture) -> None:
     folder = make_bundle(version="1.0.0")
     current = ActiveBundle(folder.parent, None)
     (add_version(make_bundle, "2", version="2.0.0") / "tokenizer.json").write_text("{}")
@@ -84,7 +84,7 @@ async def test_a_damaged_version_is_told_of_and_the_old_one_stays(make_bundle: M
     assert current.bundle.version == "1.0.0"
 
 
-async def test_a_tokenizer_of_a_newer_library_is_told_of_and_the_old_one_stays(
+async def test_a_tokenizer_of_a_newer_library_is_logged_and_the_old_one_stays(
     make_bundle: MakeBundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_version(make_bundle, "2", version="2.0.0", tokenizer='{"model": {"type": "Kestrel"}}')

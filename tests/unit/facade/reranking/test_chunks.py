@@ -156,7 +156,7 @@ def test_the_first_error_is_raised_and_the_other_calls_are_cancelled(
     asyncio.run(run())
 
 
-async def test_of_two_errors_at_once_one_is_raised_and_none_is_left_unheard() -> None:
+async def test_of_two_errors_at_once_one_is_raised_and_the_other_is_consumed() -> None:
     calls = Calls([[0], [1], [2]])
     task = calls.start(3)
     await settle()

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from facade.errors import BundleError, InvalidRequestError
 from facade.reranking import tensors
 from facade.reranking.bundle import Bundle
-from facade.reranking.chunks import chunks, gather_logits
+from facade.reranking.chunks import chunks, gather_logits, pair_rows
 from facade.reranking.pairs import NO_EXTRA, TokenPairs
-from facade.reranking.tensors import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Logits, Row, Spec, check_inputs, pack, pair_rows, unpack
+from facade.reranking.tensors import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Logits, Row, Spec, check_inputs, pack, unpack
 from facade.reranking.token_ids import packed
 from tests.unit.facade.inference_server import AMPLE_S, Server, arrays, client
 from tests.unit.reranker.summing import Summing, expected

@@ -145,7 +145,7 @@ def test_truncated_pairs_are_those_of_the_library(
 @example(("a", ["a"]), 8)
 @example(("a", ["a", "b " * 4, "b " * 5, "", "b " * 600]), 8)
 @example(("a " * 600, ["", "b"]), 512)
-def test_without_truncation_pairs_are_whole_or_all_that_are_too_long_are_told(
+def test_without_truncation_pairs_are_whole_or_all_that_are_too_long_are_named(
     reference: Reference, tokenizer_at: Callable[[int], PairTokenizer], question: tuple[str, list[str]], limit: int
 ) -> None:
     query, passages = question
@@ -168,8 +168,8 @@ def test_without_truncation_pairs_are_whole_or_all_that_are_too_long_are_told(
 def test_a_refusal_quotes_no_text_and_says_what_to_do(tokenizer_at: Callable[[int], PairTokenizer]) -> None:
     with pytest.raises(InputTooLongError) as refused:
         tokenizer_at(8).encode("kestrel", ["kestrel " * 20], truncate=False)
-    told = refused.value.message + json.dumps(refused.value.detail)
-    assert "kestrel" not in told
+    text = refused.value.message + json.dumps(refused.value.detail)
+    assert "kestrel" not in text
     assert "truncate" in refused.value.detail["remedy"]
 
 

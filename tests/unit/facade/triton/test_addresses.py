@@ -37,7 +37,7 @@ async def test_a_url_stands_for_addresses(monkeypatch: pytest.MonkeyPatch, url: 
     assert endpoints.several == several
 
 
-async def test_a_name_is_looked_up_again_and_keeps_its_addresses_while_nobody_knows_it(
+async def test_a_name_is_looked_up_again_and_keeps_its_addresses_while_the_lookup_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoints = Addresses("dns:///triton:8001", look_up)

@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/triton/test_certificate.py
 
-The name that Triton's certificate bears, and one line for files that make no working TLS.
+The name in Triton's certificate, and one line for files that make no working TLS.
 """
 
 import subprocess
@@ -44,16 +44,16 @@ def refusal(certificate: Path, key: Path, authorities: Path | None) -> str:
     return refused.value.message
 
 
-def test_a_key_of_another_certificate_is_told(served: Certificate, authority: Certificate) -> None:
+def test_a_key_of_another_certificate_is_refused(served: Certificate, authority: Certificate) -> None:
     assert "key values mismatch" in refusal(served.certificate, authority.key, None)
 
 
-def test_a_certificate_of_another_authority_is_told(folder: Path, served: Certificate) -> None:
+def test_a_certificate_of_another_authority_is_refused(folder: Path, served: Certificate) -> None:
     other = self_signed(folder, "other")
     assert "unable to get local issuer certificate" in refusal(served.certificate, served.key, other.certificate)
 
 
-def test_files_that_are_no_pem_are_told(folder: Path, served: Certificate) -> None:
+def test_files_that_are_not_pem_are_refused(folder: Path, served: Certificate) -> None:
     text = folder / "text.pem"
     text.write_text("no certificate")
     refusal(text, served.key, None)
@@ -61,7 +61,7 @@ def test_files_that_are_no_pem_are_told(folder: Path, served: Certificate) -> No
     refusal(served.certificate, served.key, text)
 
 
-def test_a_key_with_a_password_is_told_and_nobody_is_asked_for_it(folder: Path, served: Certificate) -> None:
+def test_a_key_with_a_password_is_refused_without_a_prompt(folder: Path, served: Certificate) -> None:
     locked = folder / "locked.key"
     command = ["openssl", "pkcs8", "-topk8", "-in", str(served.key), "-out", str(locked), "-passout", "pass:secret"]
     subprocess.run(command, check=True, capture_output=True, timeout=60)

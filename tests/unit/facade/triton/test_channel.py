@@ -91,6 +91,6 @@ def test_half_a_certificate_is_refused(own: Certificate, half: str) -> None:
         uses_tls(Settings(**{half: own.certificate}))
 
 
-def test_a_file_that_is_gone_is_told(own: Certificate, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_named(own: Certificate, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"gone\.pem can't be read"):
         Access.of(settings(own, triton_tls_ca=tmp_path / "gone.pem", triton_url="triton:8001"))

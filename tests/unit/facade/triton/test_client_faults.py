@@ -49,7 +49,7 @@ async def test_each_status_becomes_an_error_of_our_own_without_the_servers_text(
             assert "kestrel" not in failed.value.message + json.dumps(failed.value.detail)
 
 
-async def test_another_bundle_is_told_as_such(triton: Server, bundle: Bundle) -> None:
+async def test_a_refusal_of_the_bundle_is_an_error_of_its_own(triton: Server, bundle: Bundle) -> None:
     triton.behaviours = [says(grpc.StatusCode.UNIMPLEMENTED, "this server has bundle x")]
     async with client(triton.target, bundle) as scorer:
         with pytest.raises(NotReadyError, match="another model bundle"):

@@ -1,4 +1,4 @@
-"""python -m pytest tests/unit/facade/reranking/test_tokenizer_file.py
+"""python -m pytest tests/unit/facade/reranking/test_tokenizer.py
 
 A tokenizer.json is read whole, or refused as a fault of the bundle, whatever the library raises.
 """
@@ -12,7 +12,7 @@ import pytest
 
 from facade.errors import BundleError
 from facade.reranking.bundle import TOKENIZER, Bundle
-from facade.reranking.tokenizer_file import read_tokenizer
+from facade.reranking.tokenizer import read_tokenizer
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -63,6 +63,6 @@ def test_an_interrupt_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     def interrupted(_: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("facade.reranking.tokenizer_file.Tokenizer.from_file", interrupted, raising=False)
+    monkeypatch.setattr("facade.reranking.tokenizer.Tokenizer.from_file", interrupted, raising=False)
     with pytest.raises(KeyboardInterrupt):
         read_tokenizer(tmp_path / TOKENIZER)

@@ -1,22 +1,48 @@
-"""Token ids of texts, word by word: a known word costs a lookup instead of a tokenisation.
+"""A bundle's tokenizer.json, and token ids of texts: word by word for tokenizers of BERT's kind, where a known word costs a lookup.
 
-Only for tokenizers of BERT's kind: they do nothing across a space, so a text's ids are those of its words. For English of many topics this
-is three to five times as fast; where no word comes twice, it takes up to twice as long (measured). Knows no pairs.
+Such tokenizers do nothing across a space, so a text's ids are those of its words. For English of many topics this is three to five times as
+fast; where no word comes twice, it takes up to twice as long (measured). Knows no pairs and no limits.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from facade.errors import BundleError
 from facade.reranking.token_ids import Ids, packed
 
 # Characters. Longer words hardly come again: addresses, keys, and whole passages of languages without spaces.
 _LONGEST = 40
+# Tokenised once at load: some files load without an error and fail at their first text.
+_TRIAL = "Which way should I go?"
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in the file, its padding and truncation off. Raises BundleError for a file that this release's library can't use."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+        # A tokenizer.json may have both, which would cut and pad unseen.
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_batch_fast([_TRIAL], add_special_tokens=False)
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):  # the library raises Exception itself
+            raise
+        raise BundleError(
+            f"{path} can't be used by this release's tokenizers library ({error}): run `make export-model` of this release"
+        ) from None
+    return tokenizer
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether the library's Rust code panicked. Python sees a PanicException, which is no Exception and has no public class."""
+    return type(error).__name__ == "PanicException"
 
 
 def stops_at_spaces(tokenizer: Tokenizer) -> bool:

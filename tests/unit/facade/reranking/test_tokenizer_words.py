@@ -1,4 +1,4 @@
-"""python -m pytest tests/unit/facade/reranking/test_word_cache.py
+"""python -m pytest tests/unit/facade/reranking/test_tokenizer_words.py
 
 Whatever came before, a text's ids are the tokenizer's own.
 """
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
 from facade.reranking.bundle import TOKENIZER, Bundle
-from facade.reranking.word_cache import WordCache, stops_at_spaces, text_ids
+from facade.reranking.tokenizer import WordCache, stops_at_spaces, text_ids
 from tests.unit.facade.reranking.test_pairs import PIECE, TEXT
 
 pytest.importorskip("torch")
