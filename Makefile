@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-python312 test-large test-ray test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers rerank-bulk image check-deploy audit sbom lock clean
+.PHONY: help serve unit test test-python312 test-large test-ray test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers rerank-bulk image check-deploy audit sbom lock clean
 
 # A name on PATH may be a shim of pyenv's that leads nowhere, so each is run; pyenv's own are found without being selected.
 runs = $(shell for each in python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1)); do "$$each" -c "" 2> /dev/null && echo "$$each" && break; done)
@@ -13,15 +13,23 @@ HAS_LIBPYTHON := import ctypes.util, os, sys, sysconfig; sys.exit(not (os.path.i
 # What was tested together; `make lock` renews it. Torch comes first: other builds of it would pull in gigabytes of CUDA.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
 
+UNIT := tests/unit/facade tests/unit/reranker tests/unit/rerank_text tests/unit/serving $(wildcard tests/unit/test_*.py)
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
+# Pytest exits with 5 where it ran no test. With ARGS that is expected: a test runs either beside others or alone.
+MAY_BE_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
+
 help: ## Show all targets.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve ## Start Triton and the HTTP API on this machine, in the foreground; Ctrl-C stops both.
 	@$(BIN)/python -m scripts.serve
 
-test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests, on a real Triton.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
-	$(BIN)/python -m pytest -m alone
+unit: $(VENV)/.test ## Run the unit tests of what serves, without torch and without Triton (a minute): [ARGS=…].
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --without-torch $(or $(ARGS),$(UNIT))
+
+test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests, on a real Triton: [ARGS=…].
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS) $(MAY_BE_NONE)
+	$(BIN)/python -m pytest -m alone $(ARGS) $(MAY_BE_NONE)
 
 # What needs no torch, and one real Triton; the other Python has all tests by `make test`.
 test-python312: ## Run the tests of what serves on Python 3.12, too, where it is installed.
@@ -30,8 +38,7 @@ test-python312: ## Run the tests of what serves on Python 3.12, too, where it is
 	elif ! "$(PYTHON312)" -c '$(HAS_LIBPYTHON)'; then \
 		echo "test-python312 is left out: $(PYTHON312) has no libpython3.12.so.1.0, which Triton's Python backend needs" >&2; \
 	else $(MAKE) --no-print-directory PYTHON312="$(PYTHON312)" $(VENV)-312/.done && \
-		$(VENV)-312/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy" \
-			tests/unit/facade tests/unit/reranker tests/unit/serving tests/contract; fi
+		$(VENV)-312/bin/python -m pytest $(SIDE_BY_SIDE) $(UNIT) tests/contract; fi
 
 test-large: $(VENV)/.dev ## Run what takes 20 GB of memory and disk, and minutes: models of real size.
 	$(BIN)/python -m pytest -m large tests/large
@@ -116,7 +123,12 @@ $(VENV)/.serve: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@$(PIP) --editable '.[triton]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.serve
+$(VENV)/.test: $(VENV)/.serve
+	@echo "Installing what the tests of what serves need (70 MB, ten seconds) ..."
+	@$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
 	@echo "Installing what tests and export need (torch and more, one or two minutes) ..."
 	@$(PIP) torch==2.13.0
 	@$(PIP) --editable '.[dev]'
