@@ -10,8 +10,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DOCKER ?= docker
 HAS_LIBPYTHON := import ctypes.util, os, sys, sysconfig; sys.exit(not (os.path.isfile(os.path.join(sysconfig.get_config_var("LIBDIR"), "libpython3.12.so.1.0")) or ctypes.util.find_library("python3.12")))
-# What was tested together; `make lock` renews it. Torch comes first: other builds of it would pull in gigabytes of CUDA.
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
+PIP := -m pip install --disable-pip-version-check
+# requirements/NAME.lock is what the extra NAME adds to the locks that it builds on; facade.lock is what the facade alone needs.
+locked = --quiet --no-deps --only-binary :all: --require-hashes $(foreach lock,$(1),--requirement requirements/$(lock).lock)
+SERVING := facade openvino triton
+PROJECT := --quiet --no-deps --no-build-isolation --editable .
+LOCKS := pyproject.toml $(wildcard requirements/*.lock)
 
 UNIT := tests/unit/facade tests/unit/reranker tests/unit/rerank_text tests/unit/serving $(wildcard tests/unit/test_*.py)
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
@@ -95,21 +99,33 @@ check-deploy: $(VENV)/.dev .tools/.done .tools/audit/.done ## Check the image's,
 	$(BIN)/python -m pytest -m deploy tests/deploy
 
 # Strict: what the database doesn't know, as behind a mirror of PyPI without one, is no package without vulnerabilities.
-audit: .tools/audit/.done ## Look up all packages of requirements.lock among PyPI's known vulnerabilities: [ARGS="--vulnerability-service osv"].
-	.tools/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --aliases on --requirement requirements.lock $(ARGS)
+audit: .tools/audit/.done ## Look up all locked packages among PyPI's known vulnerabilities: [ARGS="--vulnerability-service osv"].
+	.tools/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --aliases on $(addprefix --requirement ,$(wildcard requirements/*.lock)) $(ARGS)
 
 sbom: .tools/serving/.done ## List what serves as CycloneDX JSON: [OUT=sbom.json].
 	.tools/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file "$(or $(OUT),sbom.json)" .tools/serving
 
-lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
-	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
-	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[dev,ray]'
-	$(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
-	rm -rf $(VENV)-lock
+# Pins stay unless ARGS or pyproject.toml say otherwise. All are resolved together first, so that no two locks disagree.
+lock: .tools/audit/.done ## Lock with hashes what pyproject.toml asks for: [ARGS=--upgrade] [ARGS="--upgrade-package NAME"].
+	mkdir -p requirements && sed -n 's/^\([^ ]*==[^ ]*\).*/\1/p' /dev/null $(filter-out %/gpu.lock,$(wildcard requirements/*.lock)) > .tools/together.txt
+	$(RESOLVE) $(PYTHONS) --extra dev --extra ray --output-file .tools/together.txt $(ARGS)
+	$(call lock,facade,otel) $(PYTHONS)
+	$(call lock,openvino,openvino,facade) $(PYTHONS)
+	$(call lock,triton,triton,facade openvino) $(PYTHONS)
+	$(call lock,bulk,bulk,facade) $(PYTHONS)
+	$(call lock,test,test,$(SERVING) bulk) $(PYTHONS)
+	$(call lock,dev,dev,$(SERVING) bulk test) $(PYTHONS) --no-emit-package torch
+	$(call lock,ray,ray,facade openvino bulk) $(PYTHONS)
+	$(call lock,gpu,gpu,facade openvino) --no-config --python-version 3.12 --python-platform x86_64-manylinux_2_39 $(ARGS)
+	sed -i "s/ ; python_full_version < '3.13' and .* == 'linux' / /" requirements/*.lock
+
+RESOLVE = echo 'setuptools>=77' | .tools/audit/bin/uv pip compile --quiet --no-header --no-annotate pyproject.toml -
+PYTHONS := --universal --python-version 3.11
+lock = $(RESOLVE) --extra $(2) --generate-hashes --constraint .tools/together.txt --output-file requirements/$(1).lock \
+	$$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' /dev/null $(3:%=requirements/%.lock))
 
 clean: ## Remove environments and caches; never bundles or checkpoints.
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-ray $(VENV)-312 $(VENV)-lock .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-ray $(VENV)-312 .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "neither Python 3.11 nor 3.12 was found: install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
@@ -118,37 +134,41 @@ $(VENV)/bin/python:
 	@echo "Making the environment $(VENV) ..."
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.serve: pyproject.toml requirements.lock | $(VENV)/bin/python
+$(VENV)/.serve: $(LOCKS) | $(VENV)/bin/python
 	@echo "Installing what serving needs (some 700 MB, half a minute) ..."
-	@$(PIP) --editable '.[triton]'
-	@touch $@
-
-$(VENV)/.test: $(VENV)/.serve
-	@echo "Installing what the tests of what serves need (70 MB, ten seconds) ..."
-	@$(PIP) --editable '.[test]'
-	@touch $@
-
-$(VENV)/.dev: $(VENV)/.test
-	@echo "Installing what tests and export need (torch and more, one or two minutes) ..."
-	@$(PIP) torch==2.13.0
-	@$(PIP) --editable '.[dev]'
+	@$(BIN)/python $(PIP) $(call locked,$(SERVING))
+	@$(BIN)/python $(PIP) $(PROJECT)
 	@touch $@
 
 $(VENV)/.bulk: $(VENV)/.serve
-	@$(PIP) --quiet --editable '.[triton,bulk]'
+	@$(BIN)/python $(PIP) $(call locked,bulk)
 	@touch $@
 
-$(VENV)-312/.done: pyproject.toml requirements.lock
+$(VENV)/.test: $(VENV)/.bulk
+	@echo "Installing what the tests of what serves need (70 MB, ten seconds) ..."
+	@$(BIN)/python $(PIP) $(call locked,test)
+	@touch $@
+
+# The lock has no torch: which build fits, CPU or CUDA, depends on the machine. What its CPU build needs is there by then.
+$(VENV)/.dev: $(VENV)/.test
+	@echo "Installing what tests and export need (torch and more, one or two minutes) ..."
+	@$(BIN)/python $(PIP) $(call locked,dev)
+	@$(BIN)/python $(PIP) --quiet torch==2.13.0
+	@touch $@
+
+$(VENV)-312/.done: $(LOCKS)
 	@echo "Installing what serves and its tests for Python 3.12 (some 700 MB, a minute) ..."
 	@"$(PYTHON312)" -m venv --clear $(VENV)-312
-	@$(VENV)-312/bin/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[test]'
+	@$(VENV)-312/bin/python $(PIP) $(call locked,$(SERVING) bulk test)
+	@$(VENV)-312/bin/python $(PIP) $(PROJECT)
 	@touch $@
 
 # Ray is large, and a cluster's workers need nothing of what tests need, so it lives apart with what bulk work needs.
-$(VENV)-ray/.done: pyproject.toml requirements.lock | $(VENV)/bin/python
+$(VENV)-ray/.done: $(LOCKS) | $(VENV)/bin/python
 	@echo "Installing Ray and what bulk work needs (some 900 MB, a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)-ray
-	@$(VENV)-ray/bin/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[openvino,ray]'
+	@$(VENV)-ray/bin/python $(PIP) $(call locked,facade openvino bulk ray)
+	@$(VENV)-ray/bin/python $(PIP) $(PROJECT)
 	@touch $@
 
 # Programs of their own, in an environment of their own; the file names every package, so nothing is resolved.
@@ -165,10 +185,11 @@ $(VENV)-ray/.done: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@touch $@
 
 # What `make serve` installs, and traces; no tests, no export, not even pip.
-.tools/serving/.done: pyproject.toml requirements.lock .tools/audit/.done
+.tools/serving/.done: $(LOCKS) .tools/audit/.done
 	@echo "Installing what serves and nothing else (some 620 MB, half a minute) ..."
 	@$(PYTHON) -m venv --clear --without-pip .tools/serving
-	@.tools/audit/bin/python -m pip --python .tools/serving/bin/python install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[triton,otel]'
+	@.tools/audit/bin/python -m pip --python .tools/serving/bin/python install --disable-pip-version-check $(call locked,$(SERVING))
+	@.tools/audit/bin/python -m pip --python .tools/serving/bin/python install --disable-pip-version-check $(PROJECT)
 	@touch $@
 
 # The clients' pins collide with ours, so they live apart.

@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Let an import of torch fail as if it were not installed, where --without-torch says so."""
     if config.getoption("--without-torch"):
-        sys.modules["torch"] = None  # type: ignore[assignment] (the import system's own mark for it)
+        sys.modules["torch"] = None  # type: ignore[assignment]  # the import system takes None as: not installed
 
 
 def pytest_runtest_setup() -> None:
