@@ -42,8 +42,14 @@ TEXTS = [
     "<Instruct>: Given a web search query\n<Query>: what is it?\n<Document>: It is 1234 metres high.",
     "A: what is it?\nB: Given a query A and a passage B, determine whether the passage contains an answer.",
 ]
-SMALL = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96, "initializer_range": SPREAD}
-DECODER = {**SMALL, "num_key_value_heads": 2, "max_position_embeddings": LIMIT, "head_dim": 12}
+SMALL: dict[str, Any] = {
+    "hidden_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 96,
+    "initializer_range": SPREAD,
+}
+DECODER: dict[str, Any] = {**SMALL, "num_key_value_heads": 2, "max_position_embeddings": LIMIT, "head_dim": 12}
 
 
 def word_pieces(folder: Path) -> Any:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.large, pytest.mark.timeout(3600)]
 
 MACHINE = 24 * 2**30  # bytes
 # Llama-3.2-1B, which nvidia/llama-nemotron-rerank-1b-v2 is made from.
-DIMENSIONS = {
+DIMENSIONS: dict[str, Any] = {
     "vocab_size": 128_256,
     "hidden_size": 2048,
     "num_hidden_layers": 16,

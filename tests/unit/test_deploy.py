@@ -49,7 +49,7 @@ def of_kind(items: list[Item], kind: str) -> Item:
     return [item for item in items if item["kind"] == kind][-1]
 
 
-def container(items: list[Item]) -> Item:
+def container(items: list[Item]) -> Any:
     return triton(items)["spec"]["containers"][0]
 
 

@@ -23,6 +23,7 @@ from facade.http import tracing
 from facade.http.app import create_app
 from facade.http.spellings import template
 from facade.reranking.bundle import Bundle
+from facade.telemetry import correlation
 from tests.collector import Collector, Span, collecting
 from tests.conftest import free_ports
 from tests.contract.calls import GOOD, get, post, ranked, refused, request
@@ -150,7 +151,7 @@ async def test_a_callers_path_is_no_part_of_a_span(traced: StartTraced, collecto
 
 
 async def test_every_route_has_a_path_that_reads_like_the_documentation(traced: StartTraced) -> None:
-    client = await traced()
+    client: Any = await traced()
     for resource in client.server.app.router.resources():
         path = template(resource.canonical)
         assert re.fullmatch(r"(/[a-z0-9.]+|/\{(model|file)\})+", path), path
@@ -194,7 +195,7 @@ async def test_a_line_of_the_log_has_the_ids_of_its_trace(traced: StartTraced) -
 
     class Watching(Fixed):
         async def score(self, pairs: Any, timeout_s: float, work: Any = None) -> Any:
-            seen.append({**tracing.correlation.ids(), **tracing.correlation.headers()})
+            seen.append({**correlation.ids(), **correlation.headers()})
             return await super().score(pairs, timeout_s, work)
 
     client = await traced(Watching())
