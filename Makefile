@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-python312 test-large test-ray test-hardening soak check format export-model export-plan train-model eval-model bench bench-peers rerank-bulk image settings check-deploy audit sbom lock clean
+.PHONY: help serve unit test check format coverage test-python312 test-hardening test-large test-ray soak export-model export-plan train-model eval-model bench bench-peers rerank-bulk settings image check-deploy audit sbom lock clean
 
-# A name on PATH may be a shim of pyenv's that leads nowhere, so each is run; pyenv's own are found without being selected.
+# A pyenv shim on PATH may point to no Python, so each candidate is run. Pyenv's Pythons are found without being selected.
 runs = $(shell for each in python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1)); do "$$each" -c "" 2> /dev/null && echo "$$each" && break; done)
 ifndef PYTHON
 PYTHON := $(or $(call runs,3.11),$(call runs,3.12))
@@ -10,42 +10,29 @@ VENV := .venv
 BIN := $(VENV)/bin
 DOCKER ?= docker
 HAS_LIBPYTHON := import ctypes.util, os, sys, sysconfig; sys.exit(not (os.path.isfile(os.path.join(sysconfig.get_config_var("LIBDIR"), "libpython3.12.so.1.0")) or ctypes.util.find_library("python3.12")))
-# What was tested together; `make lock` renews it. Torch comes first: other builds of it would pull in gigabytes of CUDA.
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
+PIP := -m pip install --disable-pip-version-check
+# requirements/NAME.lock has what the extra NAME adds to the locks below it. facade.lock is the lowest.
+locked = --quiet --no-deps --only-binary :all: --require-hashes $(foreach lock,$(1),--requirement requirements/$(lock).lock)
+SERVING := facade openvino triton
+PROJECT := --quiet --no-deps --no-build-isolation --editable .
+LOCKS := pyproject.toml $(wildcard requirements/*.lock)
 
-help: ## Show all targets.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+UNIT := tests/unit/facade tests/unit/reranker tests/unit/rerank_text tests/unit/serving $(wildcard tests/unit/test_*.py)
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
+# Pytest exits with 5 where it ran no test. With ARGS that is expected: a test runs either beside others or alone.
+MAY_BE_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
 
-serve: $(VENV)/.serve ## Start Triton and the HTTP API on this machine, in the foreground; Ctrl-C stops both.
+serve: $(VENV)/.serve ## Start Triton and the HTTP API in the foreground. Ctrl-C stops both.
 	@$(BIN)/python -m scripts.serve
 
-test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests, on a real Triton.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
-	$(BIN)/python -m pytest -m alone
+unit: $(VENV)/.test ## Run the unit tests of what serves, without torch and Triton (one minute): [ARGS=…].
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --without-torch $(or $(ARGS),$(UNIT))
 
-# What needs no torch, and one real Triton; the other Python has all tests by `make test`.
-test-python312: ## Run the tests of what serves on Python 3.12, too, where it is installed.
-	@$(eval PYTHON312 := $(call runs,3.12))
-	@if [ -z "$(PYTHON312)" ]; then echo "test-python312 is left out: no Python 3.12 is installed here" >&2; \
-	elif ! "$(PYTHON312)" -c '$(HAS_LIBPYTHON)'; then \
-		echo "test-python312 is left out: $(PYTHON312) has no libpython3.12.so.1.0, which Triton's Python backend needs" >&2; \
-	else $(MAKE) --no-print-directory PYTHON312="$(PYTHON312)" $(VENV)-312/.done && \
-		$(VENV)-312/bin/python -m pytest --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy" \
-			tests/unit/facade tests/unit/reranker tests/unit/serving tests/contract; fi
+test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests against a real Triton: [ARGS=…].
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS) $(MAY_BE_NONE)
+	$(BIN)/python -m pytest -m alone $(ARGS) $(MAY_BE_NONE)
 
-test-large: $(VENV)/.dev ## Run what takes 20 GB of memory and disk, and minutes: models of real size.
-	$(BIN)/python -m pytest -m large tests/large
-
-test-hardening: $(VENV)/.dev ## Run the tests of overload, faults, bad input and access, and of fleets, as long as the promises are (10 minutes).
-	$(BIN)/python -m pytest --full --timeout 900 tests/hardening tests/triton/test_fleet.py
-
-soak: $(VENV)/.dev ## Load a server for half an hour; its memory has to stay flat: [ARGS="--minutes 30 --json FILE"].
-	@$(BIN)/python -m scripts.soak $(ARGS)
-
-test-ray: $(VENV)/.dev $(VENV)-ray/.done ## Run bulk work on Ray, which is installed apart (900 MB).
-	$(BIN)/python -m pytest -m large tests/ray
-
-check: $(VENV)/.dev ## Format, lint, types, all tests, and the deployment files where their checkers can be installed.
+check: $(VENV)/.dev ## Run everything that a change has to pass: format, lint, types, imports, all tests, deployment files.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -54,58 +41,98 @@ check: $(VENV)/.dev ## Format, lint, types, all tests, and the deployment files 
 	$(MAKE) test-python312
 	@if $(MAKE) --silent .tools/.done .tools/audit/.done; then $(MAKE) check-deploy; else echo "check-deploy is left out: what it needs can't be installed here" >&2; fi
 
-format: $(VENV)/.dev ## Format the code and mend what the linter can.
+format: $(VENV)/.dev ## Format the code and apply the linter's fixes.
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
-export-model: $(VENV)/.dev ## Make a bundle: MODEL=<hub id or folder> [NAME=org/name] [PRECISION=fp32|fp16|bf16|int8] [OUT=folder] [LONGEST=tokens] [CALIBRATION=file].
+coverage: $(VENV)/.dev ## Measure the coverage of the unit and contract tests: [ARGS=…].
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --without-torch --cov --cov-report=term $(UNIT) tests/contract $(ARGS)
+
+# The tests that need no torch, and one real Triton. `make test` runs all tests on the other Python.
+test-python312: ## Run the tests of what serves on Python 3.12, where it is installed.
+	@$(eval PYTHON312 := $(call runs,3.12))
+	@if [ -z "$(PYTHON312)" ]; then echo "test-python312 is left out: no Python 3.12 is installed here" >&2; \
+	elif ! "$(PYTHON312)" -c '$(HAS_LIBPYTHON)'; then \
+		echo "test-python312 is left out: $(PYTHON312) has no libpython3.12.so.1.0, which Triton's Python backend needs" >&2; \
+	else $(MAKE) --no-print-directory PYTHON312="$(PYTHON312)" $(VENV)-312/.done && \
+		$(VENV)-312/bin/python -m pytest $(SIDE_BY_SIDE) $(UNIT) tests/contract; fi
+
+test-hardening: $(VENV)/.dev ## Run the tests of overload, faults, bad input, access and fleets in full length (10 minutes).
+	$(BIN)/python -m pytest --full --timeout 900 tests/hardening tests/triton/test_fleet.py
+
+test-large: $(VENV)/.dev ## Run the tests of models of real size (20 GB of memory and disk, some minutes).
+	$(BIN)/python -m pytest -m large tests/large
+
+test-ray: $(VENV)/.dev $(VENV)-ray/.done ## Run the tests of bulk ranking on Ray, which gets its own environment (900 MB).
+	$(BIN)/python -m pytest -m large tests/ray
+
+soak: $(VENV)/.dev ## Load a server for half an hour and check that its memory stays flat: [ARGS="--minutes 30 --json FILE"].
+	@$(BIN)/python -m scripts.soak $(ARGS)
+
+export-model: $(VENV)/.dev ## Export a bundle: MODEL=<hub id or folder> [NAME=org/name] [PRECISION=fp32|fp16|bf16|int8] [OUT=folder] [LONGEST=tokens] [CALIBRATION=file].
 	@$(BIN)/python -m scripts.export_model --model "$(MODEL)" $(if $(NAME),--name "$(NAME)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(OUT),--out "$(OUT)") $(if $(LONGEST),--longest "$(LONGEST)") $(if $(CALIBRATION),--calibration "$(CALIBRATION)") $(ARGS)
 
-export-plan: $(VENV)/.dev ## TensorRT's command and profiles for a bundle, and the engine where TensorRT is: [BUNDLE=folder] [PRECISION=fp16] [OUT=folder].
+export-plan: $(VENV)/.dev ## Write TensorRT's command and profiles for a bundle, and build the engine where TensorRT is installed: [BUNDLE=folder] [PRECISION=fp16] [OUT=folder].
 	@$(BIN)/python -m scripts.export_plan $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(OUT),--out "$(OUT)") $(ARGS)
 
-train-model: $(VENV)/.dev ## Train and calibrate the default model's checkpoint: [OUT=folder] [ARGS=--resume] (needs the data sets).
+train-model: $(VENV)/.dev ## Train and calibrate the default model's checkpoint (needs the data sets): [OUT=folder] [ARGS=--resume].
 	$(BIN)/python -m scripts.train_model --out "$(or $(OUT),.work/checkpoint)" $(ARGS)
 	$(BIN)/python -m scripts.calibrate_model --checkpoint "$(or $(OUT),.work/checkpoint)" --plot docs/reliability.png
 
-eval-model: $(VENV)/.dev ## Measure the bundle's ranking quality: [ARGS=…] (needs the data sets).
+eval-model: $(VENV)/.dev ## Measure a bundle's ranking quality (needs the data sets): [ARGS=…].
 	$(BIN)/python -m scripts.evaluate $(ARGS)
 
-bench: $(VENV)/.dev ## Measure a server over HTTP: [URL=http://…] [REPORT=docs/benchmarks.md] [ARGS=…] (needs the data sets).
+bench: $(VENV)/.dev ## Measure a server over HTTP (needs the data sets): [URL=http://…] [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench $(if $(URL),--url "$(URL)") $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
-bench-peers: $(VENV)/.dev ## Measure it beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
+bench-peers: $(VENV)/.dev ## Measure this server beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
-rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank many rows: IN=<Parquet, JSON lines, folders> OUT=<file> [URL=http://…] [RAY=local|<address>] [ARGS=…].
+rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank a file of rows: IN=<Parquet, JSON lines, folders> OUT=<file> [URL=http://…] [RAY=local|<address>] [ARGS=…].
 	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)
 
 settings: $(VENV)/.dev ## Write docs/settings.md from the declarations of the settings.
 	@$(BIN)/python -m scripts.settings_page
 
-image: ## Build the image: [TARGET=gpu|cpu|facade] [ARGS=--build-arg TRITON_DIGEST=@sha256:…] (needs Docker).
+image: ## Build a container image (needs Docker): [TARGET=gpu|cpu|facade] [ARGS=--build-arg TRITON_DIGEST=@sha256:…].
 	$(DOCKER) build --file Dockerfile.triton --target "$(or $(TARGET),gpu)" --tag "triton-reranker:$(or $(TARGET),gpu)" --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD 2> /dev/null || echo unknown)" $(ARGS) .
 
-check-deploy: $(VENV)/.dev .tools/.done .tools/audit/.done ## Check the image's, Kubernetes', KServe's, Envoy's, compose's and Prometheus' files, and run through Envoy.
+check-deploy: $(VENV)/.dev .tools/.done .tools/audit/.done ## Check the files for Docker, Kubernetes, KServe, Envoy and Prometheus, and send requests through Envoy.
 	.tools/venv/bin/python -m scripts.deploy.check
 	$(BIN)/python -m pytest -m deploy tests/deploy
 
-# Strict: what the database doesn't know, as behind a mirror of PyPI without one, is no package without vulnerabilities.
-audit: .tools/audit/.done ## Look up all packages of requirements.lock among PyPI's known vulnerabilities: [ARGS="--vulnerability-service osv"].
-	.tools/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --aliases on --requirement requirements.lock $(ARGS)
+# Strict: a package that the database does not know fails. A PyPI mirror may have no database.
+audit: .tools/audit/.done ## Look up the locked packages in PyPI's list of known vulnerabilities: [ARGS="--vulnerability-service osv"].
+	.tools/audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --aliases on $(addprefix --requirement ,$(wildcard requirements/*.lock)) $(ARGS)
 
-sbom: .tools/serving/.done ## List what serves as CycloneDX JSON: [OUT=sbom.json].
+sbom: .tools/serving/.done ## Write the software bill of materials of what serves, as CycloneDX JSON: [OUT=sbom.json].
 	.tools/audit/bin/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file "$(or $(OUT),sbom.json)" .tools/serving
 
-lock: ## Renew requirements.lock from pyproject.toml, in a fresh environment.
-	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet torch==2.13.0
-	$(VENV)-lock/bin/python -m pip install --quiet --editable '.[dev,ray]'
-	$(VENV)-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
-	rm -rf $(VENV)-lock
+# Pins stay unless ARGS or pyproject.toml change them. All extras are resolved together first, so that the locks agree.
+lock: .tools/audit/.done ## Lock the packages that pyproject.toml names, with hashes: [ARGS=--upgrade] [ARGS="--upgrade-package NAME"].
+	@echo "Resolving the locks (half a minute) ..."
+	@mkdir -p requirements && sed -n 's/^\([^ ]*==[^ ]*\).*/\1/p' /dev/null $(filter-out %/gpu.lock,$(wildcard requirements/*.lock)) > .tools/together.txt
+	@$(RESOLVE) $(PYTHONS) --extra dev --extra ray --output-file .tools/together.txt $(ARGS)
+	@$(call lock,facade,otel) $(PYTHONS)
+	@$(call lock,openvino,openvino,facade) $(PYTHONS)
+	@$(call lock,triton,triton,facade openvino) $(PYTHONS)
+	@$(call lock,bulk,bulk,facade) $(PYTHONS)
+	@$(call lock,test,test,$(SERVING) bulk) $(PYTHONS)
+	@$(call lock,dev,dev,$(SERVING) bulk test) $(PYTHONS) --no-emit-package torch
+	@$(call lock,ray,ray,facade openvino bulk) $(PYTHONS)
+	@$(call lock,gpu,gpu,facade openvino) --no-config --python-version 3.12 --python-platform x86_64-manylinux_2_39 $(ARGS)
+	@sed -i "s/ ; python_full_version < '3.13' and .* == 'linux' / /" requirements/*.lock
 
-clean: ## Remove environments and caches; never bundles or checkpoints.
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-ray $(VENV)-312 $(VENV)-lock .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+RESOLVE = echo 'setuptools>=77' | .tools/audit/bin/uv pip compile --quiet --no-header --no-annotate pyproject.toml -
+PYTHONS := --universal --python-version 3.11
+lock = $(RESOLVE) --extra $(2) --generate-hashes --constraint .tools/together.txt --output-file requirements/$(1).lock \
+	$$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' /dev/null $(3:%=requirements/%.lock))
+
+help: ## Show this list.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+clean: ## Remove environments and caches. Bundles and checkpoints stay.
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-ray $(VENV)-312 .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "neither Python 3.11 nor 3.12 was found: install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
@@ -114,35 +141,44 @@ $(VENV)/bin/python:
 	@echo "Making the environment $(VENV) ..."
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.serve: pyproject.toml requirements.lock | $(VENV)/bin/python
+$(VENV)/.serve: $(LOCKS) | $(VENV)/bin/python
 	@echo "Installing what serving needs (some 700 MB, half a minute) ..."
-	@$(PIP) --editable '.[triton]'
-	@touch $@
-
-$(VENV)/.dev: $(VENV)/.serve
-	@echo "Installing what tests and export need (torch and more, one or two minutes) ..."
-	@$(PIP) torch==2.13.0
-	@$(PIP) --editable '.[dev]'
+	@$(BIN)/python $(PIP) $(call locked,$(SERVING))
+	@$(BIN)/python $(PIP) $(PROJECT)
 	@touch $@
 
 $(VENV)/.bulk: $(VENV)/.serve
-	@$(PIP) --quiet --editable '.[triton,bulk]'
+	@$(BIN)/python $(PIP) $(call locked,bulk)
 	@touch $@
 
-$(VENV)-312/.done: pyproject.toml requirements.lock
+$(VENV)/.test: $(VENV)/.bulk
+	@echo "Installing what the tests of what serves need (70 MB, ten seconds) ..."
+	@$(BIN)/python $(PIP) $(call locked,test)
+	@touch $@
+
+# No lock has torch's CPU build: PyPI's own build for Linux needs gigabytes of CUDA. What both builds need is in dev.lock.
+$(VENV)/.dev: $(VENV)/.test
+	@echo "Installing what tests and export need (torch and more, one or two minutes) ..."
+	@$(BIN)/python $(PIP) $(call locked,dev)
+	@$(BIN)/python $(PIP) --quiet torch==2.13.0
+	@touch $@
+
+$(VENV)-312/.done: $(LOCKS)
 	@echo "Installing what serves and its tests for Python 3.12 (some 700 MB, a minute) ..."
 	@"$(PYTHON312)" -m venv --clear $(VENV)-312
-	@$(VENV)-312/bin/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[test]'
+	@$(VENV)-312/bin/python $(PIP) $(call locked,$(SERVING) bulk test)
+	@$(VENV)-312/bin/python $(PIP) $(PROJECT)
 	@touch $@
 
-# Ray is large, and a cluster's workers need nothing of what tests need, so it lives apart with what bulk work needs.
-$(VENV)-ray/.done: pyproject.toml requirements.lock | $(VENV)/bin/python
+# Ray is large, and a cluster's workers need no test packages, so it has its own environment.
+$(VENV)-ray/.done: $(LOCKS) | $(VENV)/bin/python
 	@echo "Installing Ray and what bulk work needs (some 900 MB, a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)-ray
-	@$(VENV)-ray/bin/python -m pip install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[openvino,ray]'
+	@$(VENV)-ray/bin/python $(PIP) $(call locked,facade openvino bulk ray)
+	@$(VENV)-ray/bin/python $(PIP) $(PROJECT)
 	@touch $@
 
-# Programs of their own, in an environment of their own; the file names every package, so nothing is resolved.
+# The file names every package, so pip resolves nothing.
 .tools/.done: scripts/deploy/requirements.txt | $(VENV)/bin/python
 	@echo "Installing what checks deployment files (some 300 MB, half a minute) ..."
 	@$(PYTHON) -m venv --clear .tools/venv
@@ -155,14 +191,15 @@ $(VENV)-ray/.done: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@.tools/audit/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement scripts/audit/requirements.txt
 	@touch $@
 
-# What `make serve` installs, and traces; no tests, no export, not even pip.
-.tools/serving/.done: pyproject.toml requirements.lock .tools/audit/.done
+# What `make serve` installs, without pip.
+.tools/serving/.done: $(LOCKS) .tools/audit/.done
 	@echo "Installing what serves and nothing else (some 620 MB, half a minute) ..."
 	@$(PYTHON) -m venv --clear --without-pip .tools/serving
-	@.tools/audit/bin/python -m pip --python .tools/serving/bin/python install --disable-pip-version-check --quiet --constraint requirements.lock --editable '.[triton,otel]'
+	@.tools/audit/bin/python -m pip --python .tools/serving/bin/python install --disable-pip-version-check $(call locked,$(SERVING))
+	@.tools/audit/bin/python -m pip --python .tools/serving/bin/python install --disable-pip-version-check $(PROJECT)
 	@touch $@
 
-# The clients' pins collide with ours, so they live apart.
+# The clients pin other versions than the server, so they have their own environment.
 $(VENV)-clients/.done: tests/clients/requirements.lock | $(VENV)/bin/python
 	@echo "Installing the real client libraries (some 600 MB, a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)-clients

@@ -24,6 +24,13 @@ START_LIMIT_S = 300.0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="hardening and fleet tests as long as the promises are, not in their quick form")
+    parser.addoption("--without-torch", action="store_true", help="skip the tests that need torch, and save the seconds of its import")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let an import of torch fail as if it were not installed, where --without-torch says so."""
+    if config.getoption("--without-torch"):
+        sys.modules["torch"] = None  # type: ignore[assignment]  # the import system takes None as: not installed
 
 
 def pytest_runtest_setup() -> None:

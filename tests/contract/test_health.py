@@ -82,7 +82,7 @@ async def test_one_request_that_fails_does_not_make_the_server_unready(app: Star
 async def test_not_ready_while_draining_and_still_live(app: StartApp) -> None:
     client = await app(Fixed())
     await until_ready(client)
-    client.app[SERVICE].readiness.draining = True  # type: ignore[union-attr]
+    client.app[SERVICE].readiness.draining = True
     assert "shutting down" in refused(await get(client, READY), 503)["message"]
     assert (await get(client, "/v1/health/live")).status == 200
     assert "shutting down" in refused(await post(client, GOOD), 503)["message"]

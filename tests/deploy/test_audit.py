@@ -5,6 +5,7 @@ content changes.
 """
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.deploy
 
-PINS = dict(line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines())
+PINS = dict(pin for lock in (ROOT / "requirements").glob("*.lock") for pin in re.findall(r"^(\S+)==(\S+)", lock.read_text(), re.MULTILINE))
 FAULTY = "aiohttp"
 FLAW = {
     "id": "PYSEC-2999-1",

@@ -157,7 +157,7 @@ def send_described(tally: Tally, count: int) -> None:
         run(call, count // 2)
 
 
-KINDS = {send_bodies: 0.5, send_raw: 0.25, send_described: 0.25}
+KINDS: dict[Callable[[Tally, int], None], float] = {send_bodies: 0.5, send_raw: 0.25, send_described: 0.25}
 
 
 @pytest.fixture(scope="module")

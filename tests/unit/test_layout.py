@@ -14,10 +14,10 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 from tritonclient.utils import np_to_triton_dtype
 
-from facade.api.nim import MAX_PASSAGES
 from facade.config.settings import REPOSITORY
 from facade.reranking import tensors
 from facade.reranking.bundle import Bundle
+from facade.reranking.ranking import MAX_PASSAGES
 from facade.reranking.tensors import Row, pack
 from tests.conftest import ROOT
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -13,6 +13,7 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
 from tritonclient.utils import np_to_triton_dtype, serialize_byte_tensor, triton_to_np_dtype
 
 from facade.config.settings import REPOSITORY
+from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.bundle import Bundle, newest_version, read_bundle
 from facade.reranking.pairs import TokenPairs
 from facade.reranking.tensors import MODEL, Answer, outputs_of
@@ -125,4 +126,4 @@ async def client(
     target: str, bundle: Bundle, chunk_tokens: int = 64, in_flight: int = 2, newer: tuple[Bundle, ...] = ()
 ) -> AsyncIterator[TritonScorer]:
     async with Triton(target) as triton:
-        yield TritonScorer(triton, Bundles(bundle, list(newer)), chunk_tokens, in_flight)
+        yield TritonScorer(triton, cast(ActiveBundle, Bundles(bundle, list(newer))), chunk_tokens, in_flight)

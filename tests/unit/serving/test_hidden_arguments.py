@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ PTRACE = {"x86_64": 101, "aarch64": 117}
 @contextmanager
 def running(secret: list[str], before: Callable[[], None] | None = None) -> Iterator["subprocess.Popen[str]"]:
     arguments, environment = hidden(PROGRAM, secret, os.environ)
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     # What runs before is two system calls, which no other thread can hold up.
     with subprocess.Popen(arguments, env=environment, text=True, preexec_fn=before, **pipes) as process:  # noqa: PLW1509
         yield process

@@ -29,7 +29,8 @@ PORTS = {
 @pytest.fixture
 def free() -> Settings:
     """Settings with four free ports."""
-    return Settings(**dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
+    ports: dict[str, Any] = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    return Settings(**ports)
 
 
 @pytest.fixture

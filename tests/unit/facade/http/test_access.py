@@ -18,7 +18,6 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from facade.config.settings import Settings
 from facade.errors import SettingsError
-from facade.http import access
 from facade.http.access import AccessKeys, Keys, new_key, parse
 from facade.http.app import create_app
 from tests.contract.calls import GOOD, call, get, post, ranked, refused
@@ -118,7 +117,7 @@ def test_a_key_is_compared_with_every_entry_in_constant_time(monkeypatch: pytest
         compared.append(other)
         return equal(one, other)
 
-    monkeypatch.setattr(access.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     made = [new_key(f"caller-{number}") for number in range(5)]
     keys = parse("\n".join(line for _, line in made))
     for key in (made[0][0], made[4][0], "wrong"):

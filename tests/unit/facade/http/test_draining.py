@@ -6,7 +6,7 @@ real signal: tests/hardening/test_stop.py.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp.test_utils import TestClient
@@ -40,7 +40,7 @@ def app(aiohttp_client: AiohttpClient) -> Start:
 def stop(client: TestClient[Any, Any]) -> Draining:
     application = client.app
     assert application is not None
-    return application[DRAINING]
+    return cast(Draining, application[DRAINING])
 
 
 async def draining(client: TestClient[Any, Any], limit_s: float = LONG_S) -> asyncio.Task[None]:

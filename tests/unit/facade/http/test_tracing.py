@@ -21,6 +21,7 @@ from facade.errors import ScoringError
 from facade.http import tracing
 from facade.http.app import create_app
 from facade.reranking.bundle import Bundle
+from facade.telemetry import correlation
 from tests.collector import Collector, Span, collecting
 from tests.conftest import free_ports
 from tests.contract.calls import GOOD, get, post, ranked, refused, request
@@ -185,7 +186,7 @@ async def test_a_line_of_the_log_has_the_ids_of_its_trace(traced: StartTraced) -
 
     class Watching(Fixed):
         async def score(self, pairs: Any, timeout_s: float, work: Any = None) -> Any:
-            seen.append({**tracing.correlation.ids(), **tracing.correlation.headers()})
+            seen.append({**correlation.ids(), **correlation.headers()})
             return await super().score(pairs, timeout_s, work)
 
     client = await traced(Watching())

@@ -198,7 +198,7 @@ def test_a_file_that_the_manifest_does_not_know_is_refused(make_bundle: MakeBund
 
 def test_the_digest_depends_on_every_entry_but_on_no_order(bundle: Bundle) -> None:
     digest = bundle.digest
-    assert manifest_digest(dict(reversed(bundle.manifest.items()))) == digest
+    assert manifest_digest(dict(reversed(list(bundle.manifest.items())))) == digest
     for entry in set(bundle.manifest) - {"digest"}:
         assert manifest_digest({**bundle.manifest, entry: "another"}) != digest
 

@@ -183,7 +183,7 @@ def test_a_passage_that_comes_twice_is_tokenised_once_and_has_its_pair_twice(bun
     tokenizer = PairTokenizer(bundle, 16)
     seen: list[list[str]] = []
 
-    def watched(texts: list[str]) -> list[list[int]]:
+    def watched(texts: list[str]) -> list[bytes]:
         seen.append(texts)
         return own(texts)
 

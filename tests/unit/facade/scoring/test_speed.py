@@ -82,7 +82,7 @@ def test_once_the_others_are_gone_short_requests_are_enough_to_see_how_fast_it_i
     assert model.speed.tokens_per_s == pytest.approx(100, rel=0.1)
     for _ in range(10):
         model.request(800, 0.04)
-    assert model.speed.tokens_per_s > 2_000
+    assert (model.speed.tokens_per_s or 0) > 2_000
 
 
 def test_requests_that_overlap_do_not_make_it_faster_than_it_is() -> None:

@@ -56,4 +56,4 @@ async def test_requests_at_the_same_time_keep_apart_and_their_tasks_belong_to_th
 
             return correlation.request_id(), await asyncio.create_task(inner())
 
-    assert await asyncio.gather(work("a"), work("b")) == [("a", "a"), ("b", "b")]
+    assert list(await asyncio.gather(work("a"), work("b"))) == [("a", "a"), ("b", "b")]

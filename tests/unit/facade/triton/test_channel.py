@@ -87,8 +87,9 @@ def test_authorities_alone_are_enough_for_a_triton_elsewhere(own: Certificate) -
 
 @pytest.mark.parametrize("half", ["triton_tls_cert", "triton_tls_key"])
 def test_half_a_certificate_is_refused(own: Certificate, half: str) -> None:
+    files: dict[str, Any] = {half: own.certificate}
     with pytest.raises(SettingsError, match="set both"):
-        uses_tls(Settings(**{half: own.certificate}))
+        uses_tls(Settings(**files))
 
 
 def test_a_file_that_is_gone_is_named(own: Certificate, tmp_path: Path) -> None:
