@@ -14,11 +14,11 @@ from facade.scoring.scorer import Scorer
 
 
 class InProcess(TestServer):
-    """An app with `settings`, on a free port; `scorer` takes Triton's place."""
+    """An app with `settings`, by plain HTTP on a free port; `scorer` takes Triton's place."""
 
     def __init__(self, settings: Settings, scorer: Scorer | None = None) -> None:
         super().__init__(create_app(settings, scorer))
-        self._settings = replace(settings, http_port=0)
+        self._settings = replace(settings, http_port=0, tls_cert=None, tls_key=None)
         self._stack = AsyncExitStack()
 
     async def start_server(self, *_: Any, **__: Any) -> None:

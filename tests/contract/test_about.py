@@ -100,16 +100,16 @@ async def test_metadata_and_metrics_follow_an_engine_that_changes_under_load(app
     client.app[SERVICE].readiness.pace = Pace(probe_every_s=3600.0)  # as if rankings succeeded all the time
     ranked(await post(client, GOOD))
 
-    async def told() -> tuple[str, str, list[str]]:
+    async def reported() -> tuple[str, str, list[str]]:
         body = (await get(client, "/v1/metadata")).body
         samples = (await scrape(client)).samples
         return body["engine"], body["precision"], [dict(labels)["engine"] for name, labels in samples if name == "reranker_engine_info"]
 
     async def tells_the_first() -> bool:
-        return await told() == ("openvino int8", "int8", ["openvino int8"])
+        return await reported() == ("openvino int8", "int8", ["openvino int8"])
 
     async def tells_the_second() -> bool:
-        return await told() == ("torch bf16", "bf16", ["torch bf16"])
+        return await reported() == ("torch bf16", "bf16", ["torch bf16"])
 
     await eventually(tells_the_first, "the first engine")
     scorer.swap()

@@ -35,7 +35,7 @@ async def test_no_triton_is_503(app: StartApp) -> None:
     ],
     ids=["overloaded", "away", "deadline", "engine failure", "a bug", "a key error", "out of memory"],
 )
-async def test_a_scorer_that_fails_is_told_in_the_envelope_and_leaves_nothing_behind(
+async def test_a_scorer_that_fails_is_reported_in_the_envelope_and_leaves_nothing_behind(
     app: StartApp, error: Callable[[], Exception], status: int, kind: str
 ) -> None:
     scorer = Failing(error)

@@ -95,4 +95,4 @@ async def test_not_ready_where_no_triton_listens(app: StartApp) -> None:
     async def probed_in_vain() -> bool:
         return "not reachable" in refused(await get(client, READY), 503)["message"]
 
-    await eventually(probed_in_vain, "told why")
+    await eventually(probed_in_vain, "the reason is in the log")

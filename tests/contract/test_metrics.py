@@ -1,6 +1,6 @@
 """python -m pytest tests/contract/test_metrics.py
 
-What /v1/metrics counts and tells.
+What /v1/metrics counts and shows.
 """
 
 import re
@@ -51,8 +51,8 @@ async def test_the_engine_s_time_is_the_facade_s_to_tell_and_not_triton_s(client
     async def durations() -> tuple[float, float]:
         """Seconds: Triton's for requests of the model, and the facade's for the stage `infer`."""
         async with aiohttp.ClientSession() as session, session.get(server.metrics) as answer:
-            told = re.findall(r'^nv_inference_request_duration_us\{model="reranker",[^}]*\} (\S+)$', await answer.text(), re.MULTILINE)
-        return sum(map(float, told)) / 1e6, (await scrape(client)).value("reranker_stage_seconds_sum", stage="infer")
+            reported = re.findall(r'^nv_inference_request_duration_us\{model="reranker",[^}]*\} (\S+)$', await answer.text(), re.MULTILINE)
+        return sum(map(float, reported)) / 1e6, (await scrape(client)).value("reranker_stage_seconds_sum", stage="infer")
 
     before = await durations()
     ranked(await post(client, request("which rock floats", [f"{number} " + "pumice basalt granite " * 60 for number in range(64)])))
@@ -103,7 +103,7 @@ async def test_metrics_tell_the_model_the_engine_and_that_it_is_ready(client: ai
 
 async def test_the_engines_series_are_those_of_the_documentation(client: aiohttp.ClientSession, server: Server) -> None:
     ranked(await post(client, GOOD))
-    ranked(await post(client, GOOD))  # Triton is told the counts when the next call comes
+    ranked(await post(client, GOOD))  # Triton gets the counts when the next call comes
     async with client.get(server.metrics) as answer:
         served = {
             family.name + ("_total" if family.type == "counter" else ""): family

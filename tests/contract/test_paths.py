@@ -124,7 +124,7 @@ async def test_a_hosted_route_refuses_a_count_of_rankings_that_is_none(client: a
 
 
 @pytest.mark.parametrize("path", HOSTED)
-async def test_a_hosted_route_truncates_unless_told_otherwise(client: aiohttp.ClientSession, path: str) -> None:
+async def test_a_hosted_route_truncates_unless_asked_otherwise(client: aiohttp.ClientSession, path: str) -> None:
     answer = await post(client, LONG, path)
     ranked(answer)
     assert answer.headers["X-Truncated-Passages"] == "0"

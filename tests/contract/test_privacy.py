@@ -25,7 +25,7 @@ GOOD = request(f"query {SECRET}", [f"passage {SECRET}", f"another {SECRET}"])
 
 BAD_BODIES: dict[str, tuple[object, int]] = {
     "too long": (request(SECRET, [f"{SECRET} " * 600]), 422),
-    "unknown model": ({**GOOD, "model": "nvidia/other"}, 404),  # the one value that is told back: it is a name, not text
+    "unknown model": ({**GOOD, "model": "nvidia/other"}, 404),  # the one value that is repeated: it is a name, not text
     "long model": ({**GOOD, "model": SECRET * 20}, 400),
     "model of a wrong type": ({**GOOD, "model": [SECRET]}, 400),
     "unknown field's value": ({**GOOD, "top_k": SECRET}, 400),
@@ -142,15 +142,15 @@ def _bug() -> Exception:
 
 
 @pytest.mark.parametrize("error", [_bug, lambda: UnicodeEncodeError("utf-8", SECRET, 0, 1, SECRET)], ids=["chained", "unicode"])
-async def test_an_internal_error_that_holds_text_tells_it_nobody(app: StartApp, caplog: pytest.LogCaptureFixture, error: Any) -> None:
+async def test_an_internal_error_that_holds_text_shows_it_to_no_client(app: StartApp, caplog: pytest.LogCaptureFixture, error: Any) -> None:
     caplog.set_level(logging.DEBUG)
     client = await app(Failing(error))
     answer = await post(client, GOOD, **{"X-Request-Id": "crash-1"})
     refused(answer, 500)
     assert SECRET not in answer.text
     assert SECRET not in logged(caplog)
-    told = [f"{record.getMessage()} {vars(record)}" for record in caplog.records if record.levelno >= logging.ERROR]
-    assert any(type(error()).__name__ in line and "crash-1" in line for line in told)
+    reported = [f"{record.getMessage()} {vars(record)}" for record in caplog.records if record.levelno >= logging.ERROR]
+    assert any(type(error()).__name__ in line and "crash-1" in line for line in reported)
 
 
 async def test_a_client_that_leaves_is_logged_without_its_text(app: StartApp, caplog: pytest.LogCaptureFixture) -> None:
@@ -166,7 +166,7 @@ async def test_a_client_that_leaves_is_logged_without_its_text(app: StartApp, ca
     async def noticed() -> bool:
         return "leaver" in logged(caplog)
 
-    await eventually(noticed, "the access log tells that the client left")
+    await eventually(noticed, "the access log has the client's disconnect")
     assert SECRET not in logged(caplog)
 
 

@@ -93,8 +93,8 @@ async def test_a_truncate_of_null_is_none(client: aiohttp.ClientSession) -> None
 
 @pytest.mark.parametrize("value", [1, True, [], {}, "", "START", "end", "none"], ids=repr)
 async def test_a_truncate_that_is_neither_none_nor_end_is_refused(client: aiohttp.ClientSession, value: object) -> None:
-    told = faults(await post(client, changed(truncate=value)))
-    assert told == {"truncate": "expected 'NONE' or 'END'"}
+    reported = faults(await post(client, changed(truncate=value)))
+    assert reported == {"truncate": "expected 'NONE' or 'END'"}
 
 
 async def test_an_empty_query_is_refused(client: aiohttp.ClientSession) -> None:
@@ -138,8 +138,8 @@ async def test_a_field_s_name_is_matched_by_its_case(client: aiohttp.ClientSessi
 
 async def test_all_faults_of_a_body_are_listed_with_their_paths(client: aiohttp.ClientSession) -> None:
     body = {"model": 1, "passages": [{"text": 2}, {}, "c", {"text": "d", "score": 1}], "truncate": "START", "top_n": 5}
-    told = faults(await post(client, body))
-    assert set(told) == {
+    reported = faults(await post(client, body))
+    assert set(reported) == {
         "model",
         "query",
         "passages[0].text",
@@ -165,14 +165,14 @@ async def test_the_message_stays_short_and_counts_what_it_leaves_to_the_detail(c
     "passage", [{"image": IMAGE}, {"text": "", "image": IMAGE}, {"text": "a", "image": IMAGE}, {"image": {"url": IMAGE}}]
 )
 async def test_an_image_is_refused_and_models_that_take_images_are_named(client: aiohttp.ClientSession, passage: dict[str, Any]) -> None:
-    told = faults(await post(client, changed(passages=[{"text": "a"}, passage])))
-    assert set(told) == {"passages[1].image"}
-    assert "nvidia/llama-nemotron-rerank-vl-1b-v2" in told["passages[1].image"]
+    reported = faults(await post(client, changed(passages=[{"text": "a"}, passage])))
+    assert set(reported) == {"passages[1].image"}
+    assert "nvidia/llama-nemotron-rerank-vl-1b-v2" in reported["passages[1].image"]
 
 
 async def test_an_image_is_refused_on_the_hosted_routes_too(client: aiohttp.ClientSession) -> None:
-    told = faults(await post(client, changed(passages=[{"text": "a", "image": IMAGE}]), "/v1/retrieval/nvidia/reranking"))
-    assert set(told) == {"passages[0].image"}
+    reported = faults(await post(client, changed(passages=[{"text": "a", "image": IMAGE}]), "/v1/retrieval/nvidia/reranking"))
+    assert set(reported) == {"passages[0].image"}
 
 
 @pytest.mark.parametrize("image", ["", 0, False, [], {}], ids=repr)
@@ -183,9 +183,9 @@ async def test_an_image_that_is_empty_is_not_passed_over(client: aiohttp.ClientS
 
 @pytest.mark.parametrize("path", ["/v1/ranking", "/v1/retrieval/nvidia/reranking"])
 async def test_an_image_of_the_query_is_refused(client: aiohttp.ClientSession, path: str) -> None:
-    told = faults(await post(client, changed(query={"text": "a", "image": IMAGE}), path))
-    assert set(told) == {"query.image"}
-    assert "nvidia/llama-nemotron-rerank-vl-1b-v2" in told["query.image"]
+    reported = faults(await post(client, changed(query={"text": "a", "image": IMAGE}), path))
+    assert set(reported) == {"query.image"}
+    assert "nvidia/llama-nemotron-rerank-vl-1b-v2" in reported["query.image"]
 
 
 @pytest.mark.parametrize("path", ["/v1/ranking", "/v1/retrieval/nvidia/reranking"])
@@ -199,5 +199,5 @@ async def test_a_passage_of_nothing_but_a_null_image_lacks_its_text(client: aioh
 
 
 async def test_an_image_does_not_hide_the_other_faults(client: aiohttp.ClientSession) -> None:
-    told = faults(await post(client, {"passages": [{"text": "a", "image": IMAGE}], "top_k": 3}))
-    assert set(told) == {"passages[0].image", "query", "top_k"}
+    reported = faults(await post(client, {"passages": [{"text": "a", "image": IMAGE}], "top_k": 3}))
+    assert set(reported) == {"passages[0].image", "query", "top_k"}

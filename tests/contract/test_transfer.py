@@ -55,7 +55,7 @@ async def test_a_compressed_body_that_is_cut_off_is_refused(client: aiohttp.Clie
 
 @pytest.mark.parametrize("text", ['{"query": {"text": "Größe"}}'.encode("latin-1"), '{"query": {"text": "Größe"}}'.encode("utf-16")])
 @pytest.mark.parametrize("charset", ["", "; charset=iso-8859-1", "; charset=utf-16"])
-async def test_a_body_in_another_encoding_than_utf_8_is_told_so(client: aiohttp.ClientSession, text: bytes, charset: str) -> None:
+async def test_a_body_in_another_encoding_than_utf_8_is_reported(client: aiohttp.ClientSession, text: bytes, charset: str) -> None:
     answer = await call(client, "POST", RANKING, data=text, headers={"Content-Type": f"application/json{charset}"})
     assert "send UTF-8" in refused(answer, 400)["message"]
 
@@ -95,7 +95,7 @@ async def test_a_compressed_body_counts_by_what_it_unpacks_to(app: StartApp) -> 
 
 
 async def test_a_body_far_over_the_limit_is_refused_before_it_has_come(app: StartApp) -> None:
-    """The sender learns of its 413 at once, and not when it has sent a gigabyte that nobody reads."""
+    """The sender learns of its 413 at once, and not when it has sent a gigabyte that is not read."""
     client = await app(Fixed(), RERANKER_HTTP_BODY_LIMIT_BYTES="1000")
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(

@@ -18,7 +18,7 @@ def _openssl(*arguments: object) -> None:
 
 
 def self_signed(folder: Path, name: str) -> Certificate:
-    """One that nobody but itself vouches for; an authority, too."""
+    """A self-signed one; an authority, too."""
     made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
     new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "2")
     _openssl(*new, "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", made.key, "-out", made.certificate)

@@ -1,4 +1,4 @@
-"""What no answer may tell: paths, names of classes and libraries, other programs' own texts, addresses inside the machine."""
+"""What no answer may show: paths, names of classes and libraries, other programs' own texts, addresses inside the machine."""
 
 import re
 
@@ -17,5 +17,5 @@ _INTERNAL = re.compile(
 
 
 def internals(message: str, sent: str = "") -> list[str]:
-    """What of a message should not be in it; its reader's own words, as names of fields, tell nobody anything."""
+    """What of a message should not be in it; its reader's own words, as names of fields, are known to it."""
     return [found for found in _INTERNAL.findall(message) if found not in sent]

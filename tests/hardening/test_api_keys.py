@@ -1,6 +1,6 @@
 """python -m pytest tests/hardening/test_api_keys.py
 
-API keys as callers of a running server meet them: who is let in and who is not, while the file is rewritten, and what is told of keys.
+API keys as clients of a running server meet them: which are let in, also while the file is rewritten, and what the log has of keys.
 What of a header is a key, and what of a file is one: tests/unit/facade/test_api_keys.py.
 """
 
@@ -43,7 +43,7 @@ def setting(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     search, index = issue("search"), issue("index")
     file, other = folder / "keys.txt", folder / "others.txt"
     for each in (file, other):
-        each.write_text(f"# who may call\n{search.line}\n{index.line}\n")
+        each.write_text(f"# clients\n{search.line}\n{index.line}\n")
     talkative = {"NIM_LOG_LEVEL": "DEBUG", "NIM_JSONL_LOGGING": "1"}
     started = [
         start_facade(server, folder, RERANKER_API_KEYS_FILE=str(file), **talkative),
@@ -84,7 +84,7 @@ async def test_without_a_key_or_with_a_wrong_one_nothing_is_ranked(client: aioht
     assert "not known" in said
     assert WRONG not in said
     assert "not known" in unauthorized(await post(client, GOOD, Authorization=f"Bearer {setting.search.key[:-1]}"))["message"]
-    # Who read the file has no key yet.
+    # A client that has read the file has no key yet.
     digest = setting.search.line.partition("sha256:")[2]
     for stolen in (digest, f"sha256:{digest}", setting.search.line):
         unauthorized(await post(client, GOOD, Authorization=f"Bearer {stolen}"))
@@ -184,16 +184,16 @@ async def answers(client: aiohttp.ClientSession, issued: Issued, status: int) ->
     return (await post(client, GOOD, **issued.header)).status == status
 
 
-async def test_a_file_that_was_spoilt_is_told_of_without_its_text_and_the_keys_of_before_stay(
+async def test_a_file_that_was_spoilt_is_logged_without_its_text_and_the_keys_of_before_stay(
     client: aiohttp.ClientSession, setting: Setting
 ) -> None:
     before = setting.file.read_text()
     setting.file.write_text(f"{before}search {WRONG}\n")
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return "line 4 is not" in setting.open.output()
 
-    await eventually(told, "the log tells of the line")
+    await eventually(reported, "the log has the line")
     ranked(await post(client, GOOD, **setting.search.header))
     setting.file.write_text(before)
 
@@ -207,10 +207,10 @@ async def test_the_log_names_callers_and_neither_it_nor_the_metrics_ever_have_a_
         await post(client, GOOD, Authorization=f"Basic {key}")
     ranked(await post(client, GOOD, **setting.search.header, **{"X-Request-Id": last}))
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return last in setting.open.output()
 
-    await eventually(told, "the log has the last request")
+    await eventually(reported, "the log has the last request")
     metrics = (await get(client, "/v1/metrics")).text
     assert 'reranker_rejects_total{reason="unauthorized"}' in metrics
     log = setting.open.output()

@@ -1,6 +1,6 @@
 """python -m pytest tests/hardening/test_bad_requests.py [--full]
 
-Thousands of requests that nobody should send, to the real server: each is refused in the envelope or answered, nothing fails, nothing
+Thousands of bad requests, to the real server: each is refused in the envelope or answered, nothing fails, nothing
 crashes, no memory is lost, a good request afterwards has the answer that it had before, and the log has no traceback and no error.
 """
 
@@ -34,7 +34,7 @@ with warnings.catch_warnings():
     import schemathesis
 
 FULL, QUICK = 10_000, 600
-# Caches fill and allocators keep what they once had: memory is compared after so many requests of each kind.
+# Caches fill and allocators keep what they once had: memory is compared after this number of requests of each kind.
 WARM_UP = 0.25
 # Memory that a process may have grown by: a share and bytes. A hundred and fifty requests warm a process up less than two and a half
 # thousand: the quick form finds what loses whole bodies, the promise is for the long one.
@@ -42,7 +42,7 @@ GROWTH_FULL = 1.05, 8 << 20
 GROWTH_QUICK = 1.25, 32 << 20
 DELIBERATE = {503, 504}
 RAW_LIMIT_S = 60.0
-# After so long an answer to raw bytes is no longer expected: the server waits for the rest of them. It refuses in a millisecond or two.
+# Seconds. Later an answer to raw bytes is not expected: the server waits for the rest of them. It refuses in a millisecond or two.
 SILENCE_S = 0.05
 
 
@@ -74,7 +74,7 @@ class Tally:
             connection.close()
 
     def send(self, content: bytes) -> None:
-        """Bytes on a connection of their own, whose sending end is closed once something came back or nothing will: who closes has left."""
+        """Bytes on a connection of their own, closed for sending once an answer came or none will: a client that closes has left."""
         address = urlsplit(self.server.http)
         with socket.create_connection((address.hostname or "", address.port or 0), timeout=RAW_LIMIT_S) as connection:
             try:
@@ -118,7 +118,7 @@ def ranking(server: Server) -> object:
 
 
 def run(test: Callable[..., None], examples: int) -> None:
-    """Run a test that draws its arguments, so many times."""
+    """Run a test that draws its arguments, this number of times."""
     quick = settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     quick(test)()
 
@@ -178,9 +178,9 @@ def tally(server: Server, full: bool, record_testsuite_property: Callable[[str, 
     share, extra = GROWTH_FULL if full else GROWTH_QUICK
     assert not {pid: grown[pid] for pid in processes if after[pid] > processes[pid] * share + extra}
     assert ranking(server) == before
-    told = server.output()[logged:]
-    assert "Traceback" not in told
-    assert re.findall(r"^.* (?:ERROR|CRITICAL) .*$", told, re.MULTILINE) == []
+    reported = server.output()[logged:]
+    assert "Traceback" not in reported
+    assert re.findall(r"^.* (?:ERROR|CRITICAL) .*$", reported, re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("send", KINDS, ids=lambda send: send.__name__)
@@ -195,8 +195,8 @@ def test_a_connection_may_end_in_any_way(tally: Tally, kind: str, parts: int) ->
         tally.leave(NOISE[kind], parts, reset=reset)
 
 
-def test_most_of_it_was_bad_indeed_and_told_so(tally: Tally, full: bool) -> None:
-    told = sum(count for (_, status), count in tally.statuses.items() if status and status >= 400)
+def test_most_of_it_was_bad_and_refused(tally: Tally, full: bool) -> None:
+    reported = sum(count for (_, status), count in tally.statuses.items() if status and status >= 400)
     silent = sum(count for (_, status), count in tally.statuses.items() if status is None)
-    assert told + silent >= 0.9 * (FULL if full else QUICK), tally.statuses
+    assert reported + silent >= 0.9 * (FULL if full else QUICK), tally.statuses
     assert silent <= 0.1 * (FULL if full else QUICK), tally.statuses  # of raw bytes, which were not all

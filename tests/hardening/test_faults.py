@@ -1,6 +1,6 @@
 """python -m pytest tests/hardening/test_faults.py
 
-Each fault has its status, is counted by its reason, tells nothing of the inside, and leaves the server working: a failing engine, logits
+Each fault has its status, is counted by its reason, shows nothing of the inside, and leaves the server working: a failing engine, logits
 that are no numbers, memory that runs out, another bundle. A start that has no room says so in one line.
 """
 
@@ -101,7 +101,7 @@ async def rejects(client: Client) -> dict[str, float]:
 
 
 def clean(answer: Answer, status: int) -> dict[str, Any]:
-    """The body of a refusal, held to the envelope and to tell nothing of the inside."""
+    """The body of a refusal, held to the envelope and to show nothing of the inside."""
     body = refused(answer, status)
     assert internals(answer.text) == []
     return body
@@ -125,7 +125,7 @@ async def test_a_fault_of_the_engine_is_a_500_that_is_counted_and_the_server_liv
 
 
 async def failed_batches(client: Client, server: Server) -> int:
-    """As Triton's metrics tell them; it is told the counts by the end of the next call, so after two calls those until now."""
+    """As Triton's metrics have them; it gets the counts by the end of the next call, so after two calls those until now."""
     for _ in range(2):
         ranked(await rank(client, *QUIET))
     text = await (await client.get(server.metrics)).text()
@@ -164,7 +164,7 @@ async def test_a_facade_with_another_bundle_ranks_nothing_and_is_not_ready(stran
     async def says_why() -> bool:
         return "another model bundle" in (await get(stranger, READY)).text
 
-    await eventually(says_why, "readiness tells of the other bundle")
+    await eventually(says_why, "readiness names the other bundle")
     clean(await get(stranger, READY), 503)
     assert "another model bundle" in clean(await rank(stranger, *QUIET), 503)["message"]
     assert (await rejects(stranger))["other_bundle"] == 1
@@ -196,25 +196,25 @@ def the_line(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture
 def mounts() -> None:
-    """Skips a test where nobody but root may mount a small disk."""
+    """Skips a test where only root may mount a small disk."""
     if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False).returncode:
         pytest.skip("needs user namespaces, to mount a small disk")
 
 
 @pytest.mark.usefixtures("mounts")
 @pytest.mark.parametrize("room", ["size=4k", "size=4m,nr_inodes=4", "size=4m,nr_inodes=1"], ids=["no room", "a few links", "no folder"])
-def test_a_full_disk_is_told_in_one_line_with_what_to_do(tmp_path: Path, room: str) -> None:
+def test_a_full_disk_is_reported_in_one_line_with_what_to_do(tmp_path: Path, room: str) -> None:
     line = the_line(start(f"unshare -rm sh -c 'mount -t tmpfs -o {room} tmpfs $TMPDIR && exec $SERVE'", TMPDIR=str(tmp_path)))
     assert str(tmp_path) in line
     assert "make room there, or set TMPDIR" in line
 
 
-def test_a_disk_that_can_not_be_used_is_told_in_one_line_with_what_to_do(tmp_path: Path) -> None:
+def test_a_disk_that_can_not_be_used_is_reported_in_one_line_with_what_to_do(tmp_path: Path) -> None:
     assert "set TMPDIR" in the_line(start("exec $SERVE", TMPDIR=str(tmp_path / "gone")))
 
 
 @pytest.mark.usefixtures("mounts")
-def test_a_full_shared_memory_is_told_in_one_line_with_what_to_do() -> None:
+def test_a_full_shared_memory_is_reported_in_one_line_with_what_to_do() -> None:
     line = the_line(start("unshare -rm sh -c 'mount -t tmpfs -o size=1m tmpfs /dev/shm && exec $SERVE'"))
     assert "/dev/shm" in line
     assert "--shm-size" in line

@@ -1,6 +1,6 @@
 """python -m pytest tests/hardening/test_hang_ups.py
 
-Two hundred clients hang up in the middle: what they leave is not computed, and nobody else's answer changes.
+Two hundred clients hang up in the middle: what they leave is not computed, and no other client's answer changes.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tests.hardening.own_facade import Facade, start_facade, wait_until_ready
 pytestmark = pytest.mark.alone
 
 CLIENTS = 200
-# Tokens: one micro-batch of the default engine, which a caller who leaves may cost.
+# Tokens: one micro-batch of the default engine, which a client that disconnects may cost.
 MICRO_BATCH = 1024
 HEAVY = orjson.dumps(request("which rock floats", [f"{number} " + "pumice basalt granite " * 30 for number in range(64)]))
 HEAD = f"POST /v1/ranking HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(HEAVY)}\r\n\r\n".encode()
@@ -45,7 +45,7 @@ async def computed_tokens(session: aiohttp.ClientSession, server: Server) -> int
 
 @asynccontextmanager
 async def neighbour(session: aiohttp.ClientSession, answers: list[Ranking]) -> AsyncIterator[None]:
-    """Another client, who asks the same all the time."""
+    """Another client, which asks the same all the time."""
     body = bodies(1)[0]
 
     async def ask() -> None:
@@ -77,13 +77,13 @@ async def test_clients_that_hang_up_take_their_work_along(
         before = await computed_tokens(session, server)
         for _, writer in clients:
             writer.transport.abort()
-        await eventually(lambda: _in_flight(session, 0), "nobody is left but the neighbour")
+        await eventually(lambda: _in_flight(session, 0), "only the neighbour is left")
         seen = len(answers)
         await eventually(lambda: _true_when(len(answers) >= seen + 5), "the neighbour is answered again")
         after = await computed_tokens(session, server)
     left = await _left(url)
     record_testsuite_property(
-        "tokens computed for those who hung up, in micro-batches each", round((after - before) / MICRO_BATCH / CLIENTS, 3)
+        "tokens computed for clients that hung up, in micro-batches each", round((after - before) / MICRO_BATCH / CLIENTS, 3)
     )
     assert after - before <= CLIENTS * MICRO_BATCH
     assert left >= CLIENTS
@@ -95,7 +95,7 @@ async def _true_when(condition: bool) -> bool:
 
 
 async def _in_flight(session: aiohttp.ClientSession, count: int) -> bool:
-    """Whether so many requests are in flight, the neighbour's left out."""
+    """Whether this number of requests is in flight, the neighbour's left out."""
     return (await scrape(session)).value("reranker_requests_in_flight") in {count, count + 1}
 
 

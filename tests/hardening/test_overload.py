@@ -54,7 +54,7 @@ BODIES = [usual(body) for body in bodies(8)]
 
 
 @dataclass
-class Told:
+class Reported:
     """Seconds of each answer by status; the rankings, which are looked at afterwards, when nothing is measured any more."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
@@ -76,27 +76,27 @@ class Told:
         return [which for which, content in self.rankings if orjson.loads(content)["rankings"] != expected[which]]
 
 
-async def closed_loop(told: Told, client: LightClient, callers: int, seconds: float) -> float:
-    """Answers a second that `callers` get who ask one request after the other."""
+async def closed_loop(reported: Reported, client: LightClient, callers: int, seconds: float) -> float:
+    """Answers a second for `callers`, each with one request after the other."""
     end = time.perf_counter() + seconds
     places = count()
 
     async def caller() -> None:
         while time.perf_counter() < end:
-            await told.ask(client, next(places))
+            await reported.ask(client, next(places))
 
     await asyncio.gather(*(caller() for _ in range(callers)))
-    return len(told.seconds[200]) / seconds
+    return len(reported.seconds[200]) / seconds
 
 
-async def open_loop(told: Told, client: LightClient, per_s: float, seconds: float) -> float:
+async def open_loop(reported: Reported, client: LightClient, per_s: float, seconds: float) -> float:
     """Good answers a second while requests come at a fixed rate, whatever becomes of them."""
     began = time.perf_counter()
     tasks = []
     for place in range(round(per_s * seconds)):
         await asyncio.sleep(began + place / per_s - time.perf_counter())
-        tasks.append(asyncio.create_task(told.ask(client, place)))
-    good = len(told.seconds.get(200, []))
+        tasks.append(asyncio.create_task(reported.ask(client, place)))
+    good = len(reported.seconds.get(200, []))
     elapsed = time.perf_counter() - began
     await asyncio.gather(*tasks)
     return good / elapsed
@@ -108,18 +108,18 @@ async def test_ten_times_the_capacity_costs_no_goodput_and_is_over_when_it_is_ov
     promise = PROMISE if full else QUICK
     slow = slowness()
     async with LightClient(server.http) as client:
-        alone = Told()
+        alone = Reported()
         for number in range(len(BODIES)):
             await alone.ask(client, number)
         expected = [orjson.loads(content)["rankings"] for _, content in alone.rankings]
         await closed_loop(alone, client, 1, 2.0)
-        before = Told()
+        before = Reported()
         capacity = await closed_loop(before, client, 8, 20.0 if full else 5.0)
-        overload = Told()
+        overload = Reported()
         goodput = await open_loop(overload, client, TIMES * capacity, 60.0 if full else 8.0)
         over = time.perf_counter()
         assert (await client.get(READY)).status == 200
-        after = Told()
+        after = Reported()
         while not after.seconds or after.seconds[200][-1] > NORMAL * median(alone.seconds[200]):
             assert time.perf_counter() - over < promise.normal_again_s * slow, after.seconds
             await after.ask(client, 0)

@@ -1,6 +1,6 @@
 """python -m pytest tests/hardening/test_privacy.py
 
-Nothing of what callers send is told to those who run the server: a real one, at its most talkative, gets markers in everything that a
+Nothing that clients send is shown to the operator: a real one, at its most talkative, gets markers in everything that a
 request is made of, and neither its log nor its traces have one. What answers repeat is tests/contract/test_privacy.py's.
 """
 
@@ -29,7 +29,7 @@ from tests.contract.calls import RANKING, call, eventually, post, ranked, reques
 from tests.contract.test_privacy import BAD_BODIES, GOOD, MALFORMED, SECRET
 
 TALKATIVE = {"NIM_LOG_LEVEL": "DEBUG", "NIM_JSONL_LOGGING": "1", "NIM_TRITON_LOG_VERBOSE": "9", "OTEL_BSP_SCHEDULE_DELAY": "100"}
-# Every header that anything on the way might tell of; but not those which are there to be told, as a well-formed request id.
+# Every header that anything on the way might log; but not those which are there to be logged, as a well-formed request id.
 HEADERS = ("Authorization", "Cookie", "User-Agent", "Referer", "Origin", "X-Forwarded-For", "X-Api-Key", "X-Request-Id", SECRET)
 TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 TRACED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
@@ -45,8 +45,8 @@ MODELS = ("rerank_text", "triton_reranker_minilm_l6_en_v1")
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the server told of itself in its whole life, from start to stop."""
+class Reported:
+    """What the server wrote in its whole life, from start to stop."""
 
     log: str
     traces: bytes
@@ -58,7 +58,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reported]:
     with collecting() as collector:
         settings = {**TALKATIVE, "NIM_ENABLE_OTEL": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
         server = start_server(tmp_path_factory.mktemp("talkative"), **settings)
@@ -70,7 +70,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
         finally:
             code = stop_server(server)
         assert code == 0
-        yield Told(server.output(), b"".join(collector.bodies), collector)
+        yield Reported(server.output(), b"".join(collector.bodies), collector)
 
 
 async def over_http(server: Server) -> None:
@@ -150,36 +150,36 @@ def to_triton_by_http(server: Server) -> None:
             refusal.close()
 
 
-def test_everything_was_told_that_is_told_at_all(told: Told) -> None:
+def test_every_program_and_every_kind_of_answer_is_in_the_log_and_the_traces(reported: Reported) -> None:
     """So that what is searched for markers is not simply silent."""
-    assert {"facade.access", "serve", "reranker", "triton"} <= {line["logger"] for line in told.lines}
-    assert {200, 400, 404, 415, 422, 499} <= {line["status"] for line in told.lines if line["logger"] == "facade.access"}
-    assert {"POST /v1/ranking", "score", "InferRequest", "compute"} <= {span.name for span in told.collector.spans}
-    assert any("source" in line and "grpc" in line["source"] for line in told.lines)
+    assert {"facade.access", "serve", "reranker", "triton"} <= {line["logger"] for line in reported.lines}
+    assert {200, 400, 404, 415, 422, 499} <= {line["status"] for line in reported.lines if line["logger"] == "facade.access"}
+    assert {"POST /v1/ranking", "score", "InferRequest", "compute"} <= {span.name for span in reported.collector.spans}
+    assert any("source" in line and "grpc" in line["source"] for line in reported.lines)
 
 
-def test_the_log_has_no_text_of_a_request(told: Told) -> None:
-    assert [line for line in told.log.splitlines() if SECRET in line] == []
+def test_the_log_has_no_text_of_a_request(reported: Reported) -> None:
+    assert [line for line in reported.log.splitlines() if SECRET in line] == []
 
 
-def test_the_traces_have_no_text_of_a_request(told: Told) -> None:
-    assert SECRET.encode() not in told.traces
+def test_the_traces_have_no_text_of_a_request(reported: Reported) -> None:
+    assert SECRET.encode() not in reported.traces
 
 
-def test_neither_has_its_tokens(told: Told, bundle: Bundle) -> None:
+def test_neither_has_its_tokens(reported: Reported, bundle: Bundle) -> None:
     """From which the text could be read."""
     ids = Tokenizer.from_file(str(bundle.folder / TOKENIZER)).encode(SECRET, add_special_tokens=False).ids
     assert len(ids) > 2
     for separator in (",", ", ", " "):
-        assert separator.join(map(str, ids)) not in told.log
-        assert separator.join(map(str, ids)).encode() not in told.traces
+        assert separator.join(map(str, ids)) not in reported.log
+        assert separator.join(map(str, ids)).encode() not in reported.traces
 
 
-def test_every_line_of_the_log_is_an_object_with_time_level_logger_and_message(told: Told) -> None:
-    assert all({"time", "level", "logger", "message"} <= set(line) for line in told.lines)
+def test_every_line_of_the_log_is_an_object_with_time_level_logger_and_message(reported: Reported) -> None:
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in reported.lines)
 
 
-def test_every_request_is_told_with_its_id(told: Told) -> None:
-    access = [line for line in told.lines if line["logger"] == "facade.access"]
+def test_every_request_is_logged_with_its_id(reported: Reported) -> None:
+    access = [line for line in reported.lines if line["logger"] == "facade.access"]
     assert len(access) > 80
     assert all(line["request_id"] for line in access)

@@ -1,6 +1,6 @@
 """python -m pytest tests/hardening/test_stop.py
 
-A stop by a real signal while clients ask: what was accepted is answered, and right; what comes later is told to come again; then nothing
+A stop by a real signal while clients ask: what was accepted is answered, and right; what comes later is asked to retry; then nothing
 is left. The facade alone, and facade and Triton as `make serve` starts them. The order inside: tests/unit/facade/test_stop.py.
 """
 
@@ -48,7 +48,7 @@ async def ended(server: Server | Facade, since: float) -> End:
 
 
 async def stop_under_load(server: Server) -> tuple[Load, End]:
-    """SIGTERM while clients ask; they go on until nobody listens any more."""
+    """SIGTERM while clients ask; they go on until listening ends."""
     async with under_load(server, CLIENTS) as (load, readiness), aiohttp.ClientSession(server.http) as watcher:
         await until(lambda: readiness.changes and load.statuses[200] >= 3 * CLIENTS)
         # Answers to all come nearly together: not just then.
@@ -72,7 +72,7 @@ def answered_all(load: Load, output: str) -> None:
     assert load.wrong == []
     assert set(load.statuses) == {200, 503}
     assert load.refusals == {"shutting down: retry, and another server may answer"}
-    # Nobody was hung up on: a connection either was answered on, or never came about.
+    # No connection was dropped: each was either answered on, or refused.
     assert {why for _, why in load.lost} == {"ClientConnectorError"}
 
 
@@ -102,7 +102,7 @@ async def test_under_load_facade_and_triton_answer_what_they_took_and_leave_noth
 
 @dataclass(frozen=True)
 class Busy:
-    """A facade with one long request under way, clients of its two doors, and what the request will get."""
+    """A facade with one long request under way, clients of its two addresses, and what the request will get."""
 
     facade: Facade
     api: aiohttp.ClientSession
@@ -160,7 +160,7 @@ async def test_readiness_goes_down_then_rankings_are_refused_and_the_last_answer
                 await get(client, READY)
 
 
-async def test_what_is_not_done_within_the_limit_is_told_so_and_the_end_is_in_time_all_the_same(server: Server, tmp_path: Path) -> None:
+async def test_what_is_not_done_within_the_limit_is_reported_and_the_end_is_still_in_time(server: Server, tmp_path: Path) -> None:
     limit_s = 0.5
     slow = slowness()
     async with busy(server, tmp_path, RERANKER_DRAIN_S=str(limit_s)) as the:

@@ -78,7 +78,7 @@ def ranks(connection: HTTPConnection) -> list[dict[str, float]]:
 
 @dataclass(frozen=True)
 class Setting:
-    """One facade with TLS and one with mutual TLS, each with files of its own, and everybody's certificates."""
+    """One facade with TLS and one with mutual TLS, each with files of its own, and the certificates of all."""
 
     tls: Facade
     mutual: Facade
@@ -153,7 +153,7 @@ def test_a_ranking_by_tls_is_the_one_without(setting: Setting, server: Server) -
     trusting.close()
 
 
-def test_plain_http_on_the_port_of_tls_gets_nothing_and_harms_nobody(setting: Setting) -> None:
+def test_plain_http_on_the_port_of_tls_gets_nothing_and_does_no_harm(setting: Setting) -> None:
     with socket.create_connection(("127.0.0.1", setting.tls.port), timeout=20) as plain:
         plain.sendall(LIVE.encode())
         assert b"HTTP" not in plain.recv(1000)
@@ -174,9 +174,9 @@ def test_garbage_before_and_after_the_handshake_makes_no_traceback(setting: Sett
                 bare.sendall(garbage)
                 while bare.recv(1 << 16):
                     pass
-    told = setting.tls.output()
-    assert "Traceback" not in told
-    assert re.findall(r"^.* (?:ERROR|CRITICAL) .*$", told, re.MULTILINE) == []
+    reported = setting.tls.output()
+    assert "Traceback" not in reported
+    assert re.findall(r"^.* (?:ERROR|CRITICAL) .*$", reported, re.MULTILINE) == []
 
 
 def test_a_handshake_that_stalls_is_cut_off_however_far_it_came(setting: Setting) -> None:
@@ -209,7 +209,7 @@ def test_under_mutual_tls_only_a_client_of_the_authority_is_answered(setting: Se
         wait_until(partial(lambda line: line in setting.mutual.output(), expected))
 
 
-def test_under_mutual_tls_health_is_told_on_its_own_address_alone(setting: Setting) -> None:
+def test_under_mutual_tls_health_is_served_on_its_own_address_alone(setting: Setting) -> None:
     health = HTTPConnection("127.0.0.1", setting.mutual.health_port)
     for path, status in (("/v1/health/ready", 200), ("/v1/metrics", 200), ("/v1/models", 404), ("/v1/ranking", 404)):
         health.request("GET", path)
@@ -232,7 +232,7 @@ def test_a_new_certificate_is_taken_over_while_a_connection_lives_on(setting: Se
     kept.close()
 
 
-def test_a_broken_certificate_is_told_of_and_the_former_one_stays(setting: Setting) -> None:
+def test_a_broken_certificate_is_logged_and_the_former_one_stays(setting: Setting) -> None:
     before = served(setting.tls.port)
     other = self_signed(setting.folder, "other")
     shutil.copy(other.key, setting.files.key)
@@ -243,7 +243,7 @@ def test_a_broken_certificate_is_told_of_and_the_former_one_stays(setting: Setti
     assert setting.tls.output().count("is not the key of") == 1
 
 
-def test_an_authority_that_is_replaced_vouches_for_nobody_any_more(setting: Setting) -> None:
+def test_an_authority_that_is_replaced_is_trusted_no_longer(setting: Setting) -> None:
     port, session = setting.mutual.port, setting.folder / "session"
     assert LIVES in s_client(port, "-tls1_2", *shown(setting.client), "-sess_out", session)
     assert "Reused" in s_client(port, "-tls1_2", *shown(setting.client), "-sess_in", session)

@@ -1,6 +1,6 @@
 """python -m pytest tests/hardening/test_triton_access.py
 
-Triton's own ports: what changes the server is closed to everybody, inference needs the key where one is set, and TLS refuses who has no
+Triton's own ports: what changes the server is closed to all, inference needs the key where one is set, and TLS refuses clients without
 certificate. The facade ranks through all of it.
 """
 
@@ -24,7 +24,7 @@ from tests.process_tree import descendants
 from tests.triton.grpc_client import text_inputs, token_inputs
 
 KEY = {"triton-grpc-protocol-key": "correct+horse/battery=staple"}
-# Not this machine's: who has the key of the certificate is the right one, wherever it runs.
+# Not this machine's: a server with the key of the certificate is the right one, wherever it runs.
 NAME = "reranker.example"
 TOKENS = ([[101, 2054, 102]], [[0, 0, 1]])
 

@@ -65,4 +65,4 @@ def test_http_refuses_the_same_texts(query: str, passages: list[str]) -> None:
         refused = False
     except InvalidRequestError:
         refused = True
-    assert refused == (refusal_of(body(asked_over_http), hosted=False) is not None)
+    assert refused == (refusal_of(body(asked_over_http)) is not None)

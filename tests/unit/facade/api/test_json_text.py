@@ -47,7 +47,7 @@ def test_gzip_that_is_not_declared_is_named() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\0", b"nothing", b'{"a": nan}'])
-def test_everything_else_is_told_with_the_place(content: bytes) -> None:
+def test_everything_else_is_refused_with_the_place(content: bytes) -> None:
     message = refusal(content)
     assert "no valid JSON at line 1, column " in message
     assert "UTF-16" not in message

@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/api/test_nim_refusals.py
 
-The wire contract's refusals: every fault told with its path, in words that quote nothing of the body.
+The wire contract's refusals: every fault with its path, in words that quote nothing of the body.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from facade.api.shape import Shape
 from tests.unit.facade.bodies import BOTH, NUMBER_MARKER, TEXT_MARKER, body, faults, quotes_nothing, refusal, refusal_of, request
 
 PLANTED = st.text(max_size=5).map(lambda text: TEXT_MARKER + text) | st.just(NUMBER_MARKER) | st.just(NUMBER_MARKER + 0.5)
-# Names of fields are told, so those are of the contract or clearly not.
+# Names of fields are quoted, so those are of the contract or clearly not.
 KEYS = st.sampled_from(["model", "query", "passages", "truncate", "text", "image", "top_k", "lang"])
 ANYTHING = st.recursive(
     PLANTED | st.none() | st.booleans(),
@@ -48,7 +48,7 @@ def test_no_refusal_of_broken_json_quotes_the_callers_text(data: st.DataObject) 
     put_in = data.draw(st.sampled_from([b"", b"\x00", b"\\", b'"', b"\xff", TEXT_MARKER.encode(), b"90210,"]))
     left_out = data.draw(st.integers(0, 3) | st.just(len(whole)))
     error = refusal_of(whole[:place] + put_in + whole[place + left_out :])
-    # Where the damage made a field's name of it, the name is told; text is not.
+    # Where the damage made a field's name of it, the name is quoted; text is not.
     names = list(faults(error)) if error and "errors" in error.detail else []
     assert error is None or quotes_nothing(error) or any(TEXT_MARKER in name or str(NUMBER_MARKER) in name for name in names)
 
@@ -76,7 +76,7 @@ def test_a_body_that_is_no_object_is_refused(content: object, shape: Shape) -> N
     assert refusal(body(content), shape).message == "expected a JSON object"
 
 
-# Faults that can be put into one body together: where each is found, how it is made, and what is told.
+# Faults that can be put into one body together: where each is found, how it is made, and its message.
 def _set(*path: str | int) -> Callable[[Any, Any], None]:
     def change(content: Any, value: Any) -> None:
         for part in path[:-1]:
@@ -139,7 +139,7 @@ def test_an_unknown_field_is_refused_in_the_nims_words() -> None:
     ],
 )
 @BOTH
-def test_these_faults_are_told_so(content: object, message: str, shape: Shape) -> None:
+def test_these_faults_are_worded_so(content: object, message: str, shape: Shape) -> None:
     assert refusal(body(content), shape).message == message
 
 
@@ -152,7 +152,7 @@ def test_images_are_refused_by_passage_and_never_dropped(shape: Shape) -> None:
     assert quotes_nothing(error)
 
 
-def test_a_long_field_name_is_told_in_part() -> None:
+def test_a_long_field_name_is_quoted_in_part() -> None:
     error = refusal(body(request(**{"x" * 1000: 1})))
     assert len(error.message) < 200
     assert error.message.startswith("x" * 64 + "...: unknown field")

@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/http/test_access.py
 
-Keys: made, written down as hashes, known again; who needs one for what. On the real server: tests/hardening/test_api_keys.py.
+Keys: made, written down as hashes, known again; which endpoints need one. On the real server: tests/hardening/test_api_keys.py.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ def test_a_name_that_can_t_stand_in_the_file_is_refused(name: str) -> None:
 
 def test_comments_and_empty_lines_are_no_keys_and_a_name_may_have_several() -> None:
     other, line = new_key("search")
-    keys = parse(f"# who may call\n\n  {LINE}  # until June\n\t{line.upper().replace('SEARCH SHA', 'search sha')}\n")
+    keys = parse(f"# clients\n\n  {LINE}  # until June\n\t{line.upper().replace('SEARCH SHA', 'search sha')}\n")
     assert [name for name, _ in keys.entries] == ["search", "search"]
     assert keys.caller(KEY) == keys.caller(other) == "search"
 
@@ -230,7 +230,7 @@ async def test_a_key_that_is_taken_away_is_refused_and_a_new_one_is_known(file: 
     write(file, f"{line}\n")
     await until(lambda: caller(gate, key) == "index")
     assert caller(gate, KEY) is None
-    write(file, "# nobody any more\n")
+    write(file, "# no client\n")
     await until(lambda: caller(gate, key) is None)
     task.cancel()
 
@@ -262,7 +262,7 @@ def test_a_start_with_a_file_that_can_t_be_used_says_which(file: Path, content: 
         AccessKeys(file, ())
 
 
-async def test_a_file_without_a_key_lets_nobody_in_and_says_so(app: Start, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_file_without_a_key_lets_no_client_in_and_says_so(app: Start, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(file, "# to be filled\n")
     refused(await post(await app(), GOOD, **bearer(KEY)), 401)
     assert "has no key" in caplog.text

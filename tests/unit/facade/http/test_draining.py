@@ -69,7 +69,7 @@ async def test_it_is_over_at_once_where_nothing_is_under_way(app: Start) -> None
 
 
 @pytest.mark.parametrize("path", ["/v1/ranking", "/v1/retrieval/nvidia/reranking", "/ranking"])
-async def test_a_ranking_that_comes_later_is_refused_at_once_and_told_to_come_again(app: Start, path: str) -> None:
+async def test_a_ranking_that_comes_later_is_refused_at_once_and_asked_to_retry(app: Start, path: str) -> None:
     scorer = Held()
     client = await app(scorer)
     under_way = await held(client, scorer)
@@ -119,7 +119,7 @@ async def test_a_request_whose_body_was_still_coming_is_answered(app: Start) -> 
     await end
 
 
-async def test_what_is_not_done_in_time_is_cut_off_and_told_so(app: Start) -> None:
+async def test_what_is_not_done_in_time_is_cut_off_and_answered(app: Start) -> None:
     scorer = Held()
     client = await app(scorer)
     under_way = await held(client, scorer)

@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/http/test_envelope.py
 
-What is told of each request: the fields of its line in the log, its id, and the reason under which a refusal is counted.
+What is known of each request afterwards: the fields of its line in the log, its id, and the reason under which a refusal is counted.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def app(aiohttp_client: AiohttpClient, caplog: pytest.LogCaptureFixture) -> Star
     return start
 
 
-def told(caplog: pytest.LogCaptureFixture, route: str) -> list[dict[str, Any]]:
+def reported(caplog: pytest.LogCaptureFixture, route: str) -> list[dict[str, Any]]:
     """The fields of the route's lines in the access log."""
     return [vars(record) for record in caplog.records if record.name == ACCESS and vars(record)["route"] == route]
 
@@ -44,11 +44,11 @@ def rejects(now: Scrape) -> dict[str, float]:
     return {dict(labels)["reason"]: count for (name, labels), count in now.samples.items() if name == "reranker_rejects_total" and count}
 
 
-async def test_a_ranking_is_told_with_its_sizes_and_times(app: Start, caplog: pytest.LogCaptureFixture, bundle: Bundle) -> None:
+async def test_a_ranking_is_logged_with_its_sizes_and_times(app: Start, caplog: pytest.LogCaptureFixture, bundle: Bundle) -> None:
     client = await app()
     answer = await post(client, request("which rock floats", ["pumice", "basalt " * 600], truncate="END"), **{"X-Request-Id": "r-1"})
     ranked(answer)
-    (line,) = told(caplog, "ranking")
+    (line,) = reported(caplog, "ranking")
     assert {name: line[name] for name in ("request_id", "method", "status", "passages", "truncated", "model", "tokens")} == {
         "request_id": "r-1",
         "method": "POST",
@@ -63,12 +63,12 @@ async def test_a_ranking_is_told_with_its_sizes_and_times(app: Start, caplog: py
     assert "POST ranking 200" in line["message"]
 
 
-async def test_a_request_without_an_id_is_told_with_the_one_it_is_answered_with(app: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_request_without_an_id_is_logged_with_the_one_it_is_answered_with(app: Start, caplog: pytest.LogCaptureFixture) -> None:
     answer = await get(await app(), "/v1/version")
-    assert [line["request_id"] for line in told(caplog, "version")] == [answer.headers["X-Request-Id"]]
+    assert [line["request_id"] for line in reported(caplog, "version")] == [answer.headers["X-Request-Id"]]
 
 
-async def test_health_checks_and_scrapes_are_told_at_debug_while_all_is_well(app: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_health_checks_and_scrapes_are_logged_at_debug_while_all_is_well(app: Start, caplog: pytest.LogCaptureFixture) -> None:
     client = await app(Waking())
     await get(client, "/v1/health/live")
     await get(client, "/v1/health/ready")
@@ -76,7 +76,7 @@ async def test_health_checks_and_scrapes_are_told_at_debug_while_all_is_well(app
     levels = [
         (line["route"], line["status"], line["levelname"])
         for name in ("health_live", "health_ready", "metrics")
-        for line in told(caplog, name)
+        for line in reported(caplog, name)
     ]
     assert levels == [("health_live", 200, "DEBUG"), ("health_ready", 503, "INFO"), ("metrics", 200, "DEBUG")]
 
@@ -120,7 +120,7 @@ async def test_a_path_that_does_not_exist_and_a_health_check_that_fails_are_no_r
     assert rejects(await scrape(client)) == {}
 
 
-async def test_a_caller_that_leaves_is_told_and_counted(app: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_caller_that_leaves_is_logged_and_counted(app: Start, caplog: pytest.LogCaptureFixture) -> None:
     scorer = Held()
     client = await app(scorer)
     leaving = await held(client, scorer)
@@ -131,10 +131,12 @@ async def test_a_caller_that_leaves_is_told_and_counted(app: Start, caplog: pyte
         return rejects(await scrape(client)) == {"client_left": 1}
 
     await eventually(counted, "the one that left is counted")
-    assert [(line["status"], line["passages"]) for line in told(caplog, "ranking")] == [(499, 2)]
+    assert [(line["status"], line["passages"]) for line in reported(caplog, "ranking")] == [(499, 2)]
 
 
-async def test_what_no_http_parser_takes_is_told_with_the_id_that_it_is_answered_with(app: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_no_http_parser_takes_is_logged_with_the_id_that_it_is_answered_with(
+    app: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     client = await app()
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(b"this is no HTTP\r\n\r\n")

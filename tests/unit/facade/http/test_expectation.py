@@ -73,9 +73,9 @@ async def test_another_expectation_is_refused_in_the_envelope(expect: bytes, pat
         await raw.send(post(JSON, LENGTH, b"Expect: %s\r\n" % expect, path=path) + BODY)
         status, body = await raw.answer()
     assert status == 417
-    told = orjson.loads(body)
-    assert set(told) == {"object", "message", "detail", "type"}
-    assert "100-continue" in told["message"]
+    reported = orjson.loads(body)
+    assert set(reported) == {"object", "message", "detail", "type"}
+    assert "100-continue" in reported["message"]
     assert b"zanzibar" not in body
 
 

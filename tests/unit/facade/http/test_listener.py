@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/http/test_listener.py
 
-Addresses are opened once; the end of listening resets nobody who has connected. Certificates that change: tests/hardening/test_tls.py.
+Addresses are opened once; the end of listening resets no connection. Certificates that change: tests/hardening/test_tls.py.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ def has_ipv6() -> bool:
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 
 
-async def test_who_connects_is_served() -> None:
+async def test_a_client_that_connects_is_served() -> None:
     async with listening() as (listener, port):
         assert listener.addresses == [(LOOPBACK, port)]
         assert await echoed(LOOPBACK, port) == b"hello"
@@ -113,7 +113,7 @@ async def test_an_address_that_this_machine_lacks_is_refused_where_it_is_the_onl
         Listener("192.0.2.1", 8000, "THE_PORT")
 
 
-async def test_a_port_in_use_is_told_in_one_line_with_what_to_do() -> None:
+async def test_a_port_in_use_is_reported_in_one_line_with_what_to_do() -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(SettingsError) as raised:
@@ -130,12 +130,12 @@ async def test_a_port_in_use_on_one_address_of_a_name_leaves_none_open(monkeypat
     socket.create_server((LOOPBACK, port)).close()
 
 
-async def test_a_name_that_nobody_knows_is_told() -> None:
+async def test_an_unknown_name_is_reported() -> None:
     with pytest.raises(SettingsError, match=r"no-such-name\.invalid"):
         Listener("no-such-name.invalid", 8000, "THE_PORT")
 
 
-async def test_who_waits_to_be_accepted_when_listening_ends_is_still_served() -> None:
+async def test_a_client_that_waits_to_be_accepted_when_listening_ends_is_still_served() -> None:
     async with listening() as (listener, port):
         waiting = [socket.create_connection((LOOPBACK, port), timeout=20) for _ in range(30)]  # the loop can't accept them meanwhile
         for each in waiting:

@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/http/test_malformed.py
 
-Connections that don't send a whole request: who is silent is cut off, who is slow is told so, and who is merely idle is left alone. A head
+Connections that don't send a whole request: a silent one is cut off, a slow one gets a 408, and an idle one stays open. A head
 over the limit and a body that breaks off are refused in words, and nothing of it makes a traceback. What else the parser refuses:
 tests/contract.
 """
@@ -20,7 +20,7 @@ HEAD = POST + b"Content-Length: %d\r\n\r\n" % len(BODY)
 LIMIT = 4096
 
 
-async def test_who_sends_nothing_is_cut_off_without_a_word() -> None:
+async def test_a_client_that_sends_nothing_is_cut_off_without_an_answer() -> None:
     began = time.monotonic()
     async with connection() as raw:
         assert await raw.rest() == b""
@@ -34,9 +34,9 @@ async def test_a_head_that_does_not_end_is_answered_408(beginning: bytes) -> Non
         status, body = await raw.answer()
         assert await raw.rest() == b""
     assert status == 408
-    told = orjson.loads(body)
-    assert set(told) == {"object", "message", "detail", "type"}
-    assert "RERANKER_BODY_TIMEOUT_S" in told["message"]
+    reported = orjson.loads(body)
+    assert set(reported) == {"object", "message", "detail", "type"}
+    assert "RERANKER_BODY_TIMEOUT_S" in reported["message"]
     assert b"zanzibar" not in body
 
 
@@ -112,7 +112,7 @@ async def test_requests_in_a_row_without_waiting_are_all_answered() -> None:
 
 
 def filled(size: int) -> bytes:
-    """A head of exactly so many bytes."""
+    """A head of exactly this size in bytes."""
     field = b"X-Token: "
     return GET + field + b"a" * (size - len(GET + field) - 4) + b"\r\n\r\n"
 

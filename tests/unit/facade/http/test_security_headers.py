@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/http/test_security_headers.py
 
-What browsers are told: headers on every answer, a page policy that lets /docs work, and origins that may call, none unless listed.
+Headers for browsers: some on every answer, a page policy that lets /docs work, and origins that may call, none unless listed.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from pytest_aiohttp.plugin import AiohttpClient
 from facade.config.settings import Settings
 from facade.errors import ScoringError, SettingsError
 from facade.http.access import new_key
-from facade.http.app import create_app
 from facade.http.openapi import PAGE
 from facade.http.security_headers import SecurityHeaders, page_policy
 from tests.contract.calls import GOOD, Answer, call, get, post, ranked, refused
+from tests.contract.in_process import InProcess
 from tests.contract.scorers import Failing, Fixed
 from tests.hardening.certificates import self_signed
 
@@ -33,7 +33,7 @@ PATHS = ("/v1/models", "/v1/health/live", "/v1/metrics", "/openapi.json", "/docs
 @pytest.fixture
 def app(aiohttp_client: AiohttpClient) -> Start:
     async def start(scorer: Any = None, **environment: str) -> TestClient[Any, Any]:
-        return await aiohttp_client(create_app(Settings.from_environment(environment), scorer or Fixed()))
+        return await aiohttp_client(InProcess(Settings.from_environment(environment), scorer or Fixed()))
 
     return start
 
@@ -100,7 +100,7 @@ def test_every_script_of_a_page_is_allowed_by_its_own_hash() -> None:
     assert policy.count("sha256-") == 2
 
 
-async def test_with_tls_browsers_are_told_to_stay_with_it(app: Start, tmp_path: Path) -> None:
+async def test_with_tls_browsers_stay_with_it(app: Start, tmp_path: Path) -> None:
     own = self_signed(tmp_path, "localhost")
     client = await app(NIM_TLS_CERT_PATH=str(own.certificate), NIM_TLS_KEY_PATH=str(own.key))
     assert (await get(client, "/v1/models")).headers["Strict-Transport-Security"] == "max-age=31536000"

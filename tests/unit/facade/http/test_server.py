@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web_server, web_urldispatcher
 
 from facade.config.settings import Settings
 from facade.errors import SettingsError
@@ -26,13 +27,13 @@ async def client(port: int) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-def two_doors(**further: Any) -> tuple[int, int, Settings]:
+def two_addresses(**further: Any) -> tuple[int, int, Settings]:
     port, health_port = free_ports(2)
     return port, health_port, Settings(http_port=port, health_bind=("127.0.0.1", health_port), **further)
 
 
 async def test_the_health_address_tells_of_health_and_metrics_and_nothing_else() -> None:
-    port, health_port, settings = two_doors()
+    port, health_port, settings = two_addresses()
     async with running(create_app(settings, Fixed()), settings), client(port) as api, client(health_port) as health:
 
         async def ready() -> bool:
@@ -50,15 +51,15 @@ async def test_the_health_address_tells_of_health_and_metrics_and_nothing_else()
 async def test_the_health_address_needs_no_key(tmp_path: Any) -> None:
     file = tmp_path / "keys"
     file.write_text("")
-    port, health_port, settings = two_doors(api_keys_file=file, api_keys_exempt=())
+    port, health_port, settings = two_addresses(api_keys_file=file, api_keys_exempt=())
     async with running(create_app(settings, Fixed()), settings), client(port) as api, client(health_port) as health:
         refused(await get(api, "/v1/health/live"), 401)
         assert (await get(health, "/v1/health/live")).status == 200
 
 
 @pytest.mark.parametrize("taken", [0, 1])
-async def test_an_address_in_use_is_told_with_its_variable_and_the_other_one_is_free_again(taken: int) -> None:
-    port, health_port, settings = two_doors()
+async def test_an_address_in_use_is_logged_with_its_variable_and_the_other_one_is_free_again(taken: int) -> None:
+    port, health_port, settings = two_addresses()
     other = await asyncio.start_server(lambda *_: None, "127.0.0.1", (port, health_port)[taken])
     async with other:
         with pytest.raises(SettingsError, match=("NIM_HTTP_API_PORT", "RERANKER_HEALTH_BIND_ADDR")[taken]):
@@ -68,8 +69,8 @@ async def test_an_address_in_use_is_told_with_its_variable_and_the_other_one_is_
         pass
 
 
-async def test_at_the_end_readiness_is_down_first_work_is_finished_and_then_nobody_listens() -> None:
-    port, health_port, settings = two_doors()
+async def test_at_the_end_readiness_is_down_first_work_is_finished_and_then_listening_ends() -> None:
+    port, health_port, settings = two_addresses()
     scorer = Held()
     async with client(port) as api, client(health_port) as health:
         server = running(create_app(settings, scorer), settings)
@@ -104,7 +105,7 @@ async def test_a_request_that_never_ends_keeps_the_end_within_the_limit() -> Non
         refused(await under_way, 503)
 
 
-async def test_who_keeps_a_connection_and_asks_at_the_last_moment_is_answered() -> None:
+async def test_a_client_that_keeps_a_connection_and_asks_at_the_last_moment_is_answered() -> None:
     (port,) = free_ports(1)
     settings = Settings(http_port=port)
     app = create_app(settings, Fixed())
@@ -122,7 +123,7 @@ async def test_who_keeps_a_connection_and_asks_at_the_last_moment_is_answered() 
             writer.close()
             return False
 
-        await eventually(refuses_connections, "nobody listens any more")
+        await eventually(refuses_connections, "listening has ended")
         refused(await post(api, GOOD), 503)  # on the connection that it has kept
         await asyncio.wait_for(end, 60)
 
@@ -137,3 +138,10 @@ async def test_an_idle_server_ends_at_once() -> None:
             assert (await get(api, "/v1/health/live")).status == 200
             began = loop.time()
         assert loop.time() - began < 1.0
+
+
+async def test_making_and_serving_an_app_leaves_aiohttp_as_it_is() -> None:
+    before = web_server.RequestHandler, web_urldispatcher._default_expect_handler
+    _, _, settings = two_addresses()
+    async with running(create_app(settings, Fixed()), settings):
+        assert (web_server.RequestHandler, web_urldispatcher._default_expect_handler) == before

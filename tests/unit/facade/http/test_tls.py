@@ -82,7 +82,7 @@ def test_the_key_of_another_certificate_is_refused(own: Certificate, other: Cert
     assert f"NIM_TLS_KEY_PATH={other.key} is not the key of NIM_TLS_CERT_PATH={own.certificate}" in said
 
 
-def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(own: Certificate, tmp_path: Path) -> None:
+def test_a_key_with_a_password_is_refused_and_not_asked_for(own: Certificate, tmp_path: Path) -> None:
     locked = tmp_path / "locked.key"
     subprocess.run(["openssl", "pkey", "-in", own.key, "-aes256", "-passout", "pass:secret", "-out", locked], check=True, timeout=60)
     said = refusal(own.certificate, locked)

@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/http/test_tracing.py
 
-Traces as a collector gets them, by OTLP over HTTP: which spans, how they hang together, what they tell, and what they never tell.
+Traces as a collector gets them, by OTLP over HTTP: which spans, how they hang together, what they have, and what they never have.
 """
 
 import asyncio
@@ -77,18 +77,18 @@ async def test_a_span_tells_sizes_times_and_names(traced: StartTraced, collector
     client = await traced()
     answer = await post(client, request("which rock floats", ["pumice", "basalt " * 600], truncate="END"), **{"X-Request-Id": "r-1"})
     await client.close()
-    told = server_span(collector).attributes
-    assert told["http.request.method"] == "POST"
-    assert told["http.route"] == "/v1/ranking"
-    assert told["http.response.status_code"] == 200
-    assert told["url.scheme"] == "http"
-    assert told["network.protocol.version"] == "1.1"
-    assert told["reranker.request_id"] == "r-1"
-    assert told["reranker.passages"] == 2
-    assert told["reranker.truncated"] == 1
-    assert told["reranker.tokens"] == answer.body["usage"]["total_tokens"]
-    assert told["reranker.model"] == bundle.model_id
-    assert {f"reranker.{stage}_ms" for stage in ("decode", "tokenise", "queue", "infer", "pack", "rank")} <= set(told)
+    reported = server_span(collector).attributes
+    assert reported["http.request.method"] == "POST"
+    assert reported["http.route"] == "/v1/ranking"
+    assert reported["http.response.status_code"] == 200
+    assert reported["url.scheme"] == "http"
+    assert reported["network.protocol.version"] == "1.1"
+    assert reported["reranker.request_id"] == "r-1"
+    assert reported["reranker.passages"] == 2
+    assert reported["reranker.truncated"] == 1
+    assert reported["reranker.tokens"] == answer.body["usage"]["total_tokens"]
+    assert reported["reranker.model"] == bundle.model_id
+    assert {f"reranker.{stage}_ms" for stage in ("decode", "tokenise", "queue", "infer", "pack", "rank")} <= set(reported)
 
 
 async def test_the_resource_is_the_services_and_what_otel_variables_add(
@@ -114,7 +114,7 @@ async def test_a_request_without_a_trace_begins_one_of_its_own(traced: StartTrac
     assert len({span.trace_id for span in roots}) == 2
 
 
-async def test_what_the_caller_does_not_sample_is_not_traced_and_sent_to_nobody(traced: StartTraced, collector: Collector) -> None:
+async def test_what_the_caller_does_not_sample_is_not_traced_and_sent_nowhere(traced: StartTraced, collector: Collector) -> None:
     client = await traced()
     ranked(await post(client, GOOD, **of_caller(sampled=False)))
     await client.close()
@@ -176,9 +176,9 @@ async def test_a_client_that_leaves_ends_its_span(traced: StartTraced, collector
     leaving.cancel()
     await asyncio.wait_for(scorer.cancelled.wait(), 60)
     await client.close()
-    told = server_span(collector).attributes
-    assert told["error.type"] == "client_left"
-    assert told["reranker.passages"] == len(GOOD["passages"])
+    reported = server_span(collector).attributes
+    assert reported["error.type"] == "client_left"
+    assert reported["reranker.passages"] == len(GOOD["passages"])
 
 
 async def test_a_line_of_the_log_has_the_ids_of_its_trace(traced: StartTraced) -> None:
@@ -223,8 +223,8 @@ async def test_the_console_gets_a_line_of_json_for_each_span(traced: StartTraced
     client = await traced(OTEL_TRACES_EXPORTER="console")
     ranked(await post(client, GOOD))
     await client.close()
-    told = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
-    assert [span["name"] for span in told] == [*STAGES, "POST /v1/ranking"]
+    reported = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert [span["name"] for span in reported] == [*STAGES, "POST /v1/ranking"]
 
 
 def run(program: str) -> str:

@@ -173,7 +173,7 @@ def unknown(stack: ExitStack, to: Admission, requests: int, tokens: int) -> None
     to.speed.tokens_per_s = known
 
 
-def test_a_request_with_more_seconds_of_work_ahead_than_allowed_is_told_when_to_come_back() -> None:
+def test_a_request_with_more_seconds_of_work_ahead_than_allowed_is_refused_with_the_time_to_retry_after() -> None:
     gate = admission()
     with ExitStack() as stack:
         for _ in range(11):

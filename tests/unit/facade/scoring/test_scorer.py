@@ -43,12 +43,12 @@ async def test_a_call_names_the_model_the_outputs_and_the_callers_bundle(triton:
 
 
 async def test_no_chunk_is_over_its_budget_and_no_more_calls_are_under_way_than_allowed(triton: Server, bundle: Bundle) -> None:
-    everybody_came = asyncio.Event()
+    all_came = asyncio.Event()
 
     async def waits_for_company(request: ModelInferRequest, context: grpc.aio.ServicerContext) -> None:
         if triton.in_flight == 3:
-            everybody_came.set()
-        await everybody_came.wait()
+            all_came.set()
+        await all_came.wait()
 
     triton.behaviours = [waits_for_company]
     pairs = TokenPairs(PAIRS.rows * 4, PAIRS.query_length, (), PAIRS.bundle)

@@ -9,7 +9,7 @@ from facade.scoring.speed import Speed
 
 
 class Model:
-    """Computes so many tokens a second, one batch of a tenth of a second after the other."""
+    """Computes a number of tokens a second, one batch of a tenth of a second after the other."""
 
     def __init__(self, tokens_per_s: int) -> None:
         self.now = 0.0
@@ -17,7 +17,7 @@ class Model:
         self.speed = Speed(lambda: self.now)
 
     def computes(self, seconds: float, *, left: int) -> None:
-        """Work for that long, with so much waiting all the while."""
+        """Work for that time, with this much waiting throughout."""
         for _ in range(round(seconds * 10)):
             self.now += 0.1
             self.speed.computed(self.tokens_per_s // 10, left, 0.1)
