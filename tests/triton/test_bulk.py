@@ -45,9 +45,9 @@ def test_a_server_gives_the_bytes_of_the_engine(server: Server, tmp_path: Path, 
     names = ("engine.jsonl", "server.jsonl")
     assert len({(tmp_path / name).read_bytes() for name in names}) == 1
     if form == "rankings":
-        told = {(tmp_path / f"{name}.rejected.jsonl").read_bytes() for name in names}
-        assert [entry["row"] for entry in map(orjson.loads, told.pop().splitlines())] == ([13] if truncate == "end" else [12, 13])
-        assert not told
+        rejected = {(tmp_path / f"{name}.rejected.jsonl").read_bytes() for name in names}
+        assert [entry["row"] for entry in map(orjson.loads, rejected.pop().splitlines())] == ([13] if truncate == "end" else [12, 13])
+        assert not rejected
 
 
 def test_a_run_that_the_engine_began_goes_on_with_a_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
