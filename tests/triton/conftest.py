@@ -15,7 +15,10 @@ from tokenizers import Tokenizer
 from facade.reranking.bundle import TOKENIZER, Bundle
 from scripts.bert.rebuilt import rebuild
 from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from tests.exported import Exports, exports
+from tests.triton.versions import Versions, make
 
+__all__ = ["exports"]
 PAIRS = Path(__file__).parent.parent / "data" / "squad_pairs.json"
 
 
@@ -39,6 +42,11 @@ def exact_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
     finally:
         stop_server(running)
+
+
+@pytest.fixture(scope="session")
+def versions(tmp_path_factory: pytest.TempPathFactory, exports: Exports) -> Versions:
+    return make(tmp_path_factory.mktemp("versions"), exports)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -39,7 +40,7 @@ async def executions(client: InferenceServerClient) -> Counter[int]:
     return Counter({entry.batch_size: entry.compute_infer.count for entry in statistics.batch_stats})
 
 
-async def keep_engine_busy(client: InferenceServerClient, reference: Reference) -> "asyncio.Future[object]":
+async def keep_engine_busy(client: InferenceServerClient, reference: Reference) -> "asyncio.Future[list[Any]]":
     """Two requests, of which the first is in the engine: what comes now waits, and waits together."""
     row = max(reference.input_ids, key=len)[:ROW_TOKENS]
     assert len(row) == ROW_TOKENS

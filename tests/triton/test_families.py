@@ -1,33 +1,29 @@
 """python -m pytest tests/triton/test_families.py
 
-Every family that can be exported, and some odd checkpoints, served as the next version of one model: the scores over HTTP are those of the
-reference, whatever a pair is batched with and whatever was served before.
+A family of each kind of tokenizer and of each kind of attention, served by a real Triton as the next version of one model: the scores over
+HTTP are transformers' own, whatever was served before. Every family in every engine: tests/unit/scripts/test_oddities.py.
 """
 
 import json
 import shutil
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from facade.config.settings import REPOSITORY
 from facade.reranking.bundle import read_bundle
-from scripts import export_model
-from scripts.export import families
 from tests import tiny_checkpoints
-from tests.conftest import Server, start_server, stop_server, wait_until_ready
-from tests.oddities.served import SERVED
+from tests.conftest import START_LIMIT_S, Server, start_server, stop_server, wait_until_ready
+from tests.exported import Exports
+from tests.oddities.scores import own_score
 
-SAVE: dict[str, Callable[[Path], Path]] = {family: partial(tiny_checkpoints.save, family) for family in sorted(tiny_checkpoints.MAKE)}
-# Other inputs, another head, and another prompt than their families'.
-SHOWN = ("no segment ids", "two labels, `irrelevant`", "with a chat template for pairs")
-SAVE |= {str(odd): odd.save for odd in SERVED if any(words in odd.what for words in SHOWN)}
-FIRST = next(iter(SAVE))
+# Word pieces, bytes with prefixes, unigrams, bytes under a prompt; with segment ids and without, causal and not.
+FAMILIES = ("bert", "mistral_bidirec", "xlm-roberta", "qwen3")
 QUERY = "which way should i go?"
 PASSAGES = [
     "Two roads diverged in a yellow wood.",
@@ -37,16 +33,6 @@ PASSAGES = [
     "yes",
     "far too long " * 400,
 ]
-
-
-NAME = "tests/family"
-TAKEOVER_LIMIT_S = 120.0
-
-
-def export(checkpoint: Path, out: Path) -> str:
-    """Export the checkpoint as a version of the one model that is served; its digest."""
-    assert export_model.main(["--model", str(checkpoint), "--out", str(out), "--name", NAME]) == 0
-    return read_bundle(out).digest
 
 
 def ask(url: str, path: str, body: object = None) -> Any:
@@ -65,10 +51,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(repository: Path, exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Started with the first family; the others take over one by one."""
     folder = tmp_path_factory.mktemp("first")
-    export(SAVE[FIRST](folder / FIRST), repository / "reranker" / "1")
+    bundle = exports.bundle(tiny_checkpoints.save(FAMILIES[0], folder / "checkpoint"), folder / "bundle")
+    shutil.copytree(bundle, repository / "reranker" / "1", dirs_exist_ok=True)
     running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
     try:
         wait_until_ready(running)
@@ -77,22 +64,23 @@ def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         stop_server(running)
 
 
-@pytest.mark.parametrize("name", SAVE)
-def test_scores_over_http_are_the_reference_s(name: str, server: Server, repository: Path, tmp_path: Path) -> None:
-    checkpoint = SAVE[name](tmp_path / "checkpoint")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_over_http_are_transformers_own(family: str, server: Server, exports: Exports, repository: Path, tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoints.save(family, tmp_path / "checkpoint")
+    bundle = exports.bundle(checkpoint, tmp_path / "bundle")
+    with torch.inference_mode():
+        score = own_score(checkpoint, family, "")
+        expected = [score(QUERY, passage) for passage in PASSAGES]
     version = repository / "reranker" / str(len(list((repository / "reranker").glob("[0-9]*"))) + 1)
-    digest = export(checkpoint, tmp_path / "bundle")
-    shutil.copytree(tmp_path / "bundle", version.with_name("being written"))
+    shutil.copytree(bundle, version.with_name("being written"))
     (version.with_name("being written") / "model.py").symlink_to("../1/model.py")
     version.with_name("being written").rename(version)
-    deadline = time.monotonic() + TAKEOVER_LIMIT_S
-    while ask(server.http, "/v1/metadata")["digest"] != digest:
+    deadline = time.monotonic() + START_LIMIT_S
+    while ask(server.http, "/v1/metadata")["digest"] != read_bundle(bundle).digest:
         assert time.monotonic() < deadline, server.output()[-3000:]
         time.sleep(0.05)
     body = {"query": {"text": QUERY}, "passages": [{"text": passage} for passage in PASSAGES], "truncate": "END"}
     rankings = ask(server.http, "/v1/ranking", body)["rankings"]
-    reference = families.load(checkpoint)
-    expected = [reference.reference(reference.encode(QUERY, passage)) for passage in PASSAGES]
     found = {entry["index"]: entry["logit"] for entry in rankings}
     assert [found[index] for index in range(len(PASSAGES))] == pytest.approx(expected, abs=1e-4)
     assert max(expected) - min(expected) > 0.1

@@ -7,6 +7,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -22,10 +23,12 @@ from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.triton.conftest import Reference
 from tests.triton.grpc_client import text_inputs, token_inputs
 
-# A model whose engine fails where a row has the first word, and gives no number where it has the second; else it is the real one.
-FAULTY_ENGINE = """
+# Faults planted by words: the engine raises where a row has the first one and gives no number where it has the second, the scheduler raises
+# where a row has the third, and rerank_text where a passage has "desert". All else is real.
+FAULTY_RERANKER = """
 from reranker.engines.openvino.engine import OpenVinoEngine
 from reranker.model import TritonPythonModel
+from reranker.scheduler import Scheduler
 
 def infer(self, rows, _infer=OpenVinoEngine.infer):
     if any({breaks} in row.input_ids for row in rows):
@@ -34,8 +37,27 @@ def infer(self, rows, _infer=OpenVinoEngine.infer):
     logits[[{nan} in row.input_ids for row in rows]] = float("nan")
     return logits
 
+def submit(self, call, _submit=Scheduler.submit):
+    if any({taken} in row.input_ids for row in call.rows):
+        raise RuntimeError("planted fault")
+    _submit(self, call)
+
 OpenVinoEngine.infer = infer
+Scheduler.submit = submit
 """
+FAULTY_TEXT = """
+from rerank_text import asked
+from rerank_text.model import TritonPythonModel
+
+def read(tensors, parameters, _read=asked.read):
+    call = _read(tensors, parameters)
+    if "desert" in " ".join(call.passages):
+        raise RuntimeError("planted fault " + call.passages[0])
+    return call
+
+asked.read = read
+"""
+WORDS = {"breaks": "volcano", "nan": "glacier", "taken": "canyon"}
 
 
 @pytest.fixture
@@ -57,7 +79,7 @@ def with_value(inputs: list[InferInput], name: str, rows: list[list[int]]) -> li
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "told"),
+    ("name", "rows", "reason"),
     [
         ("input_ids", [[101, 30522, 102]], "row 0: input_ids outside of 0..30521"),
         ("input_ids", [[101, -1, 102]], "row 0: input_ids outside of 0..30521"),
@@ -68,12 +90,12 @@ def with_value(inputs: list[InferInput], name: str, rows: list[list[int]]) -> li
     ],
 )
 async def test_tensors_that_cannot_be_scored_rightly_are_refused(
-    client: InferenceServerClient, name: str, rows: list[list[int]], told: str
+    client: InferenceServerClient, name: str, rows: list[list[int]], reason: str
 ) -> None:
     inputs = with_value(token_inputs([[101, 2054, 102]], [[0, 0, 1]]), name, rows)
     status, message = await refusal(client.infer("reranker", inputs))
     assert status == "INVALID_ARGUMENT"
-    assert told in message
+    assert reason in message
 
 
 async def test_a_row_over_the_models_limit_is_refused(client: InferenceServerClient) -> None:
@@ -104,7 +126,7 @@ async def test_a_faulty_request_fails_alone_in_a_batch(client: InferenceServerCl
     alone = [(await client.infer("reranker", inputs)).as_numpy("logit")[0, 0] for inputs in good]
     bad = token_inputs([[101, 99999, 102]], [[0, 0, 1]])
     calls = [client.infer("reranker", inputs) for inputs in (good[0], good[1], bad, good[2], good[3])]
-    answers = await asyncio.gather(*calls, return_exceptions=True)
+    answers: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(answers.pop(2), InferenceServerException)
     assert [answer.as_numpy("logit")[0, 0] for answer in answers] == alone
 
@@ -115,8 +137,10 @@ def faulty_server(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> I
     repository = folder / "model_repository"
     shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
-    words = {"breaks": tokenizer.token_to_id("volcano"), "nan": tokenizer.token_to_id("glacier")}
-    (repository / "reranker" / bundle.folder.name / "model.py").write_text(FAULTY_ENGINE.format(**words))
+    words = {place: tokenizer.token_to_id(word) for place, word in WORDS.items()}
+    assert None not in words.values()
+    (repository / "reranker" / bundle.folder.name / "model.py").write_text(FAULTY_RERANKER.format(**words))
+    (repository / "rerank_text/1/model.py").write_text(FAULTY_TEXT)
     running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
     try:
         wait_until_ready(running)
@@ -164,56 +188,15 @@ async def test_an_engine_failure_is_logged_on_both_sides_of_triton_under_the_req
     assert loggers == {"reranker", "facade.triton.client", "facade.access"}
 
 
-# Models of which each raises what it does not expect where a text or a row has the word.
-FAULTY_SCHEDULING = """
-from reranker.model import TritonPythonModel
-from reranker.scheduler import Scheduler
-
-def _faulty(self, call, _submit=Scheduler.submit):
-    if any({word} in row.input_ids for row in call.rows):
-        raise RuntimeError("planted fault")
-    _submit(self, call)
-
-Scheduler.submit = _faulty
-"""
-FAULTY_READING = """
-from rerank_text import asked
-from rerank_text.model import TritonPythonModel
-
-def read(tensors, parameters, _read=asked.read):
-    call = _read(tensors, parameters)
-    if "{word}" in " ".join(call.passages):
-        raise RuntimeError("planted fault " + call.passages[0])
-    return call
-
-asked.read = read
-"""
-
-
-@pytest.fixture(scope="module")
-def broken_server(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("broken")
-    repository = folder / "model_repository"
-    shutil.copytree(REPOSITORY, repository, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-    token = Tokenizer.from_file(str(bundle.folder / TOKENIZER)).token_to_id("volcano")
-    (repository / "reranker" / bundle.folder.name / "model.py").write_text(FAULTY_SCHEDULING.format(word=token))
-    (repository / "rerank_text/1/model.py").write_text(FAULTY_READING.replace("{word}", "glacier"))
-    running = start_server(folder, RERANKER_MODEL_REPOSITORY=str(repository))
-    try:
-        wait_until_ready(running)
-        yield running
-    finally:
-        stop_server(running)
-
-
-async def test_no_error_of_a_call_carries_a_traceback(broken_server: Server, bundle: Bundle) -> None:
-    token = Tokenizer.from_file(str(bundle.folder / TOKENIZER)).token_to_id("volcano")
+async def test_no_error_of_a_call_carries_a_traceback(faulty_server: Server, bundle: Bundle) -> None:
+    token = Tokenizer.from_file(str(bundle.folder / TOKENIZER)).token_to_id(WORDS["taken"])
+    assert token is not None
     faulty = {
         "reranker": token_inputs([[101, token, 102]], [[0, 0, 1]]),
-        "rerank_text": text_inputs(["what is it?"], ["a glacier nearby"]),
+        "rerank_text": text_inputs(["what is it?"], ["a desert nearby"]),
     }
     good = {"reranker": token_inputs([[101, 2054, 102]], [[0, 0, 1]]), "rerank_text": text_inputs(["what is it?"], ["a hill"])}
-    async with InferenceServerClient(broken_server.grpc) as client:
+    async with InferenceServerClient(faulty_server.grpc) as client:
         for model, inputs in faulty.items():
             calls = [client.infer(model, each) for each in (good[model], inputs, good[model])]
             answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -223,10 +206,10 @@ async def test_no_error_of_a_call_carries_a_traceback(broken_server: Server, bun
             assert error.message() == "an unforeseen error; the server's log says why"
             assert not any(isinstance(answer, BaseException) for answer in answers)
         with pytest.raises(InferenceServerException) as through_both:
-            await client.infer("rerank_text", text_inputs(["what is it?"], ["a volcano nearby"]))
+            await client.infer("rerank_text", text_inputs(["what is it?"], ["a canyon nearby"]))
     assert "File" not in str(through_both.value)
     assert "/" not in str(through_both.value)
-    output = broken_server.output()
+    output = faulty_server.output()
     assert "unforeseen error RuntimeError at" in output
     assert "a request could not be taken" in output
     assert "nearby" not in output

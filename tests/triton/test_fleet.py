@@ -21,7 +21,7 @@ from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.hardening.own_facade import Facade, start_facade
 from tests.hardening.own_facade import wait_until_ready as wait_for_facade
 from tests.process_tree import the_one
-from tests.triton.versions import Load, Versions, make, over_http
+from tests.triton.versions import Load, Versions, over_http
 
 pytestmark = pytest.mark.alone
 
@@ -112,11 +112,6 @@ def more(loads: list[Load], count: int) -> None:
         return sum(counts) >= count and min(counts) >= 2
 
     wait_until(lambda: answered() or any(load.faults for load in loads), f"{count} answers")
-
-
-@pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
-    return make(tmp_path_factory.mktemp("versions"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """python -m pytest tests/triton/test_scores.py
 
-In fp32, scores through every door equal transformers' own within 1e-3: alone, in one request, and in the company of other requests. In
-int8, the default, they are near, and the same to the last bit through every door and in every company.
+In fp32, scores over HTTP and both gRPC models equal transformers' own within 1e-3: alone, in one request, and beside other requests. In
+int8, the default, they are near, and the same to the last bit over each of them and in every company.
 """
 
 import asyncio
@@ -90,7 +90,7 @@ async def test_over_http_all_queries_at_once(exact_server: Server, reference: Re
     assert_equal(await rank_all(exact_server.http, reference), reference)
 
 
-async def test_in_int8_scores_are_near_and_to_the_last_bit_the_same_through_every_door(server: Server, reference: Reference) -> None:
+async def test_in_int8_scores_are_near_and_to_the_last_bit_the_same_over_each_of_them(server: Server, reference: Reference) -> None:
     got = await rank_all(server.http, reference)
     assert np.abs(got - reference.logits).max() < INT8_TOLERANCE
     assert np.corrcoef(got, reference.logits)[0, 1] > 0.999

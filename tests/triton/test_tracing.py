@@ -53,7 +53,7 @@ async def ask(server: Server, trace: str, body: object = GOOD, *, sampled: bool 
 
 
 async def whole(server: Server, collector: Collector, body: object = GOOD, calls: int = 1) -> list[Span]:
-    """All spans of a ranking that took so many calls to Triton.
+    """All spans of a ranking that took `calls` calls to Triton.
 
     Asks again where Triton has missed a traceparent, which it does with one call in a hundred (docs/observability.md); the facade's own
     spans have to come each time.
@@ -94,7 +94,7 @@ async def test_every_call_of_a_ranking_is_in_its_trace_and_has_its_id(traced: Se
 
 
 async def test_what_is_not_sampled_and_what_brings_no_trace_is_not_traced(traced: Server, collector: Collector) -> None:
-    """Neither by the facade nor by Triton, which asks nobody whether a trace is sampled; and the probes, which go on all the time."""
+    """Neither by the facade nor by Triton, which does not read the sampled flag; and the probes, which go on all the time."""
     unsampled = new_trace()
     await ask(traced, unsampled, sampled=False)
     with InferenceServerClient(traced.grpc) as client:

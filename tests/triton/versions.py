@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from facade.config.settings import REPOSITORY
-from scripts import export_model
 from scripts.export import families
 from tests import tiny_checkpoints
+from tests.exported import Exports
 
 QUERY = "which way should i go?"
 PASSAGES = [
@@ -53,13 +53,12 @@ class Versions:
             shutil.copy(self.bundles["2"] / name, folder / name)
 
 
-def make(folder: Path) -> Versions:
+def make(folder: Path, exports: Exports) -> Versions:
     """Bundles of two families, with tokenizers of their own, ready to be put in place."""
     bundles, logits = {}, {}
     for version, family in MODELS.items():
-        checkpoint = tiny_checkpoints.save(family, folder / family)
-        bundles[version] = folder / f"bundle-{version}"
-        assert export_model.main(["--model", str(checkpoint), "--out", str(bundles[version]), "--name", "tests/swapped"]) == 0
+        checkpoint = tiny_checkpoints.save(family, folder / family / "checkpoint")
+        bundles[version] = exports.bundle(checkpoint, folder / f"bundle-{version}")
         reference = families.load(checkpoint)
         assert reference.family == family
         logits[version] = [reference.reference(reference.encode(QUERY, passage)) for passage in PASSAGES]
@@ -81,7 +80,7 @@ def over_http(url: str) -> Callable[[], list[float]]:
 
 @dataclass
 class Load:
-    """Clients that ask one after the other until told to stop; every answer's logits are kept with the time."""
+    """Clients that ask one after the other until stopped; every answer's logits are kept with the time."""
 
     ask: Callable[[], list[float]]
     answers: list[tuple[float, list[float]]] = field(default_factory=list)

@@ -3,6 +3,7 @@
 Every task runs once, in order, in another thread; one that raises is logged, and the others run.
 """
 
+from functools import partial
 from threading import current_thread
 
 import pytest
@@ -12,9 +13,13 @@ from reranker.aside import Aside
 
 def test_tasks_run_in_order_in_another_thread() -> None:
     done: list[tuple[int, str]] = []
+
+    def note(number: int) -> None:
+        done.append((number, current_thread().name))
+
     aside = Aside("answers", "failed")
     for number in range(100):
-        aside.put(lambda number=number: done.append((number, current_thread().name)))
+        aside.put(partial(note, number))
     aside.close()
     assert done == [(number, "answers") for number in range(100)]
 

@@ -93,7 +93,12 @@ def test_what_torch_cannot_run_is_refused_with_its_reason(described: Bundle) -> 
 
 def test_without_a_gpu_only_openvino_is_imported(described: Bundle) -> None:
     imported: list[str] = []
-    choose(described, Settings(), Machine(None, 1, lambda name: imported.append(name) or object()))
+
+    def find(name: str) -> object:
+        imported.append(name)
+        return object()
+
+    choose(described, Settings(), Machine(None, 1, find))
     assert imported == ["openvino"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.errors import ScoringError
-from reranker.calls import Call
+from reranker.calls import Answer, Call
 from reranker.scheduler import Scheduler
 from tests.unit.reranker.scheduling import WAIT_S, held_up, outcomes, rows_of, running, submit
 from tests.unit.reranker.summing import POISON, Summing, expected, row
@@ -85,8 +85,12 @@ def test_bulk_calls_wait_for_the_others_however_large_these_are() -> None:
 def test_an_answer_that_takes_long_keeps_no_stream_from_its_work() -> None:
     taken = Event()
     engine = Summing()
+
+    def slow(_: Answer | None) -> None:
+        taken.wait(WAIT_S)
+
     with running(engine) as scheduler:
-        scheduler.submit(Call([row(1)], lambda _: taken.wait(WAIT_S)))
+        scheduler.submit(Call([row(1)], slow))
         wait_until(lambda: engine.batches)
         answer = submit(scheduler, [row(2)])
         wait_until(lambda: len(engine.batches) == 2)

@@ -28,7 +28,7 @@ def test_a_call_whose_client_disconnects_costs_the_batch_that_runs_and_no_other(
 def test_a_call_that_is_next_costs_nothing_where_its_client_has_disconnected() -> None:
     engine = Summing()
     steps = Semaphore(0)
-    engine.free.wait = lambda timeout: steps.acquire(timeout=timeout)  # type: ignore[method-assign,assignment]
+    engine.free.wait = lambda timeout=None: steps.acquire(timeout=timeout)  # type: ignore[method-assign]
     with running(engine, 20, limits=AT_ONCE) as scheduler:
         calls = [submit(scheduler, [row(1)])]
         wait_until(lambda: engine.batches)
@@ -60,6 +60,11 @@ def test_a_stream_does_not_wait_for_the_question() -> None:
 
 def test_a_client_is_not_asked_about_again_while_the_answer_is_recent() -> None:
     asked: list[int] = []
+
+    def gone() -> bool:
+        asked.append(1)
+        return False
+
     with running(Summing(), 10, limits=Limits(known_s=3600.0)) as scheduler:
-        outcomes(submit(scheduler, rows_of(10, 10, 10), gone=lambda: bool(asked.append(1))))
+        outcomes(submit(scheduler, rows_of(10, 10, 10), gone=gone))
     assert asked == []

@@ -29,7 +29,7 @@ def bounds(lengths: list[int]) -> Bounds:
 
 
 def one_by_one(  # noqa: PLR0917 (as torch has it)
-    query: Tensor, key: Tensor, value: Tensor, places: Tensor, key_places: Tensor, longest: int, key_longest: int, **words: bool
+    query: Tensor, key: Tensor, value: Tensor, places: Tensor, key_places: Tensor, longest: int, key_longest: int, **words: Any
 ) -> Tensor:
     """Each sequence alone: what torch says of its kernel, with the kernel's arguments."""
     assert places.dtype == key_places.dtype == torch.int32

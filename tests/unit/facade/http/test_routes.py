@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from facade.config.settings import EXEMPT, Settings
+from facade.config.http_settings import EXEMPT
+from facade.config.settings import Settings
 from facade.http import routes
 from facade.http.app import create_app, create_health_app
+from facade.http.route import Route
 from tests.conftest import ROOT
 from tests.contract.scorers import Fixed
 
@@ -39,7 +41,7 @@ def test_no_other_module_names_an_endpoint(path: Path) -> None:
 
 
 @pytest.mark.parametrize("route", routes.ALL, ids=lambda route: route.name)
-def test_a_path_reads_as_the_documentation_writes_it(route: routes.Route) -> None:
+def test_a_path_reads_as_the_documentation_writes_it(route: Route) -> None:
     assert re.fullmatch(r"(/[a-z0-9.]+|/\{(model|file)\})+", route.path)
 
 

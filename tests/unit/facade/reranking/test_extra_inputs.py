@@ -63,7 +63,8 @@ async def scored(pairs: TokenPairs, engine: Summing) -> list[float]:
     async def call(chunk: Any) -> Logits:
         return engine.infer(unpack(chunk.inputs, pairs.bundle))
 
-    return (await gather_logits(chunks(pairs, 64), pairs.firsts, 2, call)).tolist()
+    logits: list[float] = (await gather_logits(chunks(pairs, 64), pairs.firsts, 2, call)).tolist()
+    return logits
 
 
 async def test_an_input_travels_with_its_row_to_an_engine_that_takes_it(shaded: Bundle) -> None:

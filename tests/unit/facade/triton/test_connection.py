@@ -81,7 +81,7 @@ async def test_two_probes_at_a_time_are_both_answered_over_a_new_connection(trit
         hole.swallow()
         first = asyncio.create_task(scorer.probe(AMPLE_S))
         await until(lambda: hole.connections > 1)  # the first probe is repeated, and its answer soon takes the old connection's place
-        assert await asyncio.gather(first, scorer.probe(AMPLE_S)) == ["engine fp32"] * 2
+        assert set(await asyncio.gather(first, scorer.probe(AMPLE_S))) == {"engine fp32"}
 
 
 async def test_a_triton_that_came_back_with_another_bundle_refuses_the_calls_of_a_dead_connection(triton: Server, hole: BlackHole) -> None:
