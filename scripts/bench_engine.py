@@ -40,12 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     peak = rounds.matrix_peak(device, PRECISIONS[around.precision])
     figures = Figures(subject.operations(lengths), len(rows), sum(lengths), peak)
-    told = {name: str(value) for name, value in vars(options).items()} | {"hardware": hardware(device), "torch": torch.__version__}
+    stated = {name: str(value) for name, value in vars(options).items()} | {"hardware": hardware(device), "torch": torch.__version__}
     results = [as_entry(result, figures) for result in measured]
-    print(table(results, told, peak))
+    print(table(results, stated, peak))
     if options.json:
-        told_all = {"options": told, "matrix_peak_tflops": peak / 1e12, "results": results}
-        options.json.write_text(json.dumps(told_all, indent=2) + "\n", encoding="utf-8")
+        report = {"options": stated, "matrix_peak_tflops": peak / 1e12, "results": results}
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

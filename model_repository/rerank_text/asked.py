@@ -1,4 +1,4 @@
-"""The tensors of one call -> its texts, checked by the rules that HTTP has. Knows arrays, neither Triton nor tokens."""
+"""The tensors of one call to its texts, checked by the rules of HTTP. Knows arrays, neither Triton nor tokens."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from facade.errors import InvalidRequestError
 from facade.reranking.ranking import MAX_PASSAGES
 
 QUERY = "query"
-# NIM 2.4's documents have the second name.
+# The second name is that of NIM 2.4's documentation.
 PASSAGE_NAMES = ("passage", "passages")
 INPUTS = (QUERY, *PASSAGE_NAMES)
 
@@ -20,7 +20,7 @@ Texts = NDArray[np.object_]
 
 @dataclass(frozen=True)
 class Asked:
-    """Texts of one call: a query for each passage. `truncate`: pairs over the limit are cut, and not refused. `size`: bytes as it came."""
+    """Texts of one call: a query for each passage. `truncate`: pairs over the limit are cut instead of refused. `size`: bytes received."""
 
     queries: Sequence[str]
     passages: Sequence[str]
@@ -29,7 +29,7 @@ class Asked:
 
 
 def read(tensors: Mapping[str, Texts], parameters: Mapping[str, Any]) -> Asked:
-    """What the tensors, BYTES [rows, 1] each, ask for. Raises InvalidRequestError, which says what to send instead."""
+    """Decode the tensors, BYTES [rows, 1] each. Raises InvalidRequestError, which says what to send instead."""
     names = [name for name in PASSAGE_NAMES if name in tensors]
     if len(names) != 1:
         found = "both are there" if names else "neither is there"

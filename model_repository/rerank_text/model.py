@@ -1,10 +1,10 @@
-"""Text in, logits out, for gRPC clients of the Reranking NIM; calls the model `reranker` through Triton itself (BLS).
+"""Texts to logits, for gRPC clients of the Reranking NIM; calls the model `reranker` inside Triton (BLS).
 
     in   query BYTES [1, 1] for all passages, or [n, 1]; passage, or passages, BYTES [n, 1]; UTF-8
          request parameter truncate: END or NONE (default), in any case
     out  index INT32 [n, 1] by descending logit, logit FP32 [n, 1], token_count INT32 [n]
 
-Tokenising and truncation are facade/reranking/pairs.py's, as they are for HTTP.
+facade/reranking/pairs.py tokenises and truncates, as for HTTP.
 """
 
 import asyncio
@@ -34,22 +34,22 @@ from rerank_text.room import Room
 
 LOG = logging.getLogger("rerank_text")
 
-# Of all calls that an instance has taken in: passages, and bytes of their texts, which are in shared memory until they are answered. These
-# are 16 calls of 512 passages of 2 KB. The next call is refused at once.
+# Passages of all calls that an instance has taken in, and bytes of their texts, which stay in shared memory until the answer: 16 calls of
+# 512 passages of 2 KB. A call beyond that is refused at once.
 MOST_PASSAGES, MOST_BYTES = 16 * MAX_PASSAGES, 16 << 20
-# Calls to the reranker that an instance has under way. Each holds a thread; its engine is busy with far fewer.
+# Calls to the reranker that an instance has in flight. Each occupies a thread; far fewer keep the engine busy.
 CHUNKS_AT_A_TIME = 32
 
 
-class CallerLeftError(Exception):
-    """The call was cancelled, or its deadline is over."""
+class DisconnectedError(Exception):
+    """The call was cancelled, or its deadline has passed."""
 
 
 class TritonPythonModel:
-    """What Triton's Python backend drives: execute() takes calls in, and each is answered on its own once it is done."""
+    """The class that Triton's Python backend calls: `execute` takes calls in, and each is answered on its own."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read tokenizer and limits of a bundle of the reranker in the same repository; the first refusal says which one Triton serves."""
+        """Read tokenizer and limits of a bundle of the reranker in the same repository; a refused call names the bundle that is served."""
         self._settings = EngineSettings.from_environment()
         logs.configure(LogSettings.from_environment())
         repository = Path(args["model_repository"]).resolve().parent
@@ -61,19 +61,19 @@ class TritonPythonModel:
         self._thread.start()
 
     def execute(self, requests: list[Any]) -> None:
-        """Returns at once: each call is answered on its own, at once where it is refused. A faulty call fails alone."""
+        """Return at once: each call is answered on its own, at once where it is refused. A faulty call fails alone."""
         for request in requests:
             sender = request.get_response_sender()
             try:
                 call = _read(request)
                 self._room.enter(call)
-            except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer, and Triton none of it)
+            except Exception as error:  # noqa: BLE001 (the client gets an answer to any exception, and Triton sees none)
                 _send(sender, _failed(error, request))
             else:
                 asyncio.run_coroutine_threadsafe(self._answer(request, sender, call), self._loop)
 
     def finalize(self) -> None:
-        """Triton has let the last call go."""
+        """Stop the loop; Triton has had every response."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -90,7 +90,7 @@ class TritonPythonModel:
         logits = np.empty(len(call.passages), np.float32)
         token_counts = np.empty(len(call.passages), np.int32)
         for query in dict.fromkeys(call.queries):  # almost always one
-            _require_caller(request)
+            _require_client(request)
             rows = [row for row, other in enumerate(call.queries) if other == query]
             pairs = tokenizer.encode(query, [call.passages[row] for row in rows], truncate=call.truncate)
             logits[rows] = await self._score(pairs, request)
@@ -106,7 +106,7 @@ class TritonPythonModel:
 
     async def _score(self, pairs: TokenPairs, request: Any) -> Logits:
         async def call(chunk: Chunk) -> Logits:
-            _require_caller(request)
+            _require_client(request)
             return await _infer(chunk, pairs.bundle.digest)
 
         work = chunks(pairs, self._settings.chunk_tokens)
@@ -119,10 +119,10 @@ def _read(request: Any) -> asked.Asked:
     return asked.read(arrays, json.loads(request.parameters() or "{}"))
 
 
-def _require_caller(request: Any) -> None:
-    """Raises CallerLeftError where no caller waits any more: then the call costs no more than its chunks under way. Takes 0.3 ms."""
+def _require_client(request: Any) -> None:
+    """Raise DisconnectedError where the client no longer waits: the call then costs no more than its chunks in flight. Takes 0.3 ms."""
     if request.is_cancelled():
-        raise CallerLeftError
+        raise DisconnectedError
 
 
 async def _infer(chunk: Chunk, digest: str) -> Logits:
@@ -140,7 +140,7 @@ async def _infer(chunk: Chunk, digest: str) -> Logits:
 
 
 def _fault(text: str) -> RerankerError:
-    """What the reranker's answer means; a call through BLS gets a text and no status."""
+    """The error for the reranker's message; a call through BLS gets a text and no status."""
     if OTHER_BUNDLE in text:
         return OtherBundleError(served=served_digest(text))
     LOG.error("the model %s failed: %s", MODEL, text)  # with shapes and names, and no text of the call
@@ -150,7 +150,7 @@ def _fault(text: str) -> RerankerError:
 def _send(sender: Any, response: Any) -> None:
     try:
         sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-    except Exception as error:  # noqa: BLE001 (others have answers to get)
+    except Exception as error:  # noqa: BLE001 (other calls have responses to send)
         LOG.error("a call could not be answered: %s", in_a_line(error))  # noqa: TRY400 (the error's own text may quote the call)
 
 
@@ -159,13 +159,13 @@ def _failed(error: Exception, request: Any) -> Any:
 
 
 def _meaning(error: Exception, request: Any) -> Any:
-    """Triton's error for one of ours. Of any other, the caller is given no detail."""
-    if isinstance(error, CallerLeftError):
-        return pb_utils.TritonError("the caller left", pb_utils.TritonError.CANCELLED)
+    """Triton's error for one of ours. The client gets no detail of any other."""
+    if isinstance(error, DisconnectedError):
+        return pb_utils.TritonError("the client disconnected", pb_utils.TritonError.CANCELLED)
     if not isinstance(error, RerankerError):
         LOG.error("unforeseen error %s", in_a_line(error), extra={"request_id": request.request_id()})
         return pb_utils.TritonError("an unforeseen error; the server's log says why", pb_utils.TritonError.INTERNAL)
     if isinstance(error, InvalidRequestError):
         return pb_utils.TritonError(error.message, pb_utils.TritonError.INVALID_ARG)
-    away = isinstance(error, (OverloadedError, NotReadyError))
-    return pb_utils.TritonError(error.message, pb_utils.TritonError.UNAVAILABLE if away else pb_utils.TritonError.INTERNAL)
+    unavailable = isinstance(error, (OverloadedError, NotReadyError))
+    return pb_utils.TritonError(error.message, pb_utils.TritonError.UNAVAILABLE if unavailable else pb_utils.TritonError.INTERNAL)

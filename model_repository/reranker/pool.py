@@ -24,7 +24,8 @@ class Limits:
     instead of 16, a small call beside calls of 4,096 tokens took a quarter longer); with more than 16, choosing a batch takes over 1 ms.
     `bulk_tokens`: tokens of bulk calls beside the pool, two of the largest calls that there are; further ones wait in Triton's queue, in
     front of all others. A token takes 24 bytes of shared memory, of which a container has 64 MiB. `bulk_patience_s`: seconds by which bulk
-    calls are due later. `known_s`: seconds for which a call counts as wanted after it was asked about or came; asking takes 0.3 to 0.6 ms.
+    calls are due later. `known_s`: seconds for which a client counts as connected after it was asked about or its call came; half of
+    a batch on one core, and asking takes 0.3 to 0.6 ms.
     """
 
     batches: int = 16
@@ -87,15 +88,6 @@ class Pool:
         """Drop all rows of the call."""
         self._rows = [row for row in self._rows if row.call is not call]
         self._admit_bulk()
-
-    def next_calls(self) -> list[Call]:
-        """Calls of which each stream's next batch may have rows: those due first, and those of which a batch has had some already."""
-        ahead, calls = self._token_budget * self._engine.streams, dict[Call, None]()
-        for row in self._rows:
-            if ahead > 0 or row.call.started is not None:
-                calls[row.call] = None
-            ahead -= row.length
-        return list(calls)
 
     def tokens(self) -> int:
         """Tokens of all rows, padding included, bulk calls beside the pool too."""

@@ -45,9 +45,8 @@ class Scheduler:
         self._pool = Pool(engine, max_seq_len, token_budget, limits)
         self._idle = 0
         self._closed = False
-        # Triton takes 0.3 ms or more for an answer, and for the question whether a client has disconnected; a stream computes meanwhile.
+        # Triton takes most of a millisecond for an answer, in which a stream can compute.
         self._answers = Aside("answers", "a call could not be answered")
-        self._questions = Aside("questions", "disconnected clients could not be found")
         self._threads = [threading.Thread(target=self._work, name=f"stream-{number}", daemon=True) for number in range(engine.streams)]
         for thread in self._threads:
             thread.start()
@@ -81,13 +80,12 @@ class Scheduler:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        self._questions.close()
         self._answers.close()
 
     def _work(self) -> None:
         while batch := self._take():
             try:
-                self._compute(batch)
+                self._compute(self._connected(batch))
             except BaseException:  # whatever it is, the stream has other batches to compute
                 LOG.exception("a batch of %d rows failed", len(batch))
                 self._give_up(batch)
@@ -104,12 +102,12 @@ class Scheduler:
             now = time.perf_counter()
             for row in batch:
                 row.call.started = row.call.started or now
-            if self._pool:
-                self._questions.put(self._find_gone)
             self._changed.notify_all()
             return batch
 
     def _compute(self, batch: list[Waiting]) -> None:
+        if not batch:
+            return
         rows = [row.call.rows[row.place] for row in batch]
         outcomes = score(self._engine, rows)
         with logged("a batch could not be counted"):
@@ -140,16 +138,28 @@ class Scheduler:
         with logged("a failed batch could not be counted"):
             self._failed()
 
-    def _find_gone(self) -> None:
-        """Withdraw calls whose clients have disconnected, among those that the next batches may have rows of."""
+    def _connected(self, batch: list[Waiting]) -> list[Waiting]:
+        """The rows whose clients are connected; a call whose client has disconnected leaves the pool with all of its rows."""
+        calls = {call for call in dict.fromkeys(row.call for row in batch) if not self._is_gone(call)}
+        return [row for row in batch if row.call in calls]
+
+    def _is_gone(self, call: Call) -> bool:
+        """Ask Triton, unless that was done a moment ago. Only a stream may ask, about a call of its batch: it can't have its answer yet,
+        with which Triton releases the request.
+        """
         now = time.perf_counter()
         with self._changed:
-            calls = [call for call in self._pool.next_calls() if now - call.asked >= self._limits.known_s]
-        for call in calls:
-            call.asked = time.perf_counter()
-            with logged("it is not known whether a client has disconnected"):
-                if call.gone():
-                    self._withdraw(call, None)
+            if call.unscored == 0:  # withdrawn by another stream
+                return True
+            if now - call.asked < self._limits.known_s:
+                return False
+            call.asked = now
+        gone = False  # if that can't be known
+        with logged("it is not known whether a client has disconnected"):
+            gone = call.gone()
+        if gone:
+            self._withdraw(call, None)
+        return gone
 
     def _withdraw(self, call: Call, answer: Answer | None) -> None:
         """Take a call out of the pool, with all of its rows, and give it this answer, unless it has one."""

@@ -1,7 +1,7 @@
-"""One micro-batch -> an outcome for each row. No Triton import.
+"""One micro-batch to an outcome for each row. No Triton import.
 
-Where the engine fails, the batch is halved until the fault stands alone: a row that the engine can't take costs its batch mates time, never
-their logits. The same halving answers a device that is out of memory.
+Where the engine fails, the batch is halved until the faulty row is alone: it costs the rest of its batch time, never their logits. Halving
+also helps where a device is out of memory.
 """
 
 import math
@@ -17,10 +17,10 @@ Outcome = float | ScoringError
 
 
 def score(engine: Engine, rows: Sequence[Row]) -> list[Outcome]:
-    """Each row's logit, or the error why it has none, in the rows' order."""
+    """Each row's logit, or the error instead, in the rows' order."""
     try:
         logits = _one_a_row(engine.infer(rows), len(rows))
-    except Exception as error:  # noqa: BLE001 (runtimes raise what they like; whatever it is must not reach the batch mates)
+    except Exception as error:  # noqa: BLE001 (runtimes raise anything; none of it may fail the rest of the batch)
         if len(rows) == 1:
             return [ScoringError(f"the {engine.name} engine failed: {error}")]
         half = len(rows) // 2
@@ -29,7 +29,7 @@ def score(engine: Engine, rows: Sequence[Row]) -> list[Outcome]:
 
 
 def _one_a_row(logits: Logits, rows: int) -> list[float]:
-    """The logits of a batch. Raises ScoringError where it isn't known which row each of them belongs to."""
+    """The logits of a batch. Raises ScoringError where they are not one for each row."""
     if np.shape(logits) != (rows,):
         raise ScoringError(f"logits of shape {np.shape(logits)} for {rows} rows")
     scored: list[float] = logits.tolist()

@@ -1,4 +1,4 @@
-"""Runs the contenders on the same rows in interleaved rounds. Knows neither how they work nor how results are shown."""
+"""Run the contenders on the same rows in interleaved rounds. Knows neither their work nor the report."""
 
 from __future__ import annotations
 

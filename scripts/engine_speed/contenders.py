@@ -1,4 +1,4 @@
-"""The engines that are measured, each as rows -> logits in the rows' order. Knows how they are made and batched, not how they are timed."""
+"""The engines that are measured, each as rows to logits in the rows' order. Knows how they are made and batched, not how they are timed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from reranker.engines.torch_packed.weights import Weights
 from scripts.engine_speed.subject import Subject
 
 Score = Callable[[Sequence[Row]], Logits]
-UNSORTED_ROWS = 32  # rows of a batch of transformers' padded baseline: what its users' libraries take by default
+UNSORTED_ROWS = 32  # rows of a batch of transformers' padded baseline: the default of the libraries that use it
 
 
 class UnavailableError(Exception):
@@ -75,7 +75,7 @@ def onnxruntime(subject: Subject, around: Circumstances, *, tensorrt: bool = Fal
     """ONNX Runtime on the device that torch uses, by CUDA or by TensorRT."""
     _check_exported(subject)
     try:
-        from reranker.engines.onnxruntime.engine import OnnxRuntimeEngine, TensorRT  # noqa: PLC0415 (a contender that isn't there is left out)
+        from reranker.engines.onnxruntime.engine import OnnxRuntimeEngine, TensorRT  # noqa: PLC0415 (it may not be installed)
     except ImportError as error:
         raise UnavailableError(str(error)) from None
     built = TensorRT(around.cache, around.batch_tokens) if tensorrt else None

@@ -1,4 +1,4 @@
-"""What was measured, as figures and as a table. Knows numbers, not how they came about."""
+"""Measurements as figures and as a table. Knows numbers, not how they were measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROCESSORS = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class Figures:
-    """What a round is made of, padding not counted, and the matrix peak: operations, pairs, tokens; operations a second."""
+    """Operations, pairs and tokens of a round, without padding; `peak`: operations a second of a matrix product."""
 
     operations: float
     pairs: int
@@ -50,12 +50,12 @@ def hardware(device: torch.device) -> str:
     return f"{len(names)} x {names[0]}" if names else platform.machine()
 
 
-def table(results: Sequence[Mapping[str, Any]], told: Mapping[str, str], peak: float) -> str:
+def table(results: Sequence[Mapping[str, Any]], stated: Mapping[str, str], peak: float) -> str:
     """All results; ratios are to the first contender that was measured."""
     lines = [
-        f"{told['hardware']}, torch {told['torch']}, {told['precision']}: matrix peak {peak / 1e12:,.2f} TFLOP/s",
-        f"{told['model']}: {told['pairs']} pairs, lengths {told['lengths']}, {told['batch_tokens']} tokens a batch; "
-        f"median of {told['rounds']} rounds",
+        f"{stated['hardware']}, torch {stated['torch']}, {stated['precision']}: matrix peak {peak / 1e12:,.2f} TFLOP/s",
+        f"{stated['model']}: {stated['pairs']} pairs, lengths {stated['lengths']}, {stated['batch_tokens']} tokens a batch; "
+        f"median of {stated['rounds']} rounds",
         f"{'engine':22}{'pairs/s':>12}{'tokens/s':>14}{'of peak':>9}{'ratio':>8}{'differs':>10}",
     ]
     first = next((entry["pairs_per_second"] for entry in results if "pairs_per_second" in entry), 1.0)

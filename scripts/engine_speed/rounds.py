@@ -15,7 +15,7 @@ MIXED = "mixed"
 SHORTEST = 32  # tokens of a mixed row: a short question and a sentence
 LONGEST = 512
 WARM_UPS = 2  # runs of each contender before the first that counts: compiles, records, allocates
-# Side of the square matrices whose product is the peak: large enough that a GPU reaches what it can, small enough for a processor.
+# Side of the square matrices whose product is the peak: large enough for a GPU to reach its peak, small enough for a processor.
 SIDES = {"cuda": 8192, "cpu": 1024}
 PEAK_RUNS = 20
 
@@ -46,7 +46,7 @@ def _row(random: np.random.Generator, length: int, vocabulary: int) -> Row:
 
 
 def matrix_peak(device: torch.device, precision: torch.dtype) -> float:
-    """Operations a second of a large square product of random numbers: the median of several, after as many that don't count."""
+    """Operations a second of a large square product of random numbers: the median of several, after the same number of warm-ups."""
     side = SIDES[device.type]
     left, right = (torch.randn(side, side, device=device).to(precision) for _ in range(2))
     seconds = [_seconds(lambda: left @ right, device) for _ in range(2 * PEAK_RUNS)]
@@ -54,7 +54,7 @@ def matrix_peak(device: torch.device, precision: torch.dtype) -> float:
 
 
 def interleaved(runs: Mapping[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of each run in each round: all of them once, then all of them again, so that a slow minute is everybody's."""
+    """Seconds of each run in each round: all runs once, then all runs again, so that a slow minute affects each of them."""
     for run in runs.values():
         for _ in range(WARM_UPS):
             run()

@@ -19,25 +19,20 @@ OUTPUT = "logits"
 LARGEST_FILE = 1_800_000_000  # bytes; a graph with its weights inside can't exceed protobuf's 2 GiB
 
 
-def write(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the graph to `path`, its weights beside it in `path`.data where one file can't hold them."""
+def write(checkpoint: Checkpoint, path: Path, largest_file: int = LARGEST_FILE) -> None:
+    """Write the graph to `path`, and weights of more than `largest_file` bytes beside it to `path`.data."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
         bfloat16 = any(parameter.dtype == torch.bfloat16 for parameter in checkpoint.module.parameters())
         if isinstance(checkpoint.module, BertClassifier) and not bfloat16:  # the older exporter writes bfloat16 as complex128
             _script(checkpoint, path)
         else:
-            _dynamo(checkpoint, path)
+            _dynamo(checkpoint, path, external_data=size_of(checkpoint.module) > largest_file)
     for node in onnx.load(str(path), load_external_data=False).graph.input:
         if not all(axis.dim_param for axis in node.type.tensor_type.shape.dim):
             raise ExportError(
                 f"the exporter fixed a shape of {node.name}: the module of {checkpoint.family} hides its batch or sequence from it"
             )
-
-
-def is_large(module: nn.Module) -> bool:
-    """Whether the weights need a file of their own."""
-    return size_of(module) > LARGEST_FILE
 
 
 def size_of(module: nn.Module) -> int:
@@ -59,13 +54,13 @@ def _script(checkpoint: Checkpoint, path: Path) -> None:
     )
 
 
-def _dynamo(checkpoint: Checkpoint, path: Path) -> None:
+def _dynamo(checkpoint: Checkpoint, path: Path, *, external_data: bool) -> None:
     batch, sequence = torch.export.Dim("batch"), torch.export.Dim("sequence", max=checkpoint.max_seq_len)
     torch.onnx.export(
         **_arguments(checkpoint, path),
         dynamic_shapes=tuple({0: batch, 1: sequence} for _ in checkpoint.inputs),
         opset_version=OPSET,
-        external_data=is_large(checkpoint.module),
+        external_data=external_data,
         verbose=False,
         dynamo=True,
     )

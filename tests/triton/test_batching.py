@@ -24,8 +24,8 @@ ROWS = 6  # of each of the four requests
 # of two cores takes a second: within that all four have to come, however busy the machine is, whose engine is then slower, too. The second
 # waits in front of them.
 BUSY_ROWS, NEXT_ROWS, ROW_TOKENS = 400, 40, 200
-# Two short calls take some 10 ms; Triton's batcher sleeps for up to half a second where nobody wakes it.
-PAIRS_OF_CALLS, LEFT_LYING_S = 300, 0.1
+# Two short calls take some 10 ms; Triton's batcher sleeps for up to half a second where nothing wakes it.
+PAIRS_OF_CALLS, DELAYED_S = 300, 0.1
 
 
 @pytest.fixture
@@ -101,18 +101,18 @@ async def test_equal_passages_are_computed_once_and_padding_is_counted(server: S
 
 
 @pytest.mark.alone
-async def test_a_call_that_comes_while_the_model_takes_in_another_one_is_not_left_lying(
+async def test_a_call_that_comes_while_the_model_takes_in_another_one_is_not_delayed(
     client: InferenceServerClient, reference: Reference
 ) -> None:
     row = min(reference.input_ids, key=len)
     call = token_inputs([row], [[0] * len(row)])
     slow = 0
-    left_lying_s = LEFT_LYING_S * slowness()
+    delayed_s = DELAYED_S * slowness()
     for number in range(PAIRS_OF_CALLS):
         began = time.perf_counter()
         first = asyncio.ensure_future(client.infer("reranker", call))
         await asyncio.sleep(number % 4 * 0.0004)  # until the model takes it in, which is over in a millisecond or two
         await asyncio.gather(first, client.infer("reranker", call))
-        slow += time.perf_counter() - began > left_lying_s
+        slow += time.perf_counter() - began > delayed_s
     # A machine may pause a few times by itself; a batcher that sleeps on does with one pair in twenty.
     assert slow <= PAIRS_OF_CALLS // 100, slow

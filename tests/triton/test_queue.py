@@ -1,6 +1,6 @@
 """python -m pytest tests/triton/test_queue.py
 
-Text calls that wait are bounded: the next is refused at once, and one whose caller left costs no more than what was under way.
+Text calls that wait are bounded: the next is refused at once, and one whose client disconnected costs no more than its chunks in flight.
 """
 
 import asyncio

@@ -35,15 +35,15 @@ def tiny(family: str, folder: Path, **entries: Any) -> tuple[Checkpoint, dict[st
 
     tiny_checkpoints.save(family, folder)
     path = folder / "config.json"
-    told = {name: value for name, value in json.loads(path.read_text()).items() if not (entries and name.startswith("rope_"))} | entries
-    path.write_text(json.dumps(told))
+    entries = {name: value for name, value in json.loads(path.read_text()).items() if not (entries and name.startswith("rope_"))} | entries
+    path.write_text(json.dumps(entries))
     checkpoint = families.load(folder)
     torch.manual_seed(3)
     with torch.no_grad():
         for parameter in checkpoint.module.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.02)
     model: Any = checkpoint.module.get_submodule("model")
-    return checkpoint, architecture(family, model.config, told, checkpoint.max_seq_len)
+    return checkpoint, architecture(family, model.config, entries, checkpoint.max_seq_len)
 
 
 def named(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -36,15 +36,6 @@ def test_a_small_call_overtakes_a_large_one_until_that_is_due() -> None:
     assert [taken(pool) for _ in range(3)] == [[30], [50, 50], [31]]
 
 
-def test_the_next_calls_are_those_due_first_and_those_already_begun() -> None:
-    pool = pool_of(Summing(batch_cost=0), 20)
-    begun, first, second = call(*[400] * 2), call(10, 10), call(10)
-    begun.started = 1.0
-    for each, now in ((first, 0.0), (second, 1.0), (begun, 2.0)):
-        pool.add(each, now)
-    assert pool.next_calls() == [first, begun]
-
-
 def test_a_call_that_is_removed_leaves_none_of_its_rows() -> None:
     pool = pool_of(Summing(), 20)
     one, other = call(10, 10), call(5)
@@ -52,7 +43,7 @@ def test_a_call_that_is_removed_leaves_none_of_its_rows() -> None:
     pool.add(other, 0.0)
     pool.remove(one)
     assert pool.tokens() == 5
-    assert pool.next_calls() == [other]
+    assert taken(pool) == [5]
 
 
 def test_bulk_calls_wait_beside_a_full_pool_and_are_bounded_by_themselves() -> None:
@@ -60,7 +51,6 @@ def test_bulk_calls_wait_beside_a_full_pool_and_are_bounded_by_themselves() -> N
     for _ in range(4):  # two in the pool, two beside it
         pool.add(call(10, bulk=True), 0.0)
     assert pool.has_room()
-    assert pool.next_calls() != []
     assert pool.tokens() == 40
     pool.add(call(10, bulk=True), 0.0)
     assert not pool.has_room()

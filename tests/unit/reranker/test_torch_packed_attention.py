@@ -38,8 +38,8 @@ def one_by_one(  # noqa: PLR0917 (as torch has it)
     assert words == ({"enable_gqa": True} if "enable_gqa" in attention.VARLEN_WORDS else {})
     parts = []
     for start, end, key_start, key_end in zip(places, places[1:], key_places, key_places[1:], strict=False):
-        own = query[start:end], key[key_start:key_end], value[key_start:key_end]
-        parts.append(scaled_dot_product_attention(*(part.transpose(0, 1) for part in own), enable_gqa=True).transpose(0, 1))
+        asked, keys, values = (part.transpose(0, 1) for part in (query[start:end], key[key_start:key_end], value[key_start:key_end]))
+        parts.append(scaled_dot_product_attention(asked, keys, values, enable_gqa=True).transpose(0, 1))
     return torch.cat(parts)
 
 
@@ -53,11 +53,12 @@ def states() -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("way", [padded, flash])
 def test_no_sequence_sees_another_one(way: attention.Attend, states: tuple[Tensor, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "varlen_attn", one_by_one)
+    query, key, value = states
     own = bounds(LENGTHS)
     expected = one_by_one(
-        *states, own.places, own.places, own.longest, own.longest, **dict.fromkeys({"enable_gqa"} & attention.VARLEN_WORDS, True)
+        query, key, value, own.places, own.places, own.longest, own.longest, **dict.fromkeys({"enable_gqa"} & attention.VARLEN_WORDS, True)
     )
-    torch.testing.assert_close(way(*states, own, own), expected)
+    torch.testing.assert_close(way(query, key, value, own, own), expected)
 
 
 @pytest.mark.parametrize("way", [padded, flash])
@@ -93,9 +94,9 @@ def test_the_kernel_fits_device_precision_and_heads(
 
 @pytest.mark.parametrize("scaling", [None, LLAMA_3_2])
 def test_rotary_embeddings_are_transformers(scaling: dict[str, Any] | None) -> None:
-    told = {"rope_theta": 5000.0, **(scaling or {"rope_type": "default"})}
+    parameters = {"rope_theta": 5000.0, **(scaling or {"rope_type": "default"})}
     config = LlamaConfig(
-        hidden_size=HEADS * SIZE, num_attention_heads=HEADS, head_dim=SIZE, max_position_embeddings=96, rope_parameters=told
+        hidden_size=HEADS * SIZE, num_attention_heads=HEADS, head_dim=SIZE, max_position_embeddings=96, rope_parameters=parameters
     )
     torch.manual_seed(1)
     states = torch.randn(40, HEADS, SIZE)

@@ -40,12 +40,9 @@ def test_weights_keep_the_graph_s_precision(family: str, precision: str, tmp_pat
     check(tmp_path / "model.onnx", checkpoint)
 
 
-def test_weights_in_a_file_of_their_own_and_what_is_computed_with_them(
-    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(graph, "LARGEST_FILE", 1)
+def test_weights_in_a_file_of_their_own_and_what_is_computed_with_them(tmp_path: Path, bundle: Bundle) -> None:
     checkpoint, entry = tiny("llama_bidirec", tmp_path)
-    graph.write(checkpoint, tmp_path / "model.onnx")
+    graph.write(checkpoint, tmp_path / "model.onnx", largest_file=1)
     assert (tmp_path / "model.onnx.data").is_file()
     check(tmp_path / "model.onnx", checkpoint)
     own = bundle_of(bundle, tmp_path, checkpoint, entry)

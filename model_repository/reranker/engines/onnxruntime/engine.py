@@ -1,6 +1,6 @@
 """ONNX Runtime: CUDA, TensorRT or the CPU. Computes in the types of the graph; on CUDA, fp32 means fp32 and not TF32.
 
-Knows how a session is made and fed. Which provider is used, the caller decides; what shapes TensorRT is built for, tensorrt_profile.py.
+Knows how a session is made and fed. The caller decides on the provider, tensorrt_profile.py on the shapes that TensorRT is built for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ from reranker.engines.onnxruntime import CUDA, uses_gpu
 from reranker.engines.onnxruntime.tensorrt_profile import profile
 
 TENSORRT, CPU = "TensorrtExecutionProvider", "CPUExecutionProvider"
-# Tokens whose time a batch takes beside its own, for starting kernels: on a GPU some hundred of them, of some microseconds each. Estimates.
+# Fixed cost of a batch, in tokens, for starting kernels: on a GPU some hundred kernels, of some microseconds each. Estimates.
 CPU_BATCH_COST, GPU_BATCH_COST = 48, 1024
 # Tokens of a batch that keep the device busy: on two cores more lose cache (measured); on a GPU it is an estimate.
 CPU_TOKEN_BUDGET, GPU_TOKEN_BUDGET = 1024, 32_768
-# Seconds for each token of a call, until it is due: OpenVINO's on a processor, where a token takes about as long; on a GPU an estimate,
-# of a million tokens a second.
+# Seconds for each token of a call, until it is due: OpenVINO's on a processor, where a token takes the same time; on a GPU an estimate from
+# a million tokens a second.
 CPU_PATIENCE_S, GPU_PATIENCE_S = 0.0001, 0.00001
 FOLDER_LENGTH = 16  # characters of a bundle's digest that name its folder of built engines
 
 
 @dataclass(frozen=True)
 class TensorRT:
-    """Run by TensorRT: engines are kept in `cache`, so that only the first start builds them, for batches of up to `batch_tokens`."""
+    """TensorRT's own: it builds engines at the first start, for batches of up to `batch_tokens`, and keeps them in the folder `cache`."""
 
     cache: Path
     batch_tokens: int
@@ -53,7 +53,7 @@ class OnnxRuntimeEngine:
     streams = 1
 
     def __init__(self, bundle: Bundle, precision: str, threads: int, tensorrt: TensorRT | None = None, *, gpu: int | None = None) -> None:
-        """`gpu`: on the GPU of that number; None: on the processor. Raises SettingsError where that is not to be had."""
+        """`gpu`: the number of the GPU; None: on the processor. Raises SettingsError where ONNX Runtime can't use it."""
         drawn = bundle.manifest["precision"]
         available = onnxruntime.get_available_providers()
         wanted = TENSORRT if tensorrt else CPU if gpu is None else CUDA
@@ -80,7 +80,7 @@ class OnnxRuntimeEngine:
         self._output = self._session.get_outputs()[0].name
 
     def infer(self, rows: Sequence[Row]) -> Logits:
-        """Raw logits FP32 [rows]."""
+        """Compute raw logits, FP32 [rows]."""
         most = self._profile.greatest[0] if self._profile else len(rows)
         parts = [self._run(pack(rows[start : start + most], self._bundle, self.step)) for start in range(0, len(rows), most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -90,7 +90,7 @@ class OnnxRuntimeEngine:
         return len(lengths) * max(lengths)
 
     def _run(self, inputs: Mapping[str, Tokens]) -> Logits:
-        """Inputs go to the device once; bound there, the session doesn't copy them on its own account, nor wait for each."""
+        """Copy inputs to the device once and bind them there; else the session copies each of them, and waits for each."""
         binding = self._session.io_binding()
         for name, array in inputs.items():
             if name in self._inputs:
@@ -101,7 +101,7 @@ class OnnxRuntimeEngine:
         return logits
 
     def _providers(self, wanted: str, tensorrt: TensorRT | None, device: int) -> list[tuple[str, dict[str, Any]]]:
-        """The wanted provider with its options, then those that take what it leaves."""
+        """The wanted provider with its options, then the providers for the nodes that it does not support."""
         cuda = (CUDA, {"device_id": device, "use_tf32": 0, "arena_extend_strategy": "kSameAsRequested"})
         if tensorrt and self._profile:
             names = list(pack([_one_token()], self._bundle))
@@ -116,7 +116,7 @@ class OnnxRuntimeEngine:
 def tensorrt_options(bundle: Bundle, precision: str, cache: Path, device: int = 0) -> dict[str, Any]:
     """TensorRT's options but for shapes.
 
-    A bundle has a folder of its own, since the cache tells graphs apart, but not their weights; and so has each GPU but the first, since
+    A bundle has a folder of its own, since the cache distinguishes graphs, but not their weights; and so has each GPU but the first, since
     instances that start together would write the same files.
     """
     folder = str(cache / bundle.digest[:FOLDER_LENGTH] / (f"gpu-{device}" if device else ""))
@@ -135,7 +135,7 @@ def tensorrt_options(bundle: Bundle, precision: str, cache: Path, device: int = 
 def _session(weights: Path, threads: int, providers: list[tuple[str, dict[str, Any]]]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # The arena keeps the largest shape it ever saw; with shapes that vary it only grows.
+    # The arena keeps memory for the largest shape so far; with shapes that vary it only grows.
     options.enable_cpu_mem_arena = False
     if providers[0][0] != CPU:
         onnxruntime.preload_dlls()  # CUDA's libraries from Python packages, where the system has none

@@ -1,6 +1,6 @@
 """Which shapes a TensorRT engine is built for, when ONNX Runtime builds it. Pure; knows shapes, neither runtime.
 
-One profile, since ONNX Runtime's TensorRT provider runs every batch on the first one (microsoft/onnxruntime pull request 31624, open as of
+One profile, since ONNX Runtime's TensorRT provider uses only the first (microsoft/onnxruntime pull request 31624, open as of
 August 2026). A profile's shapes form a box, and memory is taken for its far corner, so the number of rows is bounded, too.
 """
 

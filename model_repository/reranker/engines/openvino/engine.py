@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: how a model is compiled and fed. What is changed in its graph, exact_head.py and packed.py know."""
+"""OpenVINO on the CPU: how a model is compiled and fed. exact_head.py and packed.py change its graph."""
 
 import os
 from collections.abc import Sequence
@@ -16,18 +16,19 @@ from reranker.engines.machine import Machine
 from reranker.engines.openvino.exact_head import keep_exact
 from reranker.engines.openvino.packed import filled_up, pack_products, places
 
-# Lanes of a vector of FP32. Softmax sums a row's last tokens apart where they fill no vector; rounding to int8 then turns a difference in
-# the last bit into one of up to 0.14 of a logit. With whole vectors a logit is the same, bit for bit, in every company (measured). Whole
-# vectors also make fewer shapes to compile kernels for, and faster ones, which is why packed products are filled up to them, too.
+# Lanes of a vector of FP32. Softmax sums a row's last tokens separately where they fill no vector; rounding to int8 then turns a difference
+# in the last bit into one of up to 0.14 of a logit. With whole vectors a logit is the same, bit for bit, in any batch (measured). They also
+# mean fewer shapes to compile kernels for, and faster kernels, so packed products are filled up to them, too.
 LANES = 16
-# Bytes of weights up to which every core computes batches of its own. Cores that share one have to wait for each other dozens of times in a
-# few milliseconds; large models compute long enough between, and one core alone would take seconds for one pair.
+# Bytes of weights up to which every core computes batches of its own. Cores that share a batch wait for each other dozens of times in a few
+# milliseconds. For larger models these waits are short beside the work, and one core would take seconds for a pair.
 SMALL_MODEL = 200_000_000
-# Kernels that OpenVINO keeps compiled for each stream, and oneDNN below it for all of them. Their own 5,000 and 1,024 let memory grow for
-# hours while rare shapes come by; with either of the two at 200 the throughput over mixed lengths is 2 to 3 % above that with 100, with
-# both 4 %, and more gain nothing. MiniLM-L6 in int8 takes 340 MB then, instead of 285 (and 385 with 2,000 of each).
+# Compiled kernels in OpenVINO's cache for each stream, and in oneDNN's for all. With the defaults, 5,000 and 1,024, rare shapes let memory
+# grow for hours. With either at 200, throughput over mixed lengths is 2 to 3 % above that at 100, with both 4 %; more gain nothing.
+# MiniLM-L6 in int8 then takes 340 MB instead of 285 (and 385 with 2,000 of each).
 CACHED_KERNELS = 200
-# Tokens. With packed products padding costs a quarter: 200 was 3 % faster than 48 over HTTP, 600 no more. Without, 16 to 100 are equal.
+# Tokens. With packed products padding costs a quarter: 200 was 3 % faster than 48 over HTTP, and 600 no faster than 200. Without them, 16
+# to 100 are equal.
 PACKED_BATCH_COST, BATCH_COST = 200, 48
 
 
@@ -43,17 +44,17 @@ def load(bundle: Bundle, settings: EngineSettings, machine: Machine) -> "OpenVin
 
 
 class OpenVinoEngine:
-    """A compiled model, and as many inference requests as it computes at a time; kernels of shapes seen before are reused.
+    """A compiled model, and an inference request for each stream; kernels of shapes seen before are reused.
 
-    int8 computes what lies between its products in bf16 where the processor has it. Products of BERT's kind of graph are computed without
-    padding, 2 % faster than with it (measured); other graphs as they are.
+    With int8, operations between products are in bf16 where the processor has it. Products of BERT graphs are computed without padding, 2 %
+    faster than with it (measured); other graphs are unchanged.
     """
 
     name = "openvino"
     step = LANES
-    token_budget = 1024  # larger ones are hardly faster, and a batch is what a small call may have to wait for
-    # One core takes some 10 us for a token. So a call of 4 passages goes before one of 30 that came up to a third of a second earlier, and
-    # no call is overtaken by what comes later than that.
+    token_budget = 1024  # larger ones are hardly faster, and a small call may have to wait for one
+    # One core takes some 10 us for a token. So a call of 4 passages overtakes one of 30 that came up to a third of a second earlier, and no
+    # call is overtaken by later ones than that.
     patience_s = 0.0001
 
     def __init__(self, bundle: Bundle, precision: str, threads: int) -> None:
@@ -72,7 +73,7 @@ class OpenVinoEngine:
         }
         with bundle.loadable(precision) as graph:
             model = core.read_model(str(graph))
-            check_inputs([name for port in model.inputs for name in port.names], bundle)  # it would compute with what is not there
+            check_inputs([name for port in model.inputs for name in port.names], bundle)  # OpenVINO would compute with a missing input
             if lowered:
                 keep_exact(model)
             self._packed = pack_products(model)
@@ -82,12 +83,12 @@ class OpenVinoEngine:
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.streams):
             self._idle.put(compiled.create_infer_request())
-        # The first inferences of two threads can wait for each other for ever: OpenVINO's binding (2026.4) frees Python's lock while it
-        # sets up what both of them need (seen in a debugger). So the first one is over before there are threads.
+        # The first inferences of two threads can deadlock: OpenVINO's binding (2026.4) releases Python's lock while it initialises what
+        # both need (seen in a debugger). So the first one runs before there are threads.
         self.infer([Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))])
 
     def infer(self, rows: Sequence[Row]) -> Logits:
-        """Raw logits FP32 [rows]."""
+        """Compute raw logits, FP32 [rows]."""
         inputs = pack(rows, self._bundle, self.step)
         if self._packed:
             inputs |= places(inputs[ATTENTION_MASK], LANES)
@@ -100,7 +101,7 @@ class OpenVinoEngine:
         return logits
 
     def computed_tokens(self, lengths: Sequence[int]) -> int:
-        """Where products are packed, attention alone pads rows: to whole vectors of tokens, and to the longest of the batch."""
+        """With packed products the tokens of all rows, filled up to whole vectors; else each row is padded to the longest of the batch."""
         if self._packed:
             return filled_up(sum(lengths), LANES)
         return len(lengths) * padded_length(max(lengths), self.step, self._bundle.max_seq_len)

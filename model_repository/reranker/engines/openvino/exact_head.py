@@ -1,7 +1,7 @@
 """Keeps the last product of an OpenVINO model in fp32 where the rest is lowered to bf16.
 
-bf16 has 8 bits: logits between 4 and 8 would be multiples of 1/32, and passages that differ by less would tie. OpenVINO lowers products,
-but not what comes after the last one; so a product with one column becomes what it is: element by element, then summed. Knows graphs only.
+bf16 has 8 bits: logits between 4 and 8 would be multiples of 1/32, and passages that differ by less would tie. OpenVINO lowers products and
+nothing behind the last one; so a product with one column becomes a multiplication by element and a sum. Knows graphs only.
 """
 
 from typing import Any
@@ -10,11 +10,11 @@ import numpy as np
 from openvino import opset13
 
 PRODUCT = "MatMul"
-DEPTH = 4  # steps from a constant to where it is used: converted, scaled; what is computed has far more behind it
+DEPTH = 4  # steps from a constant to its use, such as a conversion and a scale; a computed value is further from all constants
 
 
 def keep_exact(model: Any) -> bool:
-    """Changes the model in place; False where no product with one column ends it, and nothing was changed."""
+    """Change the model in place; False where it does not end in a product with one column, and nothing was changed."""
     node = model.get_results()[0]
     while node.get_type_name() != PRODUCT:
         computed = [value.get_node() for value in node.input_values() if not _is_constant(value.get_node())]

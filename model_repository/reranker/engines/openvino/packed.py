@@ -1,14 +1,14 @@
-"""Has an OpenVINO model compute its products on packed rows, without padding: attention alone sees rows padded side by side.
+"""Rewrite an OpenVINO model so that its products run on packed rows, without padding; only attention has padded rows.
 
-Between the embeddings and the last layer a token is a row of [1, tokens, width], whichever text it is of; before each attention tokens
-are put into their places in [rows, longest, width], and taken out again behind it. Three more inputs say where, all INT64:
+Between the embeddings and the last layer the tokens of all texts are [1, tokens, width]; before each attention they are put into their
+places in [rows, longest, width], and taken out again behind it. Three more inputs state the places, all INT64:
 
-    kept    [tokens]          each token's place in [rows * longest]; further ones, which nobody reads, may follow
+    kept    [tokens]          each token's place in [rows * longest]; further ones, which are not read, may follow
     placed  [rows * longest]  the token at each place; any token where there is padding, which attention masks
     firsts  [rows]            each row's first token
 
-For graphs like those of scripts/bert/forward.py: the states of whole rows, and in the last layer a query of first tokens alone. Knows
-graphs, and of a batch no more than its mask.
+For graphs like those of scripts/bert/forward.py: the states of whole rows, and in the last layer queries of first tokens only. Knows
+graphs, and of a batch only the mask.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _OtherGraphError(Exception):
 
 @dataclass(frozen=True)
 class _Attention:
-    """Where tokens go in and out of one: the reshapes of query, keys, values and of what comes out."""
+    """Where tokens enter and leave an attention: the reshapes of query, keys, values and of its result."""
 
     query: Any
     keys: Any
@@ -51,12 +51,12 @@ def places(mask: Tokens, step: int) -> dict[str, Tokens]:
 
 
 def filled_up(tokens: int, step: int) -> int:
-    """Tokens that are computed for so many of a batch."""
+    """Tokens that are computed for a batch of `tokens`."""
     return -(-tokens // step) * step
 
 
 def pack_products(model: Any) -> bool:
-    """Changes the model in place; False where it is another kind of graph, and nothing was changed."""
+    """Change the model in place; False where it is another kind of graph, and nothing was changed."""
     try:
         embedded, reader, attentions, shapes = _find(model)
     except _OtherGraphError:
@@ -82,7 +82,7 @@ def pack_products(model: Any) -> bool:
 
 
 def _find(model: Any) -> tuple[Any, Any, list[_Attention], list[Any]]:
-    """The norm of the embeddings, what reads first tokens for the last layer, every attention, and who asks for a state's shape."""
+    """The norm of the embeddings, the reader of first tokens for the last layer, every attention, and the readers of a state's shape."""
     nodes = model.get_ordered_ops()
     norms = [node for node in nodes if node.get_type_name() == "MVN"]
     readers = [node for node in nodes if node.get_type_name() == "Slice" and _is_state(node.input_value(0))]
@@ -166,6 +166,6 @@ def _taken(value: Any, which: Any) -> Any:
 
 
 def _replace(node: Any, value: Any) -> None:
-    """Whoever reads the node reads the value."""
+    """Connect all readers of the node to the value instead."""
     for reader in node.output(0).get_target_inputs():
         reader.replace_source_output(value)

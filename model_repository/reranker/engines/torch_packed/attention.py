@@ -42,14 +42,14 @@ def choose(device: torch.device, precision: torch.dtype, head_size: int) -> Atte
 
 def flash(query: Tensor, key: Tensor, value: Tensor, asking: Bounds, asked: Bounds) -> Tensor:
     """By torch's kernel; its sums are in fp32."""
-    # Before torch 2.12 there is no such word, and fewer key heads are taken without it.
+    # torch before 2.12 lacks this argument, and takes fewer key heads without it.
     grouped: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in VARLEN_WORDS else {}
     mixed: Any = varlen_attn(query, key, value, asking.places, asked.places, asking.longest, asked.longest, **grouped)
     return cast(Tensor, mixed)
 
 
 def padded(query: Tensor, key: Tensor, value: Tensor, asking: Bounds, asked: Bounds) -> Tensor:
-    """By scaled_dot_product_attention with a mask. Micro-batches hold rows of like length, so little is computed in vain."""
+    """By scaled_dot_product_attention with a mask. Micro-batches have rows of like length, so little padding is computed."""
     groups = query.shape[1] // key.shape[1]
     mask = torch.arange(asked.longest, device=query.device) < asked.places.diff()[:, None]
     mixed = scaled_dot_product_attention(

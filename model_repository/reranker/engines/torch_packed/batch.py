@@ -1,10 +1,10 @@
-"""Rows of a micro-batch -> one sequence of tokens and its bounds, in one buffer that goes to the device in one copy.
+"""Rows of a micro-batch to one sequence of tokens and its bounds, in one buffer that goes to the device in one copy.
 
     input_ids, segments, positions   INT32 [tokens]         the rows one after the other; positions count from 0 in each
     bounds                           INT32 [sequences + 1]  where each sequence begins, and where the last one ends
 
-A batch may be packed into a shape that is larger than it is, so that shapes repeat: tokens that are left over form sequences of their own,
-which nobody reads, and sequences that are left over are empty. Knows no model.
+A batch may be packed into a larger shape, so that shapes repeat: further tokens form sequences of their own, which are not read, and
+further sequences are empty. Knows no model.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from reranker.engines.torch_packed.attention import Bounds
 
 # Integers to which each part of the buffer is aligned: 16 bytes, below which compiled kernels would copy their inputs first.
 ALIGNED = 4
-# torch.compile would make kernels of their own for one sequence; an empty one beside it costs nothing.
+# torch.compile would make separate kernels for one sequence; an empty one beside it costs nothing.
 FEWEST_SEQUENCES = 2
 FEWEST_IN_BUCKET = 8  # blocks of flash attention over empty sequences end at once; fewer shapes are worth more
 SHORTEST_BUCKET = 64  # tokens: a block of rows in the kernels of matrix products
@@ -29,7 +29,7 @@ Buffer = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a batch decides which kernels run and how: the sizes of its tensors, and the longest sequence that attention allows for."""
+    """What decides which kernels run: the sizes of the batch's tensors, and the longest sequence that attention allows for."""
 
     tokens: int
     sequences: int
@@ -53,7 +53,7 @@ class PackedBatch:
 
 
 def exact_shape(lengths: Sequence[int]) -> Shape:
-    """A batch of rows of such lengths as it is: no token is computed that isn't asked for."""
+    """The shape of rows of these lengths, without any further token."""
     return Shape(sum(lengths), max(len(lengths), FEWEST_SEQUENCES), max(lengths))
 
 
@@ -67,7 +67,7 @@ def bucket(lengths: Sequence[int], max_seq_len: int) -> Shape:
 
 
 def fill(rows: Sequence[Row], shape: Shape, filler: int) -> Buffer:
-    """The buffer of `rows` in `shape`, whose tokens that are left over are `filler`, a token id."""
+    """The buffer of `rows` in `shape`, whose further tokens are `filler`, a token id."""
     buffer = np.zeros(3 * _up(shape.tokens, ALIGNED) + _up(shape.sequences + 1, ALIGNED), np.int32)
     step = _up(shape.tokens, ALIGNED)
     lengths = _lengths(rows, shape)
@@ -83,7 +83,7 @@ def fill(rows: Sequence[Row], shape: Shape, filler: int) -> Buffer:
 
 
 def _lengths(rows: Sequence[Row], shape: Shape) -> Buffer:
-    """Tokens of every sequence: the rows', then pieces of what is left over, then 0."""
+    """Tokens of every sequence: the rows', then pieces of the further tokens, then 0."""
     lengths = np.zeros(shape.sequences, np.int32)
     lengths[: len(rows)] = [len(row.input_ids) for row in rows]
     left, place = shape.tokens - int(lengths.sum()), len(rows)

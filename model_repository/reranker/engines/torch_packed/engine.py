@@ -1,6 +1,6 @@
-"""Torch on packed rows: no token is computed that nobody asked for, but those that fill a small batch up to a shape which comes again.
+"""Torch on packed rows: no padding, except tokens that fill a small batch up to a shape that repeats.
 
-Knows devices and precisions; families, packing and graphs are modules of their own beside this one.
+Knows devices and precisions; families, packing and graphs are modules beside this one.
 """
 
 import shutil
@@ -22,14 +22,14 @@ from reranker.engines.torch_packed.onnx_weights import read_weights
 from reranker.engines.torch_packed.replay import RECORDED_AT, Runner
 from reranker.engines.torch_packed.weights import Weights
 
-# Tokens of a batch up to which shapes are rounded up and recorded as graphs. Above, kernels take longer than it takes to start them, and
-# tokens that fill up would cost what they take. Not measured yet.
+# Tokens of a batch up to which shapes are rounded up and recorded as graphs. Above, kernels take longer than their start, and tokens that
+# fill up would cost their full time. Not measured yet.
 MOST_RECORDED = 4096
-# Seconds for each token of a call, until it is due: ten times what a token takes. Estimates: of a million tokens a second on a GPU, and of
+# Seconds for each token of a call, until it is due: ten times a token's time. Estimates from a million tokens a second on a GPU, and from
 # OpenVINO's speed on a processor.
 GPU_PATIENCE_S, CPU_PATIENCE_S = 0.00001, 0.0001
 GPU_PRECISION = "bf16"  # half the time and memory of fp32, and its range
-COMPILERS = ("cc", "gcc", "clang")  # one of them builds what starts torch.compile's kernels
+COMPILERS = ("cc", "gcc", "clang")  # one of them builds the launchers of torch.compile's kernels
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Running:
 
     @classmethod
     def here(cls, precision: str, gpu: int = 0) -> "Running":
-        """The best that this machine can do: on the GPU of that number, where there is one."""
+        """The best for this machine: on the GPU of that number, where there is one."""
         cuda = torch.cuda.is_available()
         compiled = cuda and any(shutil.which(name) for name in COMPILERS)
         device = torch.device("cuda", gpu) if cuda else torch.device("cpu")
@@ -62,7 +62,7 @@ class PackedEngine:
     name = "torch"
     step = 1
     streams = 1  # the device runs one batch at a time, on all of it
-    batch_cost = 1 << 20  # tokens: rows aren't padded, so that a batch which ends early saves nothing
+    batch_cost = 1 << 20  # tokens: rows aren't padded, so smaller batches save nothing
     token_budget = 32_768  # an estimate of what keeps a GPU busy
 
     def __init__(self, model: Model, running: Running, positions: int, filler: int) -> None:
@@ -77,14 +77,14 @@ class PackedEngine:
                 part.compile(dynamic=True)
 
     def infer(self, rows: Sequence[Row]) -> Logits:
-        """Raw logits FP32 [rows]."""
+        """Compute raw logits, FP32 [rows]."""
         lengths = [len(row.input_ids) for row in rows]
         repeats, shape = self._repeats(lengths), self._shape(lengths)
         logits: Logits = self._runner.run(fill(rows, shape, self._filler), shape, repeats=repeats)[: len(rows)].numpy()
         return logits
 
     def computed_tokens(self, lengths: Sequence[int]) -> int:
-        """The rows' own, and what fills a small batch up."""
+        """The rows' own tokens, and those that fill a small batch up."""
         return self._shape(lengths).tokens
 
     def _repeats(self, lengths: Sequence[int]) -> bool:
@@ -94,7 +94,7 @@ class PackedEngine:
         return bucket(lengths, self._positions) if self._repeats(lengths) else exact_shape(lengths)
 
     def warm_up(self) -> None:
-        """Compiles, and records the shapes of single rows, which are waited for most; others are recorded as they come."""
+        """Compile, and record the shapes of single rows, where latency matters most; others are recorded as they come."""
         length = SHORTEST_BUCKET
         while length < 2 * self._positions:
             for _ in range(RECORDED_AT):
@@ -121,7 +121,7 @@ def start(bundle: Bundle, precision: str, threads: int, gpu: int = 0) -> PackedE
     if running.device.type == "cpu":
         torch.set_num_threads(threads)
     else:
-        torch.cuda.set_device(running.device)  # what names no device, as compiled kernels when they are tuned, means this one
+        torch.cuda.set_device(running.device)  # the default device, as of compiled kernels while they are tuned
     engine = build(bundle, running)
     if running.device.type == "cuda":
         engine.warm_up()

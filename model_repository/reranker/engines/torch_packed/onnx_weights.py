@@ -1,4 +1,4 @@
-"""A bundle's graph -> its weights by the names that they had in PyTorch. They stay on disk until one is asked for.
+"""A bundle's graph to its weights by their names in PyTorch. Each is read from disk when it is taken.
 
 An exporter keeps some names, folds transposes into matrices and stores equal tensors once. What is left of the names: in the TorchScript
 exporter's graphs a matrix is named by the bias that is added to its product; in the dynamo exporter's each node says which module it came
@@ -22,9 +22,9 @@ TYPES: dict[int, torch.dtype] = {
     onnx.TensorProto.FLOAT16: torch.float16,
     onnx.TensorProto.BFLOAT16: torch.bfloat16,
 }
-SCOPES = "pkg.torch.onnx.name_scopes"  # a node's modules, outermost first, and last its own name
-PASSED_ON = ("Cast", "Identity")  # what leaves a weight as it is
-# Which inputs of a node are weights of its module, and what they are called there.
+SCOPES = "pkg.torch.onnx.name_scopes"  # a node's modules, outermost first, and its own name last
+PASSED_ON = ("Cast", "Identity")  # operations that keep a weight's values
+# Inputs of a node that are weights of its module, and their names there.
 ROLES: dict[str, dict[int, str]] = {
     "Gather": {0: "weight"},
     "LayerNormalization": {1: "weight", 2: "bias"},
@@ -66,9 +66,9 @@ class GraphWeights(Mapping[str, Tensor]):
     def _read(self, tensor: onnx.TensorProto) -> Tensor:
         kind, shape = TYPES[tensor.data_type], tuple(tensor.dims)
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            told = {entry.key: entry.value for entry in tensor.external_data}
+            place = {entry.key: entry.value for entry in tensor.external_data}
             count = torch.Size(shape).numel()
-            return torch.frombuffer(self._file(told["location"]), dtype=kind, count=count, offset=int(told.get("offset", 0))).view(shape)
+            return torch.frombuffer(self._file(place["location"]), dtype=kind, count=count, offset=int(place.get("offset", 0))).view(shape)
         return torch.frombuffer(bytearray(tensor.raw_data), dtype=kind).view(shape)
 
     def _file(self, name: str) -> mmap.mmap:
@@ -79,11 +79,11 @@ class GraphWeights(Mapping[str, Tensor]):
 
 
 def read_weights(path: Path, prefix: str) -> GraphWeights:
-    """The weights in the graph at `path`, `prefix` taken off their names. Raises SettingsError for a graph that keeps none of them so."""
+    """The weights in the graph at `path`, `prefix` taken off their names. Raises SettingsError for a graph without such weights."""
     graph = onnx.load(str(path), load_external_data=False).graph
     found = {name.removeprefix(prefix): stored for name, stored in _named(graph).items()}
     if not found:
-        raise SettingsError(f"{path} holds no weights that can be told by name: export the model again with `make export-model`")
+        raise SettingsError(f"{path} holds no weights that can be recognised by name: export the model again with `make export-model`")
     return GraphWeights(path.parent, found)
 
 
@@ -117,8 +117,8 @@ def _stored(graph: onnx.GraphProto) -> dict[str, Stored]:
 
 def _module(node: onnx.NodeProto) -> str | None:
     """The module that a node of the dynamo exporter came from."""
-    told = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), None)
-    scopes = ast.literal_eval(told) if told else []
+    stated = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), None)
+    scopes = ast.literal_eval(stated) if stated else []
     return scopes[-2] if scopes[1:] and scopes[-2] else None
 
 

@@ -1,7 +1,7 @@
-"""Runs a model on packed buffers, and records CUDA graphs of shapes that come again.
+"""Run a model on packed buffers, and record CUDA graphs of shapes that repeat.
 
-A small batch's kernels end sooner than the processor can start the next one; a recorded graph starts all of them at once. Knows no rows and
-no family.
+A small batch's kernels end before the processor can start the next one; a recorded graph starts all of them at once. Knows no rows and no
+family.
 """
 
 from collections import Counter
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from reranker.engines.torch_packed.batch import Buffer, PackedBatch, Shape, fill
 
-# The first time a shape may be the last time; recording costs about as much as some ten runs.
+# Occurrence at which a shape is recorded: some never repeat, and recording costs as much as some ten runs.
 RECORDED_AT = 2
-# Each graph holds a few MB of the driver's memory; what they compute with, they share.
+# Each graph holds a few MB of the driver's memory; all share the memory that they compute in.
 MOST_GRAPHS = 128
 
 Model = Callable[[PackedBatch], Tensor]
@@ -48,7 +48,7 @@ class Recordings:
 
 
 class Runner:
-    """Buffers -> logits on the host. One call at a time: recordings share their memory."""
+    """Buffers to logits on the host. One call at a time: recordings share their memory."""
 
     def __init__(self, model: Model, device: torch.device) -> None:
         self._model = model

@@ -1,7 +1,6 @@
 """Rotary position embeddings as transformers' Llama and Mistral have them, Llama 3's slowing down of long waves included.
 
-Angles are computed in fp32 whatever the model computes in, and no better: the models were trained with what fp32 makes of them. Knows no
-model.
+Angles are in fp32 whatever the model's precision, and not more exact: the models were trained with fp32 angles. Knows no model.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""A model's weights by the names that transformers gives them -> torch modules on the device, in the precision that is computed in.
+"""A model's weights by transformers' names to torch modules on the device, in the precision of computation.
 
-Knows no family, nor where the weights lie: any mapping of names to tensors will do, a state dict too. Tensors are taken one at a time, so
-that a mapping which reads them from disk never holds the whole model beside the device's copy.
+Knows neither families nor storage: any mapping of names to tensors is accepted, a state dict too. Tensors are taken one at a time, so a
+mapping that reads from disk never holds the whole model beside the device's copy.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from facade.errors import SettingsError
 
 @dataclass(frozen=True)
 class Weights:
-    """Makes modules of stored tensors; several names are put below one another, so that one product does for all of them."""
+    """Makes modules of stored tensors; those of several names are concatenated, so that one product computes all of them."""
 
     stored: Mapping[str, Tensor]
     device: torch.device

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web_urldispatcher
+from aiohttp import web_server, web_urldispatcher
 
 from facade.config.settings import Settings
 from facade.errors import SettingsError
