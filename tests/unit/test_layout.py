@@ -127,7 +127,7 @@ def triton_type(spec: tensors.Spec) -> str:
 
 
 def test_the_readme_names_the_inputs_of_the_tensor_contract() -> None:
-    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| gRPC, port 8001, `reranker`"))
+    row = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| gRPC, port 8001, model `reranker`"))
     assert ", ".join(f"`{spec.name}`" for spec in tensors.inputs()) in row
 
 
