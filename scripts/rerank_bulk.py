@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from facade.config.settings import Settings
+from facade.config.engine_settings import EngineSettings
 from facade.errors import RerankerError
 from scripts.arguments import Parser, duration, positive
 from scripts.bulk import run
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _rank(options: argparse.Namespace) -> None:
-    scoring = Scoring(Settings.from_environment(), options.url, options.truncate == "end", options.patience)
+    scoring = Scoring(EngineSettings.from_environment(), options.url, options.truncate == "end", options.patience)
     plan = run.plan(options.input, options.out, scoring, options.block_rows, restart=options.restart)
     if options.ray is None:
         run.here(plan)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from facade.config.settings import Settings
+from facade.config.engine_settings import EngineSettings
 from facade.errors import InvalidRequestError
 from facade.reranking.bundle import lowered_limit, newest_version, read_bundle
 from facade.reranking.pairs import PairTokenizer, TokenPairs
@@ -24,7 +24,7 @@ from scripts.serving import in_process
 class EngineScorer:
     """The bundle, engine and precision of the settings. Raises facade's BundleError or SettingsError if they can't be used."""
 
-    def __init__(self, settings: Settings, *, truncate: bool) -> None:
+    def __init__(self, settings: EngineSettings, *, truncate: bool) -> None:
         bundle = read_bundle(newest_version(settings.model_repository / MODEL))
         bundle.verify(*bundle.manifest["files"])
         self._tokenizer = PairTokenizer(bundle, lowered_limit(bundle, settings.max_seq_len))

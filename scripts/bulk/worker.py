@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from facade.config.settings import Settings
+from facade.config.engine_settings import EngineSettings
 from scripts.bulk import files
 from scripts.bulk.engine import EngineScorer
 from scripts.bulk.errors import BulkError
@@ -40,7 +40,7 @@ class Scorer(Protocol):
 class Scoring:
     """How pairs are scored: by the server at `url`, or without one by the engine of the settings. `truncate`: cut pairs over the limit."""
 
-    settings: Settings
+    settings: EngineSettings
     url: str | None
     truncate: bool
     patience_s: float = PATIENCE_S

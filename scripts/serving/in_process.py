@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from facade.config.settings import Settings
+from facade.config.engine_settings import EngineSettings
 from facade.reranking.bundle import Bundle
 from facade.reranking.chunks import pair_rows
 from facade.reranking.pairs import TokenPairs
@@ -16,7 +16,7 @@ from reranker.engines.engine import Engine
 from reranker.scheduler import Scheduler
 
 
-def load(bundle: Bundle, settings: Settings) -> tuple[Engine, Scheduler]:
+def load(bundle: Bundle, settings: EngineSettings) -> tuple[Engine, Scheduler]:
     """The bundle in the engine and precision that the settings name, and the scheduler that feeds it as in Triton."""
     engine, _ = load_engine(bundle, settings)
     return engine, Scheduler(engine, bundle.max_seq_len, settings.batch_tokens or engine.token_budget)

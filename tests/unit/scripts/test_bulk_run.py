@@ -245,6 +245,11 @@ def test_an_invalid_setting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "RERANKER_PRECISION" in capsys.readouterr().err
 
 
+def test_a_setting_of_the_http_side_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RERANKER_API_KEYS_FILE", str(tmp_path / "missing"))
+    assert bulk(put(tmp_path / "in.jsonl", pairs(1)), tmp_path / "out.jsonl") == 0
+
+
 def test_the_readmes_example_gives_what_the_readme_shows(tmp_path: Path) -> None:
     found = re.search(r"```\nprintf '%s\\n' '(\{.*\})' > rows.jsonl\n.*?```json\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert found
