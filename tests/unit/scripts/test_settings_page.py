@@ -32,7 +32,7 @@ def test_a_default_is_shown_as_a_variable_would_set_it() -> None:
 
 
 def test_the_readme_shows_rows_of_the_page_and_leads_to_it() -> None:
-    section = (ROOT / "README.md").read_text().partition("## Settings")[2].partition("###")[0]
+    section = (ROOT / "README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
     assert len(rows(section)) == 5
     assert set(rows(section)) <= set(rows(page()))
     assert "(docs/settings.md)" in section
