@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import mean, median, quantiles
 from typing import Any
 
 import orjson
@@ -42,6 +42,9 @@ PROMISE = Promise(0.9, 0.05, 5.0)
 QUICK = Promise(0.6, 0.5, 10.0)
 # What is still normal: the clients share the two cores with the server.
 NORMAL = 2.0
+# Seconds of overload, and of the closed loops before and after it: the speed of a shared machine drifts by a tenth within a minute, so the
+# overload is compared with both.
+OPEN_S, CLOSED_S = 60.0, 20.0
 
 
 def usual(body: dict[str, Any]) -> bytes:
@@ -102,6 +105,17 @@ async def open_loop(reported: Reported, client: LightClient, per_s: float, secon
     return good / elapsed
 
 
+async def normal_again(client: LightClient, usual_s: float, limit_s: float) -> float:
+    """Seconds until a request alone takes no longer than usual again; fails where they are more than `limit_s`."""
+    over = time.perf_counter()
+    assert (await client.get(READY)).status == 200
+    after = Reported()
+    while not after.seconds or after.seconds[200][-1] > NORMAL * usual_s:
+        assert time.perf_counter() - over < limit_s, after.seconds
+        await after.ask(client, 0)
+    return time.perf_counter() - over
+
+
 async def test_ten_times_the_capacity_costs_no_goodput_and_is_over_when_it_is_over(
     server: Server, full: bool, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
@@ -113,27 +127,23 @@ async def test_ten_times_the_capacity_costs_no_goodput_and_is_over_when_it_is_ov
             await alone.ask(client, number)
         expected = [orjson.loads(content)["rankings"] for _, content in alone.rankings]
         await closed_loop(alone, client, 1, 2.0)
-        before = Reported()
-        capacity = await closed_loop(before, client, 8, 20.0 if full else 5.0)
         overload = Reported()
-        goodput = await open_loop(overload, client, TIMES * capacity, 60.0 if full else 8.0)
-        over = time.perf_counter()
-        assert (await client.get(READY)).status == 200
-        after = Reported()
-        while not after.seconds or after.seconds[200][-1] > NORMAL * median(alone.seconds[200]):
-            assert time.perf_counter() - over < promise.normal_again_s * slow, after.seconds
-            await after.ask(client, 0)
+        before = await closed_loop(Reported(), client, 8, CLOSED_S if full else 5.0)
+        goodput = await open_loop(overload, client, TIMES * before, OPEN_S if full else 8.0)
+        recovery_s = await normal_again(client, median(alone.seconds[200]), promise.normal_again_s * slow)
+        after = await closed_loop(Reported(), client, 8, CLOSED_S if full else 5.0)
+    share = goodput / mean((before, after))
     refused = quantiles(overload.seconds[503], n=100)[98]
-    record_testsuite_property("capacity, requests/s", round(capacity, 1))
-    record_testsuite_property("goodput / capacity", round(goodput / capacity, 2))
+    record_testsuite_property("capacity, requests/s", [round(before, 1), round(after, 1)])
+    record_testsuite_property("goodput / capacity", round(share, 2))
     record_testsuite_property("refused, p50 and p99, ms", [round(seconds * 1e3, 1) for seconds in (median(overload.seconds[503]), refused)])
-    record_testsuite_property("normal again after, s", round(time.perf_counter() - over, 1))
+    record_testsuite_property("normal again after, s", round(recovery_s, 1))
     assert set(overload.seconds) == {200, 503}
     assert overload.wrong(expected) == []
-    assert goodput >= promise.goodput * capacity
+    assert share >= promise.goodput, (before, goodput, after)
     assert refused < promise.refused_s * slow
     assert all(1 <= int(seconds) <= 30 for seconds in overload.retry_after)
-    # Whoever was let in did not wait for ever either.
+    # No admitted request waited for ever either.
     assert max(overload.seconds[200]) < 3 * promise.normal_again_s * slow
 
 
