@@ -179,8 +179,11 @@ def _drop_nulls(content: Any) -> None:
 
 
 def _images(content: Any) -> list[Fault]:
-    """A fault for each image: a text model must not drop one silently, not even where other unknown fields are ignored."""
-    entries = {f"passages[{index}]": entry for index, entry in enumerate(_passages(content))}
+    """A fault for each image: a text model must not drop one silently, not even where other unknown fields are ignored.
+
+    Passages beyond the limit are one fault of their own, so that a body of millions of them does not become as many faults.
+    """
+    entries = {f"passages[{index}]": entry for index, entry in enumerate(_passages(content)[:MAX_PASSAGES])}
     if isinstance(content, dict):
         entries["query"] = content.get("query")
     advice = "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2, which is not served here"

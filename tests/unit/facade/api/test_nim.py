@@ -23,6 +23,13 @@ def test_512_passages_pass_and_513_fail(shape: Shape) -> None:
 
 
 @BOTH
+def test_passages_beyond_the_limit_add_no_faults(shape: Shape) -> None:
+    error = refusal(body(request(passages=[{"text": "", "image": "x"}] * 5000)), shape)
+    assert len(error.detail["errors"]) <= 513
+    assert "5000 passages" in str(error.detail)
+
+
+@BOTH
 @given(st.text(min_size=1), st.lists(st.text(), min_size=1, max_size=5))
 def test_texts_come_through_unchanged(shape: Shape, query: str, passages: list[str]) -> None:
     asked = shape.parse(body({"query": {"text": query}, "passages": [{"text": text} for text in passages]}))
