@@ -28,7 +28,7 @@ Ask = Callable[[InferenceServerClient], Awaitable[Result]]
 _SILENT_S = 0.7
 # Between two new connections, where the first one brings no answer.
 _AGAIN_S = 0.2
-# For which an answer may at least come later over the old connection than over the new one.
+# The least time that the old connection has left to answer once the new one has.
 _LATE_S = 0.5
 
 

@@ -27,7 +27,7 @@ from facade.triton.readiness import USUAL_PACE, Pace, Readiness
 
 LOG = logging.getLogger(__name__)
 
-# Between two looks for another member that serves, while a call waits for one that is lost.
+# Between two checks for another member that serves, while the member of a call is not ready.
 _CHECK_OTHERS_EVERY_S = 0.1
 # Errors after which another Triton may answer; OverloadedError is that of Triton's own queue.
 _ELSEWHERE = (NotReadyError, OverloadedError)
@@ -165,7 +165,7 @@ class Fleet:
         for member in members:
             if member.serves(bundle) and member.readiness.reason is None:
                 return member.readiness.engine
-        if any(member.refused for member in members):
+        if any(member.refused == bundle.digest for member in members):
             raise self._other_bundle(bundle)
         reasons = [f"{name}: {member.readiness.reason}" for name, member in self._members.items()]
         raise NotReadyError("; ".join(reasons) or _NO_ADDRESS)

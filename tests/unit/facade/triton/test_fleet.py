@@ -67,6 +67,11 @@ def rankings(server: Server) -> int:
     return sum(any(output.name == INFER_US for output in request.outputs) for request in server.requests)
 
 
+def asked_for(server: Server, digest: str) -> int:
+    """Calls for that bundle."""
+    return sum(request.parameters["bundle_digest"].string_param == digest for request in server.requests)
+
+
 @asynccontextmanager
 async def fleet_of(targets: list[str] | Addresses, current: Bundles | None = None) -> AsyncIterator[tuple[Fleet, TritonScorer]]:
     own = cast("ActiveBundle", current or Bundles(BUNDLE))
@@ -248,6 +253,21 @@ async def test_the_facade_takes_a_bundle_over_once_most_servers_have_it() -> Non
         await until(lambda: current.bundle is NEWER)
         some[2].behaviours = [speaks(NEWER.digest)]
         await all_serve(fleet, 3)
+
+
+async def test_servers_that_hang_after_a_rollout_are_called_silent_and_not_of_another_bundle() -> None:
+    current = Bundles(BUNDLE, [NEWER])
+    async with servers(2) as some, fleet_of([each.target for each in some], current) as (fleet, scorer):
+        await all_serve(fleet, 2)
+        for each in some:
+            each.behaviours = [speaks(NEWER.digest)]
+        await until(lambda: current.bundle is NEWER)
+        await until(lambda: all(asked_for(each, NEWER.digest) > 1 for each in some))  # the first of them was answered
+        for each in some:
+            each.behaviours = [hangs]
+        await until(lambda: fleet.states()["away"] == 2)
+        with pytest.raises(NotReadyError, match="has not answered for"):
+            await scorer.probe(AMPLE_S)
 
 
 async def test_a_request_of_the_old_bundle_ends_on_the_servers_that_still_have_it() -> None:
