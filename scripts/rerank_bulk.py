@@ -14,7 +14,7 @@ from facade.config.engine_settings import EngineSettings
 from facade.errors import RerankerError
 from scripts.arguments import Parser, duration, positive
 from scripts.bulk import run
-from scripts.bulk.errors import BrokenOffError, BulkError
+from scripts.bulk.errors import BrokenOffError, BulkError, InputChangedError
 from scripts.bulk.rows import Form
 from scripts.bulk.server import KEY_VARIABLE, PATIENCE_S
 from scripts.bulk.worker import Scoring
@@ -42,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         print(f"rerank_bulk: {error}; check disk space and permissions, then repeat the command to resume", file=sys.stderr)
+        return FAILED
+    except InputChangedError as error:
+        print(f"rerank_bulk: {error}", file=sys.stderr)
         return FAILED
     except (BulkError, RerankerError) as error:
         print(f"rerank_bulk: {error}", file=sys.stderr)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.bulk import files, run_state, threads
-from scripts.bulk.errors import BulkError
+from scripts.bulk.errors import InputChangedError
 from scripts.bulk.parts import Record, replace
 from scripts.bulk.progress import Progress
 from scripts.bulk.rows import Block, Form
@@ -87,7 +87,7 @@ def _finish(plan: Plan, job: Job, ranked: Callable[[list[Block]], Generator[Reco
         for record in records:
             progress.add(record)
     if run_state.input_files(plan.files) != plan.input:
-        raise BulkError("the input changed while it was read: start over with --restart")
+        raise InputChangedError("the input changed while it was read: start over with --restart")
     numbers = [block.number for block in plan.blocks]
     side_file = plan.out.with_name(f"{plan.out.name}.rejected.jsonl")
     rejected = job.parts.join_rejected(numbers, side_file)

@@ -205,7 +205,7 @@ def test_input_that_changes_during_the_run_is_an_error(
         os.utime(source, ns=(1, 1))
 
     monkeypatch.setattr(threads, "ranked", touching)
-    assert bulk(source, out) == rerank_bulk.REFUSED
+    assert bulk(source, out) == rerank_bulk.FAILED
     assert "the input changed while it was read" in capsys.readouterr().err
     assert not out.exists()
 
