@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from facade.http.tracing import Tracing
 
 DRAINING = web.AppKey("stop", Draining)
-# Requests of the largest size that fit in at a time: nine interactive ones, nine bulk ones, which get half of the room, and two more.
+# Requests of the largest size that fit in at a time. Bulk requests are admitted only while all requests in flight fill at most half of it.
 # 512 passages of 512 tokens take 4 MB here: body, texts and ids have some 15 bytes a token.
 LARGEST_REQUESTS = 20
 

@@ -71,7 +71,7 @@ async def _scored(service: Service, asked: Asked, work: Work, stages: Stages, de
 
     began = time.perf_counter()
     pairs, scores = await service.current.served(score)
-    # All that was not tokenising, the attempts that another bundle made vain among it.
+    # Everything but tokenising, including attempts that were refused because the bundle had changed.
     stages.seconds["queue"] = time.perf_counter() - began - stages.seconds["tokenise"]
     stages.split("queue", "infer", scores.infer_s)
     stages.split("queue", "pack", scores.pack_s)

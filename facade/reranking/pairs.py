@@ -123,7 +123,7 @@ class PairTokenizer:
         longest = max(lengths.values())
         message = f"Input length {longest} exceeds maximum allowed token size {self.max_seq_len}"
         pairs = [{"passage": index, "tokens": tokens} for index, tokens in lengths.items()]
-        detail = {"max_tokens": self.max_seq_len, "pairs": pairs, "remedy": 'shorten these passages or set "truncate": "END"'}
+        detail = {"max_tokens": self.max_seq_len, "pairs": pairs, "remedy": 'shorten the query or these passages, or set "truncate": "END"'}
         return InputTooLongError(message, detail)
 
 

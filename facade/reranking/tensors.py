@@ -60,7 +60,7 @@ class Spec:
 TOKEN_INPUTS = (
     Spec(INPUT_IDS, np.int64, (-1,), ragged=True),  # token ids, padded on any side
     Spec(ATTENTION_MASK, np.int64, (-1,), ragged=True),  # 1 for a token, 0 for padding
-    # Segment ids; bundles without them ignore it.
+    # Segment ids, 0 or 1; a bundle without segments checks and ignores them.
     Spec(TOKEN_TYPE_IDS, np.int64, (-1,), optional=True, ragged=True, taken_by=lambda bundle: bundle.pair_encoding.segment_ids),
 )
 # What rows have beside their tokens, each by its name in `Row.extra`. All of them are optional.
@@ -151,7 +151,7 @@ def _packed_extra(rows: Sequence[Row], bundle: Bundle, names: Collection[str]) -
 
 
 def check_inputs(names: Collection[str], bundle: Bundle) -> None:
-    """Raise BundleError for a graph with the inputs `names` where it takes an optional one that the bundle has not, or lacks one it has."""
+    """Raise BundleError unless the optional inputs of a graph with the inputs `names` are exactly those of the bundle."""
     for spec in inputs():
         taken = spec.name in names
         if spec.optional and taken != spec.taken_by(bundle):

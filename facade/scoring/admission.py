@@ -1,7 +1,7 @@
 """Bounded work in flight, in requests, in tokens and in seconds: what can't be answered soon is refused at once.
 
-Never waits. Before the body is tokenised its bytes stand in for its tokens, but for no more of them than truncation leaves; afterwards the
-real count does. Knows no HTTP.
+Never waits. Until it is tokenised, a request counts as a quarter of its bytes in tokens, and as no more than truncation leaves; afterwards
+as its tokens. Knows no HTTP.
 """
 
 import math
@@ -14,7 +14,7 @@ from facade.scoring.speed import Speed
 
 # English text has some four bytes to a token; other scripts have more bytes, so this errs towards letting work in to be counted.
 _BYTES_PER_TOKEN = 4
-# What bulk work may take of the requests and tokens in flight: the rest is for interactive requests.
+# Bulk work is admitted only while all work in flight fills at most this share of the room: the rest is for interactive requests.
 _BULK_SHARE = 0.5
 # A request may always wait for this number of others, and for this many times its own work. So nine clients that each wait for their
 # answers are never refused, on any model and however wrong the measured speed is: few clients of a reranker retry.
@@ -125,7 +125,7 @@ class Admission:
 
     def _require_place(self, *, bulk: bool) -> None:
         if self.requests and self.requests >= self._limits.requests * self._share(bulk=bulk):
-            raise self._overloaded(f"{self.requests} requests are in flight, the most this server takes", self._left)
+            raise self._overloaded(f"{self.requests} requests are in flight, the most beside which another is admitted", self._left)
 
     def _require_room(self, work: Work, tokens: int) -> None:
         others = self.tokens - work.tokens
@@ -145,8 +145,8 @@ class Admission:
     def _ahead(self, work: Work, tokens: int) -> tuple[int, int]:
         """The requests that such work may have to wait for, and those of their tokens that are computed before it is done.
 
-        Of each request these are no more than such work brings itself, or than are under way, because the model's scheduler takes smaller
-        calls first. Bulk work gives way.
+        Each other request counts for at most the larger of `tokens` and `under_way`: the model's scheduler takes smaller calls first.
+        Bulk work gives way.
         """
         most = max(tokens, self._limits.under_way)
         requests = ahead = 0

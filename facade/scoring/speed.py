@@ -1,7 +1,7 @@
 """How many tokens a second the model computes when it has all the work it can take, learnt from the work that it does anyway.
 
 An interval with little work gives a lower bound of the speed; one with plenty of work throughout gives the speed itself. The time that the
-model reports for a call gives a lower bound, too: without it, the first interval would be too slow where the model also worked for others.
+model reports for a call gives a lower bound, too: without it, the first figure is too low while other clients share the model.
 Knows neither requests nor what the figure is for.
 """
 

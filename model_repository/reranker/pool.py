@@ -1,6 +1,6 @@
 """Rows that wait for a batch, in the order in which they are due; bulk calls wait beside them. Knows neither threads nor clocks.
 
-A row is due after its arrival by the engine's patience for each token of its call. So small calls overtake large ones, until these are due.
+A row is due at its arrival plus the engine's patience times the tokens of its call. So small calls overtake large ones until these are due.
 """
 
 from collections import deque
@@ -24,8 +24,8 @@ class Limits:
     instead of 16, a small call beside calls of 4,096 tokens took a quarter longer); with more than 16, choosing a batch takes over 1 ms.
     `bulk_tokens`: tokens of bulk calls beside the pool, two of the largest calls that there are; further ones wait in Triton's queue, in
     front of all others. A token takes 24 bytes of shared memory, of which a container has 64 MiB. `bulk_patience_s`: seconds by which bulk
-    calls are due later. `known_s`: seconds for which a client counts as connected after it was asked about or its call came; half of
-    a batch on one core, and asking takes 0.3 to 0.6 ms.
+    calls are due later. `known_s`: seconds for which a client counts as connected after it was asked about or its call came: half of
+    one batch's time on one core, since asking costs 0.3 to 0.6 ms each time.
     """
 
     batches: int = 16
