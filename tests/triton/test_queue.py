@@ -4,7 +4,7 @@ Text calls that wait are bounded: the next is refused at once, and one whose cli
 """
 
 import asyncio
-import time
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -19,7 +19,7 @@ from tests.triton.grpc_client import text_inputs, token_inputs
 
 # A call that keeps the engine busy: 100,000 tokens, of which two cores compute some 50,000 a second.
 BUSY_CALLS, BUSY_ROWS, ROW_TOKENS = 6, 512, 200
-# Text calls of 512 passages: each of two instances takes in 16, and refuses the others. Of that number, either instance gets more than 16.
+# Text calls of 512 passages: each of two instances takes in 16 and refuses more. Triton may give one far more calls than the other.
 FIT, BEYOND = 2 * 16, 64
 AT_ONCE_S = 2.0
 
@@ -73,6 +73,16 @@ async def until_answered(client: InferenceServerClient) -> list[list[int]]:
             return ranked
 
 
+async def engine_tokens_at_rest(server: Server, client: InferenceServerClient) -> float:
+    """The engine's tokens once no call of before is computed any more: within a second, then, it computes probes alone."""
+    tokens, _ = await all_engine_tokens(server, client)
+    while True:
+        await asyncio.sleep(1)
+        before, (tokens, _) = tokens, await all_engine_tokens(server, client)
+        if tokens - before < ROW_TOKENS:
+            return tokens
+
+
 async def test_a_text_call_that_there_is_no_room_for_is_refused_at_once(client: InferenceServerClient) -> None:
     inputs = text_inputs(["which rock floats?"], [f"stone {place}" for place in range(512)])
     async with busy(client):
@@ -80,13 +90,15 @@ async def test_a_text_call_that_there_is_no_room_for_is_refused_at_once(client: 
         try:
             while sum(task.done() for task in waiting) < BEYOND:
                 await asyncio.wait([task for task in waiting if not task.done()], return_when=asyncio.FIRST_COMPLETED, timeout=60)
-            began = time.monotonic()
-            with pytest.raises(InferenceServerException, match=r"passages of \d+ bytes wait here") as refusal:
-                await client.infer("rerank_text", inputs)
-            assert time.monotonic() - began < AT_ONCE_S
-            assert refusal.value.status() == "StatusCode.UNAVAILABLE"
+            more = [asyncio.create_task(client.infer("rerank_text", inputs)) for _ in range(FIT)]  # one instance at most has room for half
+            waiting += more
+            done, _ = await asyncio.wait(more, timeout=AT_ONCE_S, return_when=asyncio.FIRST_COMPLETED)
+            refusal = next(iter(done)).exception()
+            assert isinstance(refusal, InferenceServerException)
+            assert re.search(r"passages of \d+ bytes wait here", refusal.message())
+            assert refusal.status() == "StatusCode.UNAVAILABLE"
             refused = [task for task in waiting if task.done()]
-            assert BEYOND <= len(refused) < FIT + BEYOND
+            assert BEYOND < len(refused) < len(waiting)
             assert all("wait here" in str(task.exception()) for task in refused)
         finally:
             await end(waiting)
@@ -96,7 +108,7 @@ async def test_a_text_call_that_there_is_no_room_for_is_refused_at_once(client: 
 async def test_a_text_call_whose_deadline_is_over_costs_no_more_than_its_chunks_under_way(
     own_server: Server, client: InferenceServerClient
 ) -> None:
-    before, _ = await all_engine_tokens(own_server, client)
+    before = await engine_tokens_at_rest(own_server, client)
     passages = [f"number {number} " + "stone " * 180 for number in range(512)]
     large = token_inputs([[101] * ROW_TOKENS] * BUSY_ROWS, [[0] * ROW_TOKENS] * BUSY_ROWS)
     first = [asyncio.create_task(client.infer("reranker", large)) for _ in range(3)]
