@@ -85,7 +85,7 @@ class Pool:
         return batch
 
     def remove(self, call: Call) -> None:
-        """Drop all rows of the call."""
+        """Drop the rows of the call that are in the pool; a bulk call beside it keeps its place."""
         self._rows = [row for row in self._rows if row.call is not call]
         self._admit_bulk()
 
