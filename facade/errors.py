@@ -2,6 +2,7 @@
 
     RerankerError
      |- InvalidRequestError      400  the body breaks the contract; every fault is listed
+     |   `- ImageError           400  the image of a passage can't be used
      |- InputTooLongError        422  truncate NONE and a pair over the limit
      |- UnauthorizedError        401  no API key, or none that is known
      |- UnknownModelError        404  a model name that isn't served here
@@ -49,6 +50,16 @@ class InvalidRequestError(RerankerError):
 
     status = 400
     kind = "invalid_request_error"
+
+
+class ImageError(InvalidRequestError):
+    """The image of the passage `index` can't be used; the message begins with the field that holds it."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        path = f"passages[{index}].image"
+        super().__init__(f"{path}: {reason}", {"errors": [{"path": path, "message": reason}]})
+        self.index = index
+        self.reason = reason
 
 
 class InputTooLongError(InvalidRequestError):

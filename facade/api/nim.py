@@ -67,6 +67,11 @@ class RankingRequest(_Strict):
         return [passage.text for passage in self.passages]
 
     @property
+    def passage_images(self) -> Sequence[str | None]:
+        """None has any."""
+        return ()
+
+    @property
     def truncates(self) -> bool:
         """Whether the end of a passage is cut where its pair is over the limit."""
         return self.truncate == "END"

@@ -31,6 +31,11 @@ class Asked(Protocol):
         ...
 
     @property
+    def passage_images(self) -> Sequence[str | None]:
+        """The image of each passage as a data URL or base64, None for a passage of text alone; empty where no passage has one."""
+        ...
+
+    @property
     def truncates(self) -> bool:
         """Whether a passage is cut where its pair is over the limit; else the request is refused."""
         ...

@@ -4,6 +4,7 @@
     model.int8.onnx  the same with int8 products, where the bundle was exported with it; takes its weights from model.onnx
     tokenizer.json   padding and truncation off
     reranker.json    names, limits, pair encoding, licence, parity report, and a digest over all of it
+    vision.onnx      where the model takes images: tiles in, their features out; weights beside it in vision.onnx.data
     README.md        the model's card, which the digest does not cover
 
 The digest travels with every call, and a model that serves another bundle refuses the call: the tokens of one model never reach another.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from facade.errors import BundleError
+from facade.reranking.image_block import ImageBlock
 from facade.reranking.manifest_entries import SEGMENTS, fault_of
 from facade.reranking.real_files import real_files
 
@@ -29,6 +31,7 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.onnx"
 INT8 = "int8"
 INT8_GRAPH = "model.int8.onnx"
+VISION = "vision.onnx"
 # Triton's names of versions.
 _VERSION = re.compile(r"[0-9]+", re.ASCII)
 
@@ -58,7 +61,10 @@ class PairEncoding:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle's manifest and its folder. `max_seq_len` is in tokens of a whole pair; `manifest` is the content of reranker.json."""
+    """A bundle's manifest and its folder. `max_seq_len` is in tokens of a whole pair; `manifest` is the content of reranker.json.
+
+    `image`: how the model takes images; None where it takes text alone.
+    """
 
     folder: Path
     model_id: str
@@ -69,6 +75,7 @@ class Bundle:
     pair_encoding: PairEncoding
     digest: str
     manifest: Mapping[str, Any]
+    image: ImageBlock | None = None
 
     @property
     def triton_name(self) -> str:
@@ -180,6 +187,7 @@ def read_bundle(folder: Path) -> Bundle:
         pair_encoding=PairEncoding(**{**pair, **{ids: tuple(pair[ids]) for ids in SEGMENTS}}),
         digest=manifest["digest"],
         manifest=manifest,
+        image=ImageBlock.of(manifest["image"]) if "image" in manifest else None,
     )
 
 

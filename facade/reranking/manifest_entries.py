@@ -6,6 +6,8 @@ Knows values, neither files nor digests.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from facade.reranking import image_block
+
 # The parts of a pair encoding that are token ids.
 SEGMENTS = ("before_query", "between", "after_passage")
 _PREFIXES = ("query_prefix", "query_suffix", "passage_prefix")
@@ -24,7 +26,7 @@ def fault_of(manifest: Mapping[str, Any]) -> str | None:
         return "pair_encoding and pad_id: expected token ids below vocabulary_size"
     if manifest["max_seq_len"] <= sum(len(pair[segment]) for segment in SEGMENTS):
         return "max_seq_len: it leaves no room for text"
-    return None
+    return image_block.fault_of(manifest["image"], manifest["vocabulary_size"]) if "image" in manifest else None
 
 
 def _whole(value: Any, least: int) -> bool:

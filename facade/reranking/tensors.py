@@ -28,12 +28,21 @@ TOKEN_TYPE_IDS = "token_type_ids"
 LOGIT = "logit"
 BUNDLE_DIGEST = "bundle_digest"
 BULK = "bulk"
+IMAGE = "image"
+IMAGE_FEATURES = "image_features"  # FP32 [features, hidden], of all images of a batch
+IMAGE_POSITIONS = "image_positions"  # INT64 [features]: the place of each in [rows * tokens]
 ENGINE = "engine"
 INFER_US = "infer_us"
 
 # The first words of the model's refusal of a call for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to models
 # that call through BLS: they get a text and no code (Triton 24.10).
 OTHER_BUNDLE = "this server has bundle"
+# The first words of the model's refusals of a call for its images; each is followed by the row, a colon and the reason.
+BAD_IMAGE = "the image of row"
+# Of a call whose images the model has not, and which sent their digests alone: the call is to be sent again with the files.
+UNKNOWN_IMAGE = "unknown image of row"
+# What stands for a file of which the model may have the features: this, and the file's SHA-256 (32 bytes). No image begins so.
+DIGEST_MARK = b"sha256:"
 _SERVED_DIGEST = re.compile(rf"{OTHER_BUNDLE} ([0-9a-f]{{64}})")
 
 Tokens = NDArray[np.int64]
@@ -46,7 +55,7 @@ class Spec:
     """A tensor of a call: [rows, *dims]. A dim of -1 is as large as a call has it, and equal in all rows of the call.
 
     `optional`: a call may lack it. `ragged`: Triton may execute calls of different sizes together. `taken_by`: whether a bundle's model
-    takes it.
+    takes it. `graph`: the inputs of the bundle's graph that are made of it; empty: the one of its name.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Spec:
     optional: bool = False
     ragged: bool = False
     taken_by: Callable[[Bundle], bool] = lambda _: True
+    graph: tuple[str, ...] = ()
 
 
 TOKEN_INPUTS = (
@@ -64,7 +74,18 @@ TOKEN_INPUTS = (
     Spec(TOKEN_TYPE_IDS, np.int64, (-1,), optional=True, ragged=True, taken_by=lambda bundle: bundle.pair_encoding.segment_ids),
 )
 # What rows have beside their tokens, each by its name in `Row.extra`. All of them are optional.
-EXTRA_INPUTS: tuple[Spec, ...] = ()
+EXTRA_INPUTS: tuple[Spec, ...] = (
+    # The file of the row's image (PNG, JPEG, ...), or DIGEST_MARK and its SHA-256; empty for a row without an image.
+    Spec(
+        IMAGE,
+        np.object_,
+        (1,),
+        optional=True,
+        ragged=True,
+        taken_by=lambda bundle: bundle.image is not None,
+        graph=(IMAGE_FEATURES, IMAGE_POSITIONS),
+    ),
+)
 OUTPUTS = (
     Spec(LOGIT, np.float32, (1,)),  # raw, unbounded, in the order of the rows
     Spec(INFER_US, np.int64, (1,)),  # microseconds from the start of the call's first batch in the engine to the end of its last
@@ -153,7 +174,7 @@ def _packed_extra(rows: Sequence[Row], bundle: Bundle, names: Collection[str]) -
 def check_inputs(names: Collection[str], bundle: Bundle) -> None:
     """Raise BundleError unless the optional inputs of a graph with the inputs `names` are exactly those of the bundle."""
     for spec in inputs():
-        taken = spec.name in names
+        taken = set(spec.graph or (spec.name,)) <= set(names)
         if spec.optional and taken != spec.taken_by(bundle):
             graph, manifest = ("takes", "has none") if taken else ("does not take", "has them")
             raise BundleError(f"the graph in {bundle.folder} {graph} {spec.name} and its manifest {manifest}: run `make export-model`")
