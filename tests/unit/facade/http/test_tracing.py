@@ -6,8 +6,6 @@ Traces as a collector gets them, by OTLP over HTTP: which spans, how they hang t
 import asyncio
 import json
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -227,27 +225,3 @@ async def test_the_console_gets_a_line_of_json_for_each_span(traced: StartTraced
     await client.close()
     reported = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     assert [span["name"] for span in reported] == [*STAGES, "POST /v1/ranking"]
-
-
-def run(program: str) -> str:
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300).stdout
-
-
-def test_without_traces_nothing_of_opentelemetry_is_loaded() -> None:
-    program = "import sys; from facade.http.app import create_app; from facade.config.settings import Settings; create_app(Settings())"
-    assert run(f"{program}; print([name for name in sys.modules if 'opentelemetry' in name])").strip() == "[]"
-
-
-def test_traces_without_the_sdk_are_refused_with_what_to_install() -> None:
-    program = """
-import sys
-sys.modules["opentelemetry"] = None
-from facade.http.app import create_app
-from facade.errors import SettingsError
-from facade.config.settings import Settings
-try:
-    create_app(Settings(otel=True))
-except SettingsError as error:
-    print(error)
-"""
-    assert "pip install 'triton-reranker[otel]'" in run(program)

@@ -9,14 +9,12 @@ import asyncio
 import grpc
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
-from facade.reranking.chunks import chunks
 from facade.reranking.pairs import TokenPairs
 from facade.reranking.token_ids import packed
 from tests.unit.facade.inference_server import AMPLE_S, BUNDLE, PAIRS, Behaviour
 from tests.unit.facade.triton.fleets import all_serve, fleet_of, is_ranking, rankings, servers
 
 BIG = TokenPairs(tuple(row + packed([number]) for number in range(1, 21) for row in PAIRS.rows), PAIRS.query_length, (), BUNDLE)
-CHUNKS = len(list(chunks(BIG, 64)))
 
 
 async def test_work_is_shared_out_evenly_among_idle_and_busy_servers() -> None:
