@@ -57,8 +57,8 @@ test-python312: ## Run the tests of what serves on Python 3.12, where it is inst
 	else $(MAKE) --no-print-directory PYTHON312="$(PYTHON312)" $(VENV)-312/.done && \
 		$(VENV)-312/bin/python -m pytest $(SIDE_BY_SIDE) $(UNIT) tests/contract; fi
 
-test-hardening: $(VENV)/.dev ## Run the tests of overload, faults, bad input, access and fleets in full length (10 minutes).
-	$(BIN)/python -m pytest --full --timeout 900 tests/hardening tests/triton/test_fleet.py
+test-hardening: $(VENV)/.dev ## Run the tests of overload, faults, bad input, access, fleets and bad versions in full length (11 minutes).
+	$(BIN)/python -m pytest --full --timeout 900 tests/hardening tests/triton/test_fleet.py tests/triton/test_bad_versions.py
 
 test-large: $(VENV)/.dev ## Run the tests of models of real size (20 GB of memory and disk, some minutes).
 	$(BIN)/python -m pytest -m large tests/large

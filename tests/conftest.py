@@ -1,5 +1,6 @@
 """What all tests share: the default bundle, and one real server for the whole run: tritonserver and facade as `make serve` starts them."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -14,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from facade.config.settings import REPOSITORY
+from facade.reranking import pairs
 from facade.reranking.bundle import Bundle, newest_version, read_bundle
+from facade.reranking.tokenizer import read_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 300.0
@@ -41,6 +45,23 @@ def pytest_runtest_setup() -> None:
     """
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_reading_of_a_tokenizer() -> Iterator[None]:
+    """Read a tokenizer.json of the same content once in this process: it takes 40 ms, and hundreds of tests start an app of their own."""
+
+    known: dict[bytes, Tokenizer] = {}
+
+    def read(path: Path) -> Tokenizer:
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        if digest not in known:
+            known[digest] = read_tokenizer(path)
+        return known[digest]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "read_tokenizer", read)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ of the Reranking NIM call it, and token tensors to `reranker`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,39 +19,13 @@ from facade.reranking.bundle import TOKENIZER, Bundle
 from tests.clients import plain_http
 from tests.clients.corpus import PASSAGES, PASSAGES_WITH_A_LONG_ONE, QUERY
 from tests.clients.plain_http import Ranking, assert_same_ranking
+from tests.clients.triton_transport import Triton, column
 from tests.conftest import Server
 
 NIM_NAME = "triton_reranker_minilm_l6_en_v1"
 TOLERANCE = 1e-5
 
 with_both_names = pytest.mark.parametrize("name", ["rerank_text", NIM_NAME])
-
-
-@dataclass(frozen=True)
-class Triton:
-    """A client of one transport. Both modules of tritonclient have the same interface."""
-
-    module: ModuleType
-    client: Any
-    invalid_argument: str
-
-    def infer(self, model: str, arrays: dict[str, NDArray[Any]], datatype: str, **further: Any) -> Any:
-        inputs = []
-        for name, array in arrays.items():
-            tensor = self.module.InferInput(name, list(array.shape), datatype)
-            tensor.set_data_from_numpy(array)
-            inputs.append(tensor)
-        return self.client.infer(model, inputs, **further)
-
-    def rank(self, model: str, queries: Sequence[bytes], passages: Sequence[bytes], name: str = "passage", **parameters: Any) -> Any:
-        return self.infer(model, {"query": _column(queries), name: _column(passages)}, "BYTES", parameters=parameters or None)
-
-    def score(self, tokens: dict[str, NDArray[np.int64]]) -> Any:
-        return self.infer("reranker", tokens, "INT64")
-
-
-def _column(texts: Sequence[bytes]) -> NDArray[np.object_]:
-    return np.array(texts, np.object_).reshape(-1, 1)
 
 
 @pytest.fixture(scope="module", params=["grpc", "http"])
@@ -189,7 +161,7 @@ def test_an_empty_passage_is_scored_as_over_http(triton: Triton, server: Server)
 )
 def test_missing_or_duplicate_inputs_are_an_invalid_argument(triton: Triton, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(InferenceServerException, match=message) as refusal:
-        triton.infer("rerank_text", {name: _column([b"bees"]) for name in names}, "BYTES")
+        triton.infer("rerank_text", {name: column([b"bees"]) for name in names}, "BYTES")
     assert refusal.value.status() == triton.invalid_argument
 
 

@@ -87,12 +87,12 @@ class Readiness:
 
 
 @asynccontextmanager
-async def under_load(server: Server, clients: int) -> AsyncIterator[tuple[Load, Readiness]]:
+async def under_load(server: Server, clients: int, passages: int = 16) -> AsyncIterator[tuple[Load, Readiness]]:
     """`clients` that ask while the block runs, none where it is 0; the right answers are those of a quiet server."""
     load, readiness = Load(), Readiness()
     async with aiohttp.ClientSession(server.http) as session:
         expected = []
-        asked = bodies(clients)
+        asked = bodies(clients, passages)
         for body in asked:
             async with session.post("/v1/ranking", json=body) as answer:
                 assert answer.status == 200, await answer.text()

@@ -28,6 +28,7 @@ from tests.unit.waiting import until
 pytestmark = pytest.mark.alone
 
 CLIENTS = 6
+PASSAGES = 128  # of each: at any time most of the clients wait for their answers, also where the clients themselves are late
 DRAIN_S = 30.0  # the default, which is also the promise
 TRITON_S = 10.0  # what Triton has beyond it
 # A second of work: at the signal it has begun, and it is not done when everything else of a test is.
@@ -49,7 +50,7 @@ async def ended(server: Server | Facade, since: float) -> End:
 
 async def stop_under_load(server: Server) -> tuple[Load, End]:
     """SIGTERM while clients ask; they go on until listening ends."""
-    async with under_load(server, CLIENTS) as (load, readiness), aiohttp.ClientSession(server.http) as watcher:
+    async with under_load(server, CLIENTS, PASSAGES) as (load, readiness), aiohttp.ClientSession(server.http) as watcher:
         await until(lambda: readiness.changes and load.statuses[200] >= 3 * CLIENTS)
         # Answers to all come nearly together: not just then.
         await eventually(lambda: at_work(watcher, CLIENTS - 1), "all clients wait for an answer")

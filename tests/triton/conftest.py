@@ -1,8 +1,9 @@
-"""The reference that all scores are held to: transformers, fp32, each pair alone, with the bundle's own weights."""
+"""Servers, and the reference that all scores are held to: transformers, fp32, each pair alone, with the bundle's own weights."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,28 @@ PAIRS = Path(__file__).parent.parent / "data" / "squad_pairs.json"
 
 @dataclass(frozen=True)
 class Reference:
-    """Pairs, their own encodings by the tokenizers library (only_second truncation), and transformers' logits FP32 [pairs]."""
+    """Pairs, and their own encodings by the tokenizers library (only_second truncation)."""
 
+    bundle: Bundle
     queries: list[str]
     passages: list[str]
     input_ids: list[list[int]]
     token_type_ids: list[list[int]]
-    logits: NDArray[np.float32]
+
+    @cached_property
+    def logits(self) -> NDArray[np.float32]:
+        """Transformers' logits FP32 [pairs]; half a minute of work, for those tests alone that look at them."""
+        model = rebuild(self.bundle.folder)
+        with torch.inference_mode():
+            outputs = [
+                model(
+                    input_ids=torch.tensor([ids]),
+                    attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+                    token_type_ids=torch.tensor([segments]),
+                )
+                for ids, segments in zip(self.input_ids, self.token_type_ids, strict=True)
+            ]
+        return np.array([float(output.logits[0, 0]) for output in outputs], np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +73,25 @@ def reference(bundle: Bundle) -> Reference:
     tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
     tokenizer.enable_truncation(bundle.max_seq_len, strategy="only_second")
     encodings = [tokenizer.encode(query, passage) for query, passage in zip(queries, passages, strict=True)]
-    model = rebuild(bundle.folder)
-    logits = []
-    with torch.inference_mode():
-        for encoding in encodings:
-            output = model(
-                input_ids=torch.tensor([encoding.ids]),
-                attention_mask=torch.ones(1, len(encoding.ids), dtype=torch.long),
-                token_type_ids=torch.tensor([encoding.type_ids]),
-            )
-            logits.append(float(output.logits[0, 0]))
     return Reference(
+        bundle,
         queries,
         passages,
         [encoding.ids for encoding in encodings],
         [encoding.type_ids for encoding in encodings],
-        np.array(logits, np.float32),
     )
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers that the test may harm; stops what is left of them."""
+    started: list[Server] = []
+
+    def start(**environment: str) -> Server:
+        running = start_server(tmp_path, **environment)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        stop_server(running)

@@ -54,7 +54,7 @@ async def keep_engine_busy(client: InferenceServerClient, reference: Reference) 
 async def assert_one_batch_of_four(client: InferenceServerClient, before: Counter[int]) -> None:
     """An execution held the rows of all four. Others may have joined it: probes, of one row each, and the second of the two requests that
     came before. Triton counts just after it answers."""
-    for _ in range(50):
+    for _ in range(1000):
         sizes = await executions(client) - before
         if sum(size * count for size, count in sizes.items()) >= BUSY_ROWS + NEXT_ROWS + 4 * ROWS:
             break

@@ -68,7 +68,7 @@ async def test_a_programming_error_is_logged_with_its_place(caplog: pytest.LogCa
 async def test_a_step_with_pauses_of_its_own_waits_after_an_error_alone() -> None:
     steps = Steps(None, None, RuntimeError())
     async with running(repeat("the test", steps, every_s=3600, at_once=True)):
-        await asyncio.wait_for(steps.done.wait(), 5)
+        await asyncio.wait_for(steps.done.wait(), 60)
         await asyncio.sleep(0.01)
     assert steps.calls == 3
 

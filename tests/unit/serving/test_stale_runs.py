@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/serving/test_stale_runs.py
 
-What a killed run left is removed by the next start, and nothing else is. The same with a real Triton: tests/triton/test_serve.py.
+What a killed run left is removed by the next start, and nothing else is. The same with a real Triton: tests/triton/test_serve_ends.py.
 """
 
 import os

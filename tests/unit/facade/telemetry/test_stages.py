@@ -19,12 +19,13 @@ def test_a_block_is_timed_under_its_stages_name() -> None:
 
 def test_a_stage_has_the_time_of_all_its_attempts_the_failed_ones_among_them() -> None:
     stages = Stages()
+    began = time.perf_counter()
     with suppress(ValueError), stages.time("tokenise"):
         time.sleep(0.02)
         raise ValueError
     with stages.time("tokenise"):
         pass
-    assert 0.02 <= stages.seconds["tokenise"] < 1.0
+    assert 0.02 <= stages.seconds["tokenise"] <= time.perf_counter() - began
 
 
 def test_a_part_and_the_rest_of_a_stage_make_the_whole() -> None:
