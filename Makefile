@@ -88,8 +88,8 @@ bench: $(VENV)/.dev ## Measure a server over HTTP (needs the data sets): [URL=ht
 bench-peers: $(VENV)/.dev ## Measure this server beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
-rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank a file of rows: IN=<Parquet, JSON lines, folders> OUT=<file> [URL=http://…] [RAY=local|<address>] [ARGS=…].
-	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)
+rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank a file of rows: IN=<Parquet, JSON lines, CSV, TSV, folders> OUT=<file> [KEEP=columns] [URL=http://…] [RAY=local|<address>] [ARGS=…]; or a TREC run: IN=<run> QUERIES=<file> CORPUS=<files> OUT=<run>.
+	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(QUERIES),--queries "$(QUERIES)") $(if $(CORPUS),--corpus $(CORPUS)) $(if $(KEEP),--keep "$(KEEP)") $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)
 
 settings: $(VENV)/.dev ## Write docs/settings.md from the declarations of the settings.
 	@$(BIN)/python -m scripts.settings_page
