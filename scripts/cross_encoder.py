@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,9 +131,9 @@ class CrossEncoder:
         ended = threading.Event()  # a request that waits for its next try does not delay the error of another
         with ThreadPoolExecutor(self.requests_in_flight) as pool:
             try:
-                answers = pool.map(lambda places: self._answer([pairs[place] for place in places], ended), requests)
-                for number, (places, found) in enumerate(zip(requests, answers, strict=True), 1):
-                    logits[places] = found
+                asked = {pool.submit(self._answer, [pairs[place] for place in places], ended): places for places in requests}
+                for number, answered in enumerate(as_completed(asked), 1):
+                    logits[asked[answered]] = answered.result()
                     if show_progress:
                         print(f"\r{number} of {len(requests)} requests", end="\n" * (number == len(requests)), file=sys.stderr, flush=True)
             finally:
