@@ -28,7 +28,7 @@ serve: $(VENV)/.serve ## Start Triton and the HTTP API in the foreground. Ctrl-C
 unit: $(VENV)/.test ## Run the unit tests of what serves, without torch and Triton (one minute): [ARGS=…].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --without-torch $(or $(ARGS),$(UNIT))
 
-test: $(VENV)/.dev $(VENV)-clients/.done ## Run all tests against a real Triton: [ARGS=…].
+test: $(VENV)/.dev $(VENV)-clients/.done $(VENV)-retrieval/.done ## Run all tests against a real Triton: [ARGS=…].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS) $(MAY_BE_NONE)
 	$(BIN)/python -m pytest -m alone $(ARGS) $(MAY_BE_NONE)
 
@@ -88,8 +88,8 @@ bench: $(VENV)/.dev ## Measure a server over HTTP (needs the data sets): [URL=ht
 bench-peers: $(VENV)/.dev ## Measure this server beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
-rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank a file of rows: IN=<Parquet, JSON lines, folders> OUT=<file> [URL=http://…] [RAY=local|<address>] [ARGS=…].
-	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)
+rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank a file of rows: IN=<Parquet, JSON lines, CSV, TSV, folders> OUT=<file> [KEEP=columns] [URL=http://…] [RAY=local|<address>] [ARGS=…]; or a TREC run: IN=<run> QUERIES=<file> CORPUS=<files> OUT=<run>.
+	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(QUERIES),--queries "$(QUERIES)") $(if $(CORPUS),--corpus $(CORPUS)) $(if $(KEEP),--keep "$(KEEP)") $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)
 
 settings: $(VENV)/.dev ## Write docs/settings.md from the declarations of the settings.
 	@$(BIN)/python -m scripts.settings_page
@@ -132,7 +132,7 @@ help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 clean: ## Remove environments and caches. Bundles and checkpoints stay.
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-ray $(VENV)-312 .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-retrieval $(VENV)-ray $(VENV)-312 .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "neither Python 3.11 nor 3.12 was found: install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
@@ -204,4 +204,12 @@ $(VENV)-clients/.done: tests/clients/requirements.lock | $(VENV)/bin/python
 	@echo "Installing the real client libraries (some 600 MB, a minute) ..."
 	@$(PYTHON) -m venv --clear $(VENV)-clients
 	@$(VENV)-clients/bin/python -m pip install --disable-pip-version-check --requirement tests/clients/requirements.lock
+	@touch $@
+
+# BEIR and MTEB need torch and more of $(VENV), so this environment sees its packages. The file names all others, so pip resolves nothing.
+$(VENV)-retrieval/.done: tests/clients/retrieval.lock $(VENV)/.dev
+	@echo "Installing BEIR, MTEB and trec_eval (some 350 MB, half a minute) ..."
+	@$(PYTHON) -m venv --clear $(VENV)-retrieval
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > "$$(echo $(VENV)-retrieval/lib/python3*/site-packages)/dev.pth"
+	@$(VENV)-retrieval/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement tests/clients/retrieval.lock
 	@touch $@

@@ -1,4 +1,4 @@
-"""The command that ranks many rows of Parquet or JSON lines. Knows options, signals and exit statuses; the run is in `scripts.bulk`."""
+"""The command that ranks files of rows, or reranks a TREC run. Knows options, signals and exit statuses; the work is in `scripts.bulk`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import FrameType
 from facade.config.engine_settings import EngineSettings
 from facade.errors import RerankerError
 from scripts.arguments import Parser, duration, positive
-from scripts.bulk import run
+from scripts.bulk import collection, run
 from scripts.bulk.errors import BrokenOffError, BulkError, InputChangedError
 from scripts.bulk.rows import Form
 from scripts.bulk.server import KEY_VARIABLE, PATIENCE_S
@@ -33,7 +33,10 @@ class StoppedError(KeyboardInterrupt):
 
 def main(arguments: list[str] | None = None) -> int:
     """Rank; return 0 if the output is complete, 1 if the run ended early, 2 if it did not start, 128 + the signal if stopped."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if bool(options.queries) != bool(options.corpus):
+        parser.error("a TREC run needs both --queries and --corpus")
     try:
         with _stoppable():
             _rank(options)
@@ -57,7 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _rank(options: argparse.Namespace) -> None:
     scoring = Scoring(EngineSettings.from_environment(), options.url, options.truncate == "end", options.patience)
-    plan = run.plan(options.input, options.out, scoring, options.block_rows, restart=options.restart)
+    chosen = run.Options(options.out, scoring, options.block_rows, options.keep, options.restart)
+    if options.queries or options.corpus:
+        plan = run.plan_of_run(collection.given(options.input, options.queries, options.corpus), chosen)
+    else:
+        plan = run.plan(options.input, chosen)
     if options.ray is None:
         run.here(plan)
     else:
@@ -83,11 +90,21 @@ def _stoppable() -> Iterator[None]:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m scripts.rerank_bulk",
-        description="Ranks rows of Parquet or JSON lines files. A row with query and passages (a list) becomes rankings, a row with query "
-        "and passage becomes a logit. A row that can't be ranked becomes nulls, with the reason in OUT.rejected.jsonl.",
+        description="Ranks rows of Parquet, JSON lines, CSV or TSV files. A row with query and passages (a list) becomes rankings, a row "
+        "with query and passage becomes a logit. With --queries and --corpus it reranks a TREC run. A row that can't be ranked becomes "
+        "nulls, with the reason in OUT.rejected.jsonl.",
     )
-    parser.add_argument("input", nargs="+", type=Path, help="files, or folders of files")
-    parser.add_argument("--out", type=_file, required=True, help="output file; its suffix selects Parquet or JSON lines")
+    parser.add_argument("input", nargs="+", type=Path, help="files, or folders of files; or one TREC run")
+    parser.add_argument(
+        "--out", type=_file, required=True, help="output file; its suffix selects .parquet, .jsonl, .csv, .tsv, or for a TREC run .run"
+    )
+    parser.add_argument("--queries", type=Path, help="the queries of a TREC run: _id and text in JSON lines, TSV, CSV or Parquet")
+    parser.add_argument(
+        "--corpus", type=Path, nargs="+", help="the documents of a TREC run: _id, text and title in files or folders of these"
+    )
+    parser.add_argument(
+        "--keep", type=_names, default=(), metavar="COLUMNS", help="columns to pass through to the output, separated by commas"
+    )
     parser.add_argument(
         "--truncate", choices=("end", "none"), default="end", help="cut pairs over the limit, or reject them (default: end)"
     )
@@ -109,6 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--restart", action="store_true", help="start over and overwrite what exists")
     return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _file(text: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from scripts.bulk.errors import BrokenOffError, BulkError
-from scripts.bulk.rows import Block, Form, require_form
+from scripts.bulk.rows import Block, Form, Rows, require_form
 
 try:
     import pyarrow as pa
@@ -27,12 +27,35 @@ def form(paths: Sequence[Path]) -> Form:
     schemas = [_open(path).schema_arrow for path in paths]
     found = require_form(schemas[0].names, str(paths[0]))
     for path, schema in zip(paths, schemas, strict=True):
-        if require_form(schema.names, str(path)) is not found or id_type(schema) != id_type(schemas[0]):
-            raise BulkError(f"{path} has other columns than {paths[0]}: rank them in separate runs")
-        if getattr(id_type(schema), "unit", None) == "ns":
-            raise BulkError(f"{path}: the column id holds {id_type(schema)}, finer than Python's times: cast it to microseconds or strings")
+        if require_form(schema.names, str(path)) is not found:
+            raise _other_columns(path, paths[0])
         _require_texts(schema, found, path)
+    _require_same(paths, schemas, "id")
     return found
+
+
+def require_fields(paths: Sequence[Path], names: Sequence[str]) -> None:
+    """Raises BulkError if a file lacks one of these columns, or has it with a type that can't be passed through."""
+    schemas = [_open(path).schema_arrow for path in paths]
+    for path, schema in zip(paths, schemas, strict=True):
+        if missing := set(names) - set(schema.names):
+            raise BulkError(f"{path} has no column {min(missing)}: name the columns of the input in --keep")
+    for name in names:
+        _require_same(paths, schemas, name)
+
+
+def _require_same(paths: Sequence[Path], schemas: Sequence[pa.Schema], name: str) -> None:
+    """The output has one type for a column that is passed through."""
+    for path, schema in zip(paths, schemas, strict=True):
+        kind = _type(schema, name)
+        if kind != _type(schemas[0], name):
+            raise _other_columns(path, paths[0])
+        if getattr(kind, "unit", None) == "ns":
+            raise BulkError(f"{path}: the column {name} holds {kind}, finer than Python's times: cast it to microseconds or strings")
+
+
+def _other_columns(path: Path, first: Path) -> BulkError:
+    return BulkError(f"{path} has other columns than {first}: rank them in separate runs")
 
 
 def _require_texts(schema: pa.Schema, form: Form, path: Path) -> None:
@@ -52,21 +75,31 @@ def slices(path: Path, most_rows: int) -> Iterator[tuple[int, int, int]]:
     yield from ((first, min(most_rows, total - first), 0) for first in range(0, total, most_rows))
 
 
-def id_type(schema: pa.Schema) -> pa.DataType:
-    """The type of the column id; Arrow's null type if there is none."""
-    return schema.field("id").type if "id" in schema.names else pa.null()
+def names(path: Path) -> list[str]:
+    """The names of the columns."""
+    return list(_open(path).schema_arrow.names)
+
+
+def rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """All rows, as {column: value}. Raises BulkError if the file can't be read to its end."""
+    try:
+        for batch in _open(path).iter_batches(_DECODED, columns=columns):
+            yield from _rows_of(pa.Table.from_batches([batch]))
+    except (OSError, pa.ArrowException) as error:
+        raise BulkError(f"{path} can't be read ({error}): check the file") from None
 
 
 class ParquetReader:
     """Continues after the last block it read; for any other block it seeks to the row group that holds it. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Sequence[str] = ()) -> None:
+        self._keep = keep
         self._file: Path | None = None
         self._next = 0  # the row that a read continues with
         self._left = pa.table({})  # decoded, but not returned yet
         self._batches: Iterator[pa.RecordBatch] = iter(())
 
-    def read(self, block: Block) -> list[dict[str, Any]]:
+    def read(self, block: Block) -> Rows:
         """The block's rows, as {column: value}. Raises BrokenOffError if the file can't be read."""
         try:
             if block.file != self._file or block.first != self._next:
@@ -77,12 +110,13 @@ class ParquetReader:
             raise BrokenOffError(f"{block.file} can't be read after row {block.first} ({error}): check the file") from None
         taken, self._left = self._left.slice(0, block.rows), self._left.slice(block.rows)
         self._next += block.rows
-        return _rows_of(taken)
+        return Rows(_rows_of(taken))
 
     def _seek(self, block: Block) -> None:
         file = _open(block.file)
         schema = file.schema_arrow
-        columns = [name for name in require_form(schema.names, str(block.file)).fields if name in schema.names]
+        wanted = (*require_form(schema.names, str(block.file)).fields, *self._keep)
+        columns = [name for name in dict.fromkeys(wanted) if name in schema.names]
         groups = file.metadata.num_row_groups
         ends = list(accumulate(file.metadata.row_group(group).num_rows for group in range(groups)))
         starting = next(group for group in range(groups) if ends[group] > block.first)
@@ -98,11 +132,15 @@ class ParquetReader:
 
 
 class ParquetOutput:
-    """Writes rows with the columns of a form; ids have their type in `like`, a Parquet file, or are strings if that is None."""
+    """Writes rows with the columns of a form.
 
-    def __init__(self, form: Form, like: Path | None) -> None:
-        ids = id_type(_open(like).schema_arrow) if like else pa.string()
-        self._text_ids = like is None
+    Ids and the columns `keep` have their type in `like`, a Parquet file; without it they are strings.
+    """
+
+    def __init__(self, form: Form, like: Path | None, keep: Sequence[str] = ()) -> None:
+        source = _open(like).schema_arrow if like else None
+        self._passed = ("id", *keep)
+        self._as_text = source is None
         logit, truncated = pa.float32(), pa.int32()
         ranking = pa.struct([("index", pa.int32()), ("logit", logit)])
         columns = (
@@ -110,12 +148,13 @@ class ParquetOutput:
             if form is Form.RANKINGS
             else [("logit", logit), ("truncated", pa.bool_())]
         )
-        self._schema = pa.schema([("id", ids), *columns])
+        passed = [(name, _type(source, name) if source else pa.string()) for name in self._passed]
+        self._schema = pa.schema([*passed, *columns])
 
     def write(self, path: Path, rows: Sequence[dict[str, Any]]) -> None:
         """One row group."""
-        if self._text_ids:
-            rows = [row | {"id": _as_text(row["id"])} for row in rows]
+        if self._as_text:
+            rows = [row | {name: _as_text(row[name]) for name in self._passed} for row in rows]
         pq.write_table(pa.Table.from_pylist(list(rows), schema=self._schema), path)
 
     def join(self, parts: Iterator[Path], path: Path) -> None:
@@ -128,11 +167,10 @@ class ParquetOutput:
 def _rows_of(table: pa.Table) -> list[dict[str, Any]]:
     """Each row as {column: value}; null for strings that are not valid UTF-8, which Parquet does not check."""
     try:
-        rows: list[dict[str, Any]] = table.to_pylist()
+        return list(table.to_pylist())
     except UnicodeDecodeError:
         columns = {name: table[name] for name in table.column_names}
-        rows = [{name: _value(column[place]) for name, column in columns.items()} for place in range(table.num_rows)]
-    return rows
+        return [{name: _value(column[place]) for name, column in columns.items()} for place in range(table.num_rows)]
 
 
 def _value(scalar: pa.Scalar) -> Any:
@@ -140,6 +178,11 @@ def _value(scalar: pa.Scalar) -> Any:
         return scalar.as_py()
     except UnicodeDecodeError:
         return None
+
+
+def _type(schema: pa.Schema, name: str) -> pa.DataType:
+    """The type of a column; Arrow's null type if there is none."""
+    return schema.field(name).type if name in schema.names else pa.null()
 
 
 def _open(path: Path) -> pq.ParquetFile:

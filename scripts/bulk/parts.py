@@ -6,7 +6,8 @@ The record is written last, so a block without a record is unfinished. Does not 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -18,11 +19,12 @@ RECORD = ".json"
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that could not be ranked: its file, its number there from 1, and the reason."""
+    """A row that could not be ranked: its file, its number there from 1, the reason, and its line where that is not its number."""
 
     file: str
     row: int
     reason: str
+    line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Parts:
             with temporary.open("wb") as lines:
                 for number in numbers:
                     for entry in _load(self._record(number)).rejected:
-                        lines.write(orjson.dumps(asdict(entry), option=orjson.OPT_APPEND_NEWLINE))
+                        known = {name: value for name, value in asdict(entry).items() if value is not None}
+                        lines.write(orjson.dumps(known, option=orjson.OPT_APPEND_NEWLINE))
                         count += 1
 
         replace(path, self.folder, write)
@@ -87,6 +90,15 @@ def replace(path: Path, folder: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def concatenate(parts: Iterable[Path], path: Path, head: bytes = b"") -> None:
+    """Write `head` and all parts in order, copied in pieces."""
+    with path.open("wb") as whole:
+        whole.write(head)
+        for part in parts:
+            with part.open("rb") as piece:
+                shutil.copyfileobj(piece, whole)
 
 
 def _dump(path: Path, record: Record) -> None:

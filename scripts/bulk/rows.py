@@ -3,8 +3,8 @@
     rankings   {"id", "query", "passages": [...]}   ->  {"id", "rankings": [{"index", "logit"}, ...], "truncated": [index, ...], "tokens"}
     pairs      {"id", "query", "passage"}           ->  {"id", "logit", "truncated"}
 
-`id` is optional and defaults to null; other fields are ignored. A row of rankings may have any number of passages. A rejected row stays in
-the output, with null for all fields but its id, so the n-th row of the output always belongs to the n-th row of the input.
+`id` is optional and defaults to null; other fields are ignored, unless they are kept. A row of rankings may have any number of passages. A
+rejected row stays in the output, with null for what is computed, so the n-th row of the output always belongs to the n-th row of the input.
 """
 
 from __future__ import annotations
@@ -35,16 +35,37 @@ class Form(StrEnum):
         """The fields that are read."""
         return ("id", "query", self.texts)
 
+    @property
+    def computed(self) -> tuple[str, ...]:
+        """The fields of the output that are computed."""
+        return ("rankings", "truncated", "tokens") if self is Form.RANKINGS else ("logit", "truncated")
+
 
 @dataclass(frozen=True)
 class Block:
-    """`rows` consecutive rows of a file; the first has index `first` (from 0) and, in JSON lines, starts at byte `offset`."""
+    """`rows` consecutive rows of a file; the first has index `first` (from 0).
+
+    In text files the first row starts at byte `offset`, and in CSV and TSV on line `line` (from 1).
+    """
 
     number: int
     file: Path
     first: int
     rows: int
     offset: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A block's rows: a JSON value each, or a Refused if it can't be read.
+
+    `lines` has the line of each row where that is not its number; `file` the name of the user's file where that is not the block's.
+    """
+
+    values: Sequence[Any]
+    lines: Sequence[int] | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +117,11 @@ def request_of(row: Any, form: Form) -> Request | Refused:
     return Request(query, tuple(texts) if form is Form.RANKINGS else (texts,))
 
 
-def output_row(row: object, form: Form, outcome: Scored | Refused) -> dict[str, Any]:
-    """The row of the output for a row of the input and its outcome."""
-    made: dict[str, Any] = {"id": row.get("id") if isinstance(row, Mapping) else None}
+def output_row(row: object, form: Form, outcome: Scored | Refused, keep: Sequence[str] = ()) -> dict[str, Any]:
+    """The row of the output for a row of the input and its outcome; the fields `keep` are passed through."""
+    made: dict[str, Any] = {name: row.get(name) if isinstance(row, Mapping) else None for name in ("id", *keep)}
     if isinstance(outcome, Refused):
-        return made | dict.fromkeys(("logit", "truncated") if form is Form.PAIRS else ("rankings", "truncated", "tokens"))
+        return made | dict.fromkeys(form.computed)
     if form is Form.PAIRS:
         return made | {"logit": outcome.logits[0], "truncated": bool(outcome.truncated)}
     rankings = [{"index": ranking.index, "logit": ranking.logit} for ranking in rank(outcome.logits)]

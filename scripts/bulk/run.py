@@ -11,8 +11,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.bulk import files, run_state, threads
-from scripts.bulk.errors import InputChangedError
+from scripts.bulk import collection, files, gathered, run_state, threads
+from scripts.bulk.collection import Collection
+from scripts.bulk.errors import BulkError, InputChangedError
 from scripts.bulk.parts import Record, replace
 from scripts.bulk.progress import Progress
 from scripts.bulk.rows import Block, Form
@@ -25,8 +26,22 @@ BLOCK_ROWS = {Form.PAIRS: 4096, Form.RANKINGS: 64}
 
 
 @dataclass(frozen=True)
+class Options:
+    """The options of a run that are not its input: see the command's --help."""
+
+    out: Path
+    scoring: Scoring
+    block_rows: int | None = None
+    keep: tuple[str, ...] = ()
+    restart: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
-    """The input as blocks, the output, and how pairs are scored."""
+    """The user's files, the rows in them as blocks, the output, and how pairs are scored.
+
+    `gathered` is a file that the rows are read from instead, and that is deleted at the end.
+    """
 
     files: list[Path]
     input: tuple[InputFile, ...]
@@ -35,16 +50,44 @@ class Plan:
     blocks: list[Block]
     out: Path
     scoring: Scoring
+    keep: tuple[str, ...]
     restart: bool
+    gathered: Path | None = None
+
+    @property
+    def read(self) -> Path:
+        """A file that rows are read from."""
+        return self.gathered or self.files[0]
 
 
-def plan(paths: Sequence[Path], out: Path, scoring: Scoring, block_rows: int | None = None, *, restart: bool = False) -> Plan:
-    """The plan for an input and an output. Raises BulkError if one of them can't be used."""
+def plan(paths: Sequence[Path], options: Options) -> Plan:
+    """The plan for files of rows. Raises BulkError if the input or the output can't be used."""
     found = [path.resolve() for path in files.found(paths)]
-    form = files.form(found)
-    files.output(out, form, found[0])  # refuses a wrong suffix before anything is loaded
-    most = block_rows or BLOCK_ROWS[form]
-    return Plan(found, run_state.input_files(found), form, most, list(files.blocks(found, most)), out.resolve(), scoring, restart)
+    form = files.form(found, options.keep)
+    files.output(options.out, form, found[0], options.keep)  # refuses a wrong suffix before anything is loaded
+    most = options.block_rows or BLOCK_ROWS[form]
+    blocks = list(files.blocks(found, most))
+    out = options.out.resolve()
+    return Plan(found, run_state.input_files(found), form, most, blocks, out, options.scoring, options.keep, options.restart)
+
+
+def plan_of_run(source: Collection, options: Options) -> Plan:
+    """The plan for a TREC run, whose texts are gathered beside the output. Raises BulkError as `plan` does."""
+    if options.keep:
+        raise BulkError("a TREC run has no columns to pass through: leave --keep out")
+    form, out = Form.RANKINGS, options.out.resolve()
+    texts = out.with_name(f"{out.name}{gathered.SUFFIX}")
+    files.output(out, form, texts)
+    run_state.require_free(out, restart=options.restart)
+    if options.restart:
+        texts.unlink(missing_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    state = run_state.input_files(source.files)
+    collection.gather(source, texts)
+    most = options.block_rows or max(1, int(BLOCK_ROWS[Form.PAIRS] / gathered.passages_of_a_query(texts)))
+    blocks = list(files.blocks([texts], most))
+    keep = (gathered.DOCUMENTS,)
+    return Plan(source.files, state, form, most, blocks, out, options.scoring, keep, options.restart, texts)
 
 
 def here(plan: Plan) -> None:
@@ -72,10 +115,10 @@ def on_ray(plan: Plan, address: str) -> None:
 @contextmanager
 def _started(plan: Plan, model: Model) -> Iterator[Job]:
     truncate = "end" if plan.scoring.truncate else "none"
-    run = Run(plan.input, plan.form, plan.block_rows, plan.out.suffix, truncate, model)
+    run = Run(plan.input, plan.form, plan.block_rows, plan.out.suffix, truncate, model, plan.keep)
     with run_state.opened(plan.out, run, restart=plan.restart) as folder:
         print(f"rows of {plan.form}, {len(plan.blocks)} blocks of up to {plan.block_rows}; scored by {model.engine}", file=sys.stderr)
-        yield Job(plan.form, plan.files[0], plan.out, folder)
+        yield Job(plan.form, plan.read, plan.out, folder, plan.keep)
 
 
 def _finish(plan: Plan, job: Job, ranked: Callable[[list[Block]], Generator[Record]]) -> None:
@@ -91,8 +134,10 @@ def _finish(plan: Plan, job: Job, ranked: Callable[[list[Block]], Generator[Reco
     numbers = [block.number for block in plan.blocks]
     side_file = plan.out.with_name(f"{plan.out.name}.rejected.jsonl")
     rejected = job.parts.join_rejected(numbers, side_file)
-    whole = files.output(plan.out, plan.form, plan.files[0])
+    whole = files.output(plan.out, plan.form, plan.read, plan.keep)
     replace(plan.out, job.folder, lambda path: whole.join((job.parts.part(number) for number in numbers), path))
     run_state.remove(job.folder)
+    if plan.gathered:
+        gathered.remove(plan.gathered)
     reasons = f"; {rejected} of them could not be ranked, see {side_file}" if rejected else ""
     print(f"{rows} rows written to {plan.out}{reasons}", file=sys.stderr)

@@ -16,7 +16,7 @@ from pathlib import Path
 from scripts.bulk.errors import BulkError
 from scripts.bulk.parts import RECORD, replace
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "run.json"
 _LOCK = "lock"
 
@@ -49,6 +49,7 @@ class Run:
     output: str
     truncate: str
     model: Model
+    keep: tuple[str, ...] = ()
     format: int = FORMAT
 
 
@@ -60,6 +61,7 @@ _DIFFERENCES = {
     "output": "another output format",
     "truncate": "another --truncate",
     "model": "another model bundle, engine, precision or token limit",
+    "keep": "another --keep",
     "format": "another version of this program",
 }
 
@@ -75,15 +77,20 @@ def working_folder(out: Path) -> Path:
     return out.with_name(f"{out.name}.work")
 
 
+def require_free(out: Path, *, restart: bool) -> None:
+    """Raises BulkError if the output of another run exists, unless `restart`."""
+    if out.exists() and not working_folder(out).exists() and not restart:
+        raise BulkError(f"{out} exists already: remove it, name another output, or overwrite it with --restart")
+
+
 @contextmanager
 def opened(out: Path, run: Run, *, restart: bool) -> Iterator[Path]:
     """The working folder, new or of the same run, locked against other processes.
 
     Raises BulkError if it is in use or belongs to another run, or if the output exists; with `restart`, only if it is in use.
     """
+    require_free(out, restart=restart)
     folder = working_folder(out)
-    if out.exists() and not folder.exists() and not restart:
-        raise BulkError(f"{out} exists already: remove it, name another output, or overwrite it with --restart")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("w") as lock:
         try:

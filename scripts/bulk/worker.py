@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from facade.config.engine_settings import EngineSettings
 from scripts.bulk import files
 from scripts.bulk.engine import EngineScorer
 from scripts.bulk.errors import BulkError
 from scripts.bulk.parts import Parts, Record, Rejected
-from scripts.bulk.rows import Block, Form, Refused, Request, Scored, output_row, request_of
+from scripts.bulk.rows import Block, Form, Refused, Request, Rows, Scored, output_row, request_of
 from scripts.bulk.run_state import Model
 from scripts.bulk.server import PATIENCE_S, ServerScorer
 
@@ -54,12 +54,13 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Job:
-    """What all blocks of a run share: the rows' form, an input file, the output and the working folder."""
+    """What all blocks of a run share: the rows' form, an input file, the output, the working folder, and the fields to pass through."""
 
     form: Form
     first_file: Path
     out: Path
     folder: Path
+    keep: tuple[str, ...] = ()
 
     @property
     def parts(self) -> Parts:
@@ -74,11 +75,11 @@ class BlockWorker:
         self._job = job
         self._scorer = scorer
         self._parts = job.parts
-        self._output = files.output(job.out, job.form, job.first_file)
-        self._reader = files.reader(job.first_file)
+        self._output = files.output(job.out, job.form, job.first_file, job.keep)
+        self._reader = files.reader(job.first_file, job.keep)
         self._reading = threading.Lock()
 
-    def read(self, block: Block) -> list[Any]:
+    def read(self, block: Block) -> Rows:
         """The block's rows."""
         with self._reading:
             return self._reader.read(block)
@@ -87,12 +88,13 @@ class BlockWorker:
         """Abort what is in progress."""
         self._scorer.close()
 
-    def rank(self, block: Block, rows: Sequence[Any]) -> Record:
+    def rank(self, block: Block, rows: Rows) -> Record:
         """Score the block's rows and write its part."""
-        requests = [row if isinstance(row, Refused) else request_of(row, self._job.form) for row in rows]
+        form, keep = self._job.form, self._job.keep
+        requests = [row if isinstance(row, Refused) else request_of(row, form) for row in rows.values]
         outcomes = self._outcomes(requests)
-        made = [output_row(row, self._job.form, outcome) for row, outcome in zip(rows, outcomes, strict=True)]
-        record = _record(block, outcomes)
+        made = [output_row(row, form, outcome, keep) for row, outcome in zip(rows.values, outcomes, strict=True)]
+        record = _record(block, rows, outcomes)
         self._parts.save(record, lambda path: self._output.write(path, made))
         return record
 
@@ -139,9 +141,10 @@ def _single(outcome: Scored, index: int) -> Scored:
     return Scored((outcome.logits[index],), (0,) if index in outcome.truncated else (), 0)
 
 
-def _record(block: Block, outcomes: Sequence[Scored | Refused]) -> Record:
+def _record(block: Block, rows: Rows, outcomes: Sequence[Scored | Refused]) -> Record:
+    file, lines = rows.file or block.file.name, rows.lines
     rejected = tuple(
-        Rejected(block.file.name, block.first + place + 1, outcome.reason)
+        Rejected(file, block.first + place + 1, outcome.reason, lines[place] if lines else None)
         for place, outcome in enumerate(outcomes)
         if isinstance(outcome, Refused)
     )

@@ -33,7 +33,7 @@ def table(path: Path, content: list[dict[str, Any]], row_group: int = 1000) -> P
 
 def read(paths: list[Path], most_rows: int) -> list[list[Any]]:
     reader = files.reader(paths[0])
-    return [reader.read(block) for block in files.blocks(paths, most_rows)]
+    return [list(reader.read(block).values) for block in files.blocks(paths, most_rows)]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
@@ -55,7 +55,7 @@ def test_blocks_of_parquet_are_read_in_any_order_across_row_groups(tmp_path: Pat
     random.Random(1).shuffle(blocks)
     reader = files.reader(path)
     for block in blocks:
-        assert reader.read(block) == content[block.first : block.first + block.rows]
+        assert reader.read(block).values == content[block.first : block.first + block.rows]
 
 
 def test_blocks_of_lines_are_read_in_any_order(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_blocks_of_lines_are_read_in_any_order(tmp_path: Path) -> None:
     path = lines(tmp_path / "in.jsonl", content)
     reader = files.reader(path)
     for block in reversed(list(files.blocks([path], 7))):
-        assert reader.read(block) == content[block.first : block.first + block.rows]
+        assert reader.read(block).values == content[block.first : block.first + block.rows]
 
 
 def test_parquet_in_order_is_one_pass_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +151,27 @@ def test_files_with_different_columns_are_refused(tmp_path: Path) -> None:
         files.form(paths)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
+def test_kept_fields_are_read_and_a_missing_one_is_named(tmp_path: Path, kind: str) -> None:
+    write = table if kind == "parquet" else lines
+    path = write(tmp_path / f"in.{kind}", [{"query": "q", "passage": "p", "url": "u", "other": 1}])
+    assert files.form([path], ("url",)) is Form.PAIRS
+    (block,) = files.blocks([path], 10)
+    assert files.reader(path, ("url",)).read(block).values[0]["url"] == "u"
+    with pytest.raises(BulkError, match=r"has (no column|the field) title"):
+        files.form([path], ("url", "title"))
+    with pytest.raises(BulkError, match="--keep logit: the output has a column of this name already"):
+        files.form([path], ("logit",))
+
+
+def test_kept_columns_of_different_types_are_refused(tmp_path: Path) -> None:
+    row = {"query": "q", "passage": "p"}
+    paths = [table(tmp_path / "a.parquet", [row | {"url": 1}]), table(tmp_path / "b.parquet", [row | {"url": "u"}])]
+    assert files.form(paths) is Form.PAIRS
+    with pytest.raises(BulkError, match="has other columns than"):
+        files.form(paths, ("url",))
+
+
 def test_a_folder_stands_for_its_files_by_name(tmp_path: Path) -> None:
     for name in ("b.jsonl", "a.ndjson", "notes.txt"):
         (tmp_path / name).touch()
@@ -161,14 +182,14 @@ def test_a_folder_stands_for_its_files_by_name(tmp_path: Path) -> None:
     ("names", "message"),
     [
         (["missing.jsonl"], "does not exist"),
-        (["in.csv"], "is neither .parquet nor .jsonl nor .ndjson"),
-        (["a.parquet", "b.jsonl"], "one kind at a time"),
+        (["in.xlsx"], "is neither .parquet nor .jsonl nor .ndjson nor .csv nor .tsv"),
+        (["a.parquet", "b.jsonl"], "mixes JSON lines and Parquet: give one kind at a time"),
         (["empty"], "no file ends in"),
     ],
 )
 def test_input_that_cannot_be_read_is_refused(tmp_path: Path, names: list[str], message: str) -> None:
     (tmp_path / "empty").mkdir()
-    for name in ("in.csv", "a.parquet", "b.jsonl"):
+    for name in ("in.xlsx", "a.parquet", "b.jsonl"):
         (tmp_path / name).touch()
     with pytest.raises(BulkError, match=message):
         files.found([tmp_path / name for name in names])

@@ -57,6 +57,21 @@ def test_ids_from_parquet_keep_their_type(tmp_path: Path, ids: pa.DataType | Non
     assert pq.read_schema(path).field("id").type == (ids or pa.null())
 
 
+def test_kept_columns_of_parquet_keep_their_type_and_others_are_strings(tmp_path: Path) -> None:
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"query": ["q"], "passage": ["p"], "tags": [["a", "b"]], "day": [dt.date(2026, 1, 2)]}), source)
+    row = {"id": None, "tags": ["a", "b"], "day": dt.date(2026, 1, 2), "logit": 0.5, "truncated": False}
+    for name, kept, types in (
+        (source, row, [pa.list_(pa.string()), pa.date32()]),
+        (LINES, row | {"day": None}, [pa.string(), pa.string()]),
+    ):
+        out = tmp_path / "out.parquet"
+        made = output(out, Form.PAIRS, name, ("tags", "day"))
+        made.write(out, [kept])
+        assert [pq.read_schema(out).field(column).type for column in ("tags", "day")] == types
+    assert pq.read_table(out)["tags"].to_pylist() == ['["a","b"]']
+
+
 def test_ids_of_types_that_json_lacks_are_strings_in_json_lines(tmp_path: Path) -> None:
     rows = [{"id": value, "logit": 0.5, "truncated": False} for value in (dt.date(2026, 1, 2), b"\xff")]
     path = written(tmp_path / "out.jsonl", Form.PAIRS, tmp_path / "in.jsonl", rows)
@@ -73,5 +88,5 @@ def test_without_parts_the_output_is_empty(tmp_path: Path, name: str) -> None:
 
 
 def test_another_output_format_is_refused() -> None:
-    with pytest.raises(BulkError, match=r"out\.csv ends in none of \.parquet, \.jsonl, \.ndjson"):
-        output(Path("out.csv"), Form.PAIRS, LINES)
+    with pytest.raises(BulkError, match=r"out\.xlsx ends in none of \.parquet, \.jsonl, \.ndjson, \.csv, \.tsv"):
+        output(Path("out.xlsx"), Form.PAIRS, LINES)

@@ -66,6 +66,14 @@ def test_rejected_rows_are_joined_in_the_inputs_order(tmp_path: Path) -> None:
     ]
 
 
+def test_a_rejected_row_has_its_line_where_that_is_not_its_number(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, ".csv")
+    parts.save(Record(0, 3, 2, (replace(BAD, line=12),)), writing(b""))
+    parts.join_rejected([0], tmp_path / "rejected.jsonl")
+    assert orjson.loads((tmp_path / "rejected.jsonl").read_bytes()) == {"file": "in.jsonl", "row": 7, "reason": "query: empty", "line": 12}
+    assert parts.done()[0].rejected == (replace(BAD, line=12),)
+
+
 def test_without_rejected_rows_there_is_no_side_file(tmp_path: Path) -> None:
     path = tmp_path / "rejected.jsonl"
     path.write_text("of a former run")
@@ -87,6 +95,7 @@ def test_the_same_run_resumes(tmp_path: Path) -> None:
         (replace(RUN, input=(InputFile("in.jsonl", 10, 21),)), "another input, or a changed one"),
         (replace(RUN, block_rows=7), "another --block-rows"),
         (replace(RUN, truncate="none"), "another --truncate"),
+        (replace(RUN, keep=("url",)), "another --keep"),
         (replace(RUN, model=replace(RUN.model, digest="e" * 64)), "another model bundle"),
         (replace(RUN, model=replace(RUN.model, engine="openvino fp32")), "another model bundle, engine, precision"),
         (replace(RUN, output=".parquet", form="rankings"), "rows of another form, and another output format"),

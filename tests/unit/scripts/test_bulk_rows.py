@@ -73,3 +73,17 @@ def test_a_refused_row_has_null_for_all_fields_but_its_id() -> None:
     assert output_row({"id": 7}, Form.RANKINGS, refused) == {"id": 7, "rankings": None, "truncated": None, "tokens": None}
     assert output_row({"id": 7}, Form.PAIRS, refused) == {"id": 7, "logit": None, "truncated": None}
     assert output_row(Refused("no valid JSON"), Form.PAIRS, refused)["id"] is None
+
+
+def test_kept_fields_follow_the_id_also_in_a_refused_row() -> None:
+    row = {"query": "q", "url": "u", "tags": ["a"]}
+    kept = ("tags", "url", "missing")
+    assert list(output_row(row, Form.PAIRS, Scored([0.5], (), 9), kept)) == ["id", "tags", "url", "missing", "logit", "truncated"]
+    assert output_row(row, Form.PAIRS, Refused("x"), kept) == {
+        "id": None,
+        "tags": ["a"],
+        "url": "u",
+        "missing": None,
+        "logit": None,
+        "truncated": None,
+    }

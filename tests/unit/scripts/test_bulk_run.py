@@ -3,6 +3,7 @@
 `make rerank-bulk` with the default model: killed and resumed, it writes the bytes of an undisturbed run.
 """
 
+import csv
 import os
 import random
 import re
@@ -28,6 +29,7 @@ WORDS = ("stone", "water", "fire", "wood", "sand", "iron", "river", "cloud", "la
 KILLS = 3
 BLOCK_ROWS = 40
 BLOCKS = 40
+DIALECTS = {".csv": "excel", ".tsv": "excel-tab"}
 
 
 def words(generator: random.Random, most: int) -> str:
@@ -50,6 +52,11 @@ def pairs(count: int) -> list[dict[str, Any]]:
 def put(path: Path, rows: list[dict[str, Any]]) -> Path:
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix in DIALECTS:
+        with path.open("w", newline="") as lines:
+            writer = csv.DictWriter(lines, list(rows[0]), dialect=DIALECTS[path.suffix])
+            writer.writeheader()
+            writer.writerows(rows)
     else:
         path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
     return path
@@ -59,15 +66,35 @@ def got(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
         found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
         return found
+    if path.suffix in DIALECTS:
+        with path.open(newline="") as lines:
+            return list(csv.DictReader(lines, dialect=DIALECTS[path.suffix]))
     return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def run_of(folder: Path, queries: int, documents: int) -> list[str]:
+    """The arguments that rank a TREC run: each query with four of the documents."""
+    generator = random.Random(7)
+    named = [(query, document) for query in range(queries) for document in generator.sample(range(documents), 4)]
+    (folder / "in.run").write_text("".join(f"q{query} Q0 d{document} 0 0 first\n" for query, document in named))
+    (folder / "queries.tsv").write_text("".join(f"q{query}\t{words(generator, 8)}\n" for query in range(queries)))
+    put(folder / "corpus.jsonl", [{"_id": f"d{document}", "title": "", "text": words(generator, 60)} for document in range(documents)])
+    return ["--queries", str(folder / "queries.tsv"), "--corpus", str(folder / "corpus.jsonl")]
+
+
+def ranks(path: Path) -> list[tuple[str, str, int, float]]:
+    """(query, document, rank, score) of each line of a TREC run."""
+    return [
+        (query, document, int(rank), float(score)) for query, _, document, rank, score, _ in map(str.split, path.read_text().splitlines())
+    ]
 
 
 def bulk(source: Path, out: Path, *further: str) -> int:
     return rerank_bulk.main([str(source), "--out", str(out), "--block-rows", str(BLOCK_ROWS), *further])
 
 
-def started(source: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "scripts.rerank_bulk", str(source), "--out", str(out), "--block-rows", str(BLOCK_ROWS)]
+def started(source: Path, out: Path, *further: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "scripts.rerank_bulk", str(source), "--out", str(out), "--block-rows", str(BLOCK_ROWS), *further]
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
 
 
@@ -85,13 +112,11 @@ def until_done(process: subprocess.Popen[bytes], out: Path, count: int) -> Calla
     return reached
 
 
-def test_killed_three_times_it_writes_the_bytes_of_an_undisturbed_run(tmp_path: Path) -> None:
-    content = pairs(BLOCK_ROWS * BLOCKS)
-    source = put(tmp_path / "in.parquet", content)
-    undisturbed, out = tmp_path / "undisturbed.parquet", tmp_path / "out.parquet"
-    assert bulk(source, undisturbed) == 0
+def killed_three_times(source: Path, undisturbed: Path, out: Path, *further: str) -> None:
+    """Rank to `undisturbed` and, in four tries, to `out`; both have the same bytes."""
+    assert bulk(source, undisturbed, *further) == 0
     for kill in range(1, KILLS + 1):
-        process = started(source, out)
+        process = started(source, out, *further)
         wait_until(until_done(process, out, kill * BLOCKS // (KILLS + 2)))
         process.kill()
         process.communicate()
@@ -99,10 +124,71 @@ def test_killed_three_times_it_writes_the_bytes_of_an_undisturbed_run(tmp_path: 
         assert not out.exists()
     finished = blocks_done(out)
     assert 0 < finished < BLOCKS
-    assert bulk(source, out) == 0
+    assert bulk(source, out, *further) == 0
     assert out.read_bytes() == undisturbed.read_bytes()
-    assert [row["id"] for row in got(out)] == [row["id"] for row in content]
     assert not run_state.working_folder(out).exists()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_killed_three_times_it_writes_the_bytes_of_an_undisturbed_run(tmp_path: Path, kind: str) -> None:
+    content = pairs(BLOCK_ROWS * BLOCKS)
+    out = tmp_path / f"out.{kind}"
+    killed_three_times(put(tmp_path / f"in.{kind}", content), tmp_path / f"undisturbed.{kind}", out)
+    assert [str(row["id"]) for row in got(out)] == [str(row["id"]) for row in content]
+
+
+def test_a_trec_run_killed_three_times_is_reranked_to_the_same_bytes(tmp_path: Path) -> None:
+    texts = run_of(tmp_path, BLOCK_ROWS * BLOCKS // 4, 300)
+    blocks = ["--block-rows", str(BLOCK_ROWS // 4)]
+    killed_three_times(tmp_path / "in.run", tmp_path / "undisturbed.run", tmp_path / "out.run", *texts, *blocks)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.jsonl", "in.run", "out.run", "queries.tsv", "undisturbed.run"]
+
+
+def test_a_reranked_run_has_the_logits_of_its_pairs_in_falling_order(tmp_path: Path) -> None:
+    texts = run_of(tmp_path, 30, 40)
+    assert bulk(tmp_path / "in.run", tmp_path / "out.run", *texts) == 0
+    assert bulk(tmp_path / "in.run", tmp_path / "out.jsonl", *texts) == 0
+    ranked = ranks(tmp_path / "out.run")
+    assert [
+        (row["id"], row["documents"][entry["index"]], rank, entry["logit"])
+        for row in got(tmp_path / "out.jsonl")
+        for rank, entry in enumerate(row["rankings"], 1)
+    ] == ranked
+    queries = dict(line.split("\t") for line in (tmp_path / "queries.tsv").read_text().splitlines())
+    corpus = {row["_id"]: row["text"] for row in got(tmp_path / "corpus.jsonl")}
+    alone = [{"query": queries[query], "passage": corpus[document]} for query, document, *_ in ranked]
+    assert bulk(put(tmp_path / "pairs.csv", alone), tmp_path / "logits.csv") == 0
+    assert [float(row["logit"]) for row in got(tmp_path / "logits.csv")] == [score for *_, score in ranked]
+
+
+def test_a_query_that_cannot_be_ranked_is_reported_with_its_line_in_the_run(tmp_path: Path) -> None:
+    texts = run_of(tmp_path, 3, 10)
+    lines = (tmp_path / "queries.tsv").read_text().splitlines()
+    (tmp_path / "queries.tsv").write_text("\n".join([lines[0], "q1\t", lines[2]]) + "\n")
+    assert bulk(tmp_path / "in.run", tmp_path / "out.run", *texts) == 0
+    assert orjson.loads((tmp_path / "out.run.rejected.jsonl").read_bytes()) == {
+        "file": "in.run",
+        "row": 2,
+        "line": 5,
+        "reason": "query: empty",
+    }
+    assert {query for query, *_ in ranks(tmp_path / "out.run")} == {"q0", "q2"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_rows_of_csv_and_tsv_have_the_logits_of_json_lines_and_keep_columns(tmp_path: Path, kind: str) -> None:
+    content = [row | {"url": f"u{row['id']}"} for row in pairs(100)]
+    content[7]["query"] = ""
+    assert bulk(put(tmp_path / "in.jsonl", content), tmp_path / "out.jsonl", "--keep", "url,query") == 0
+    assert bulk(put(tmp_path / f"in.{kind}", content), tmp_path / f"out.{kind}", "--keep", "url,query") == 0
+    found = got(tmp_path / f"out.{kind}")
+    expected = got(tmp_path / "out.jsonl")
+    assert list(found[0]) == list(expected[0]) == ["id", "url", "query", "logit", "truncated"]
+    assert [(row["url"], row["logit"]) for row in found] == [
+        (row["url"], "" if row["logit"] is None else str(row["logit"])) for row in expected
+    ]
+    rejected = orjson.loads((tmp_path / f"out.{kind}.rejected.jsonl").read_bytes())
+    assert rejected == {"file": f"in.{kind}", "row": 8, "line": 9, "reason": "query: empty"}
 
 
 def test_a_resumed_run_computes_only_the_unfinished_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,6 +301,8 @@ def test_input_that_changes_during_the_run_is_an_error(
     [
         (b'{"text": 1}\n', (), "rename the fields"),
         (b'{"query": "q", "passage": "p"}\n', ("--url", "nowhere"), "write it as http://host:8000"),
+        (b'{"query": "q", "passage": "p"}\n', ("--keep", "url"), "has the field url"),
+        (b'{"query": "q", "passage": "p"}\n', ("--queries", "q.tsv", "--corpus", "c.tsv"), "c.tsv does not exist"),
     ],
 )
 def test_a_run_that_cannot_start_says_what_to_do(
