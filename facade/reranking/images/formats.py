@@ -14,7 +14,7 @@ from facade.reranking.images.header import Header
 from facade.reranking.images.limits import UnusableImageError
 
 _MOST_PARTS = 100_000  # chunks, segments or blocks of a file: real ones have some thousands, and a million take seconds to walk
-_MOST_SCANS = 64  # of a JPEG file: each of them visits all pixels, and encoders write about ten
+_MOST_SCANS = 32  # of a JPEG file: each of them visits all pixels, and encoders write about ten
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # without stuffed and fill bytes, and the markers that no segment follows
 _EXIF, _SCAN, _END = 0xE1, 0xDA, 0xD9
 _FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended and progressive

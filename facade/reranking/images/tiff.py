@@ -50,9 +50,9 @@ def _number(tags: Mapping[int, Entry], tag: int, default: int | None = None) -> 
 
 
 def _with_directory(content: bytes, tags: Mapping[int, Entry]) -> bytes:
-    """The file with a directory of these entries, and no other page."""
+    """The file with these entries alone in its first directory, and no other page."""
     order = next(iter(tags.values())).order
-    even = b"\0" * (len(content) % 2)
+    (start,) = struct.unpack_from(order + "I", content, 4)
     entries = (struct.pack(order + "2HI4s", tag, entry.type, entry.count, entry.field) for tag, entry in tags.items())
-    directory = (struct.pack(order + "H", len(tags)), *entries, bytes(4))
-    return b"".join((content[:4], struct.pack(order + "I", len(content) + len(even)), memoryview(content)[8:], even, *directory))
+    directory = b"".join((struct.pack(order + "H", len(tags)), *entries, bytes(4)))
+    return b"".join((content[:start], directory, content[start + len(directory) :]))
