@@ -2,7 +2,7 @@
 
 import binascii
 
-from facade.reranking.images.limits import UnusableImageError
+from facade.reranking.images.limits import UnusableImageError, too_large
 
 _EXAMPLE = "data:image/png;base64,..."
 _BLANKS = b" \t\r\n"  # clients break base64 into lines
@@ -18,9 +18,7 @@ def bytes_in(data: str, most: int) -> bytes:
     except UnicodeEncodeError:
         raise _not_base64() from None
     if len(base64) * 3 // 4 > most:
-        raise UnusableImageError(
-            f"the file has more than the {most} bytes that are allowed: send a smaller one, or raise RERANKER_IMAGE_BYTES", too_large=True
-        )
+        raise too_large(most)
     try:
         return binascii.a2b_base64(base64 + b"=" * (-len(base64) % 4), strict_mode=True)
     except binascii.Error:

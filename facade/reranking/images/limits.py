@@ -18,3 +18,10 @@ class UnusableImageError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.too_large = too_large
+
+
+def too_large(most_bytes: int) -> UnusableImageError:
+    """The error of a file that has more bytes than allowed."""
+    return UnusableImageError(
+        f"the file has more than the {most_bytes} bytes that are allowed: send a smaller one, or raise RERANKER_IMAGE_BYTES", too_large=True
+    )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from facade.reranking.images import formats, tiff
 from facade.reranking.images.header import Header
-from facade.reranking.images.limits import ImageLimits, UnusableImageError
+from facade.reranking.images.limits import ImageLimits, UnusableImageError, too_large
 
 _READERS: dict[bytes, Callable[[bytes], Header]] = {
     b"\x89PNG\r\n\x1a\n": formats.png,
@@ -26,6 +26,8 @@ _LONGEST_SIDE = 65_535
 
 def header_of(content: bytes, limits: ImageLimits) -> Header:
     """What the file's header says. Raises UnusableImageError for another kind of file, a damaged header, and an image over the limits."""
+    if len(content) > limits.file_bytes:
+        raise too_large(limits.file_bytes)
     reader = next((reader for magic, reader in _READERS.items() if content.startswith(magic)), None)
     if reader is None:
         raise UnusableImageError("expected a PNG, JPEG, WebP, GIF, BMP or TIFF file")

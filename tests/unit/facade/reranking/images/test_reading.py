@@ -34,6 +34,12 @@ def test_another_kind_of_file_is_refused(content: bytes) -> None:
     assert reason(content) == "expected a PNG, JPEG, WebP, GIF, BMP or TIFF file"
 
 
+def test_a_file_of_too_many_bytes_is_refused() -> None:
+    with pytest.raises(UnusableImageError, match="more than the 99 bytes that are allowed") as refused:
+        tiles_of(bytes(100), block(), ImageLimits(99, 99))
+    assert refused.value.too_large
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_an_image_of_too_many_pixels_is_refused_in_every_format(kind: str) -> None:
     content = saved(picture("P" if kind == "GIF" else "RGB", 30, 20), kind)
