@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import onnx
@@ -125,7 +126,9 @@ class TinyModel:
             ("Reshape", ["seen", "shape"], "features", {}),
         ]
         kept = {"white": np.float32(255), "see": self.see, "shape": np.array([-1, PER_TILE, WIDTH])}
-        _save(folder / "vision.onnx", vision, kept, {"tiles": (TensorProto.UINT8, ["t", 3, SIZE, SIZE])}, ("features", ["t", PER_TILE, WIDTH]))
+        _save(
+            folder / "vision.onnx", vision, kept, {"tiles": (TensorProto.UINT8, ["t", 3, SIZE, SIZE])}, ("features", ["t", PER_TILE, WIDTH])
+        )
         language = [
             ("Gather", ["embeddings", "input_ids"], "embedded", {}),
             ("Shape", ["embedded"], "shape", {}),
@@ -145,11 +148,20 @@ class TinyModel:
             ("Squeeze", ["logit", "tokens"], "logits", {}),
         ]
         kept = {
-            **{"embeddings": self.embeddings, "mix": self.mix, "score": self.score},
-            **{"flat": np.array([-1, WIDTH]), "last": np.array([-1]), "tokens": np.array([1])},
+            "embeddings": self.embeddings,
+            "mix": self.mix,
+            "score": self.score,
+            "flat": np.array([-1, WIDTH]),
+            "last": np.array([-1]),
+            "tokens": np.array([1]),
         }
-        inputs = {name: (TensorProto.INT64, ["rows", "tokens"]) for name in ("input_ids", "attention_mask")}
-        images = {"image_features": (TensorProto.FLOAT, ["k", WIDTH]), "image_positions": (TensorProto.INT64, ["k"])}
+        inputs: dict[str, tuple[int, Sequence[str | int]]] = {
+            name: (TensorProto.INT64, ["rows", "tokens"]) for name in ("input_ids", "attention_mask")
+        }
+        images: dict[str, tuple[int, Sequence[str | int]]] = {
+            "image_features": (TensorProto.FLOAT, ["k", WIDTH]),
+            "image_positions": (TensorProto.INT64, ["k"]),
+        }
         _save(folder / "model.onnx", language, kept, inputs | images, ("logits", ["rows"]))
 
 
@@ -171,10 +183,10 @@ def tiny_bundle(bundle: Bundle, folder: Path) -> Bundle:
 
 def _save(
     path: Path,
-    nodes: Sequence[tuple[str, list[str], str, dict[str, int]]],
-    kept: Mapping[str, NDArray[np.generic] | np.generic],
-    inputs: Mapping[str, tuple[int, list[str | int]]],
-    output: tuple[str, list[str | int]],
+    nodes: Sequence[tuple[str, list[str], str, dict[str, Any]]],
+    kept: Mapping[str, Any],
+    inputs: Mapping[str, tuple[int, Sequence[str | int]]],
+    output: tuple[str, Sequence[str | int]],
 ) -> None:
     graph = helper.make_graph(
         [helper.make_node(kind, sources, [made], **options) for kind, sources, made, options in nodes],

@@ -5,7 +5,6 @@ Engines that take images: features stand in the places of placeholders, whatever
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +31,7 @@ def tiny(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return tiny_bundle(bundle, tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(scope="module", params=ENGINES, ids=lambda param: " ".join(param))
+@pytest.fixture(scope="module", params=ENGINES, ids=" ".join)
 def engine(request: pytest.FixtureRequest, tiny: Bundle) -> Engine:
     name, precision = request.param
     return load_engine(tiny, Settings(engine=name, precision=precision), HERE)[0]
