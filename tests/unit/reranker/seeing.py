@@ -37,6 +37,9 @@ BLOCK = ImageBlock(
 )
 WAIT_S = 60.0
 
+Node = tuple[str, list[str], str, dict[str, Any]]  # operation, inputs, output, attributes
+Inputs = dict[str, tuple[int, Sequence[str | int]]]  # types and shapes
+
 
 def png(shade: int, width: int = SIZE, height: int = SIZE) -> bytes:
     """A file of one shade; 8 x 8 is one tile, 8 x 16 three, 16 x 16 five."""
@@ -118,7 +121,7 @@ class TinyModel:
 
     def write(self, folder: Path) -> None:
         """The graphs of a bundle."""
-        vision = [
+        vision: list[Node] = [
             ("Cast", ["tiles"], "numbers", {"to": TensorProto.FLOAT}),
             ("Div", ["numbers", "white"], "light", {}),
             ("Flatten", ["light"], "flat", {}),
@@ -129,7 +132,7 @@ class TinyModel:
         _save(
             folder / "vision.onnx", vision, kept, {"tiles": (TensorProto.UINT8, ["t", 3, SIZE, SIZE])}, ("features", ["t", PER_TILE, WIDTH])
         )
-        language = [
+        language: list[Node] = [
             ("Gather", ["embeddings", "input_ids"], "embedded", {}),
             ("Shape", ["embedded"], "shape", {}),
             ("Reshape", ["embedded", "flat"], "rows", {}),
@@ -155,10 +158,8 @@ class TinyModel:
             "last": np.array([-1]),
             "tokens": np.array([1]),
         }
-        inputs: dict[str, tuple[int, Sequence[str | int]]] = {
-            name: (TensorProto.INT64, ["rows", "tokens"]) for name in ("input_ids", "attention_mask")
-        }
-        images: dict[str, tuple[int, Sequence[str | int]]] = {
+        inputs: Inputs = {name: (TensorProto.INT64, ["rows", "tokens"]) for name in ("input_ids", "attention_mask")}
+        images: Inputs = {
             "image_features": (TensorProto.FLOAT, ["k", WIDTH]),
             "image_positions": (TensorProto.INT64, ["k"]),
         }
@@ -183,9 +184,9 @@ def tiny_bundle(bundle: Bundle, folder: Path) -> Bundle:
 
 def _save(
     path: Path,
-    nodes: Sequence[tuple[str, list[str], str, dict[str, Any]]],
+    nodes: Sequence[Node],
     kept: Mapping[str, Any],
-    inputs: Mapping[str, tuple[int, Sequence[str | int]]],
+    inputs: Inputs,
     output: tuple[str, Sequence[str | int]],
 ) -> None:
     graph = helper.make_graph(
