@@ -88,7 +88,12 @@ class HttpSettings(Group):
         seconds,
         "seconds to receive a request head, and then its body; beyond: 408",
     )
-    tokenizers: int = setting("NIM_NUM_TOKENIZERS", 2, integer(1, 256), "requests that are tokenised in parallel, each in its own thread")
+    tokenizers: int = setting(
+        "NIM_NUM_TOKENIZERS",
+        2,
+        integer(1, 256),
+        "requests that are tokenised in parallel, each in its own thread; as many are read, where they have images",
+    )
     drain_s: float = setting("RERANKER_DRAIN_S", 30.0, seconds, "seconds that requests in flight have to finish after SIGTERM")
     ssl_mode: str | None = setting(
         "NIM_SSL_MODE", None, one_of("DISABLED", "TLS", "MTLS"), "DISABLED, TLS or MTLS; default: TLS if a certificate is set"

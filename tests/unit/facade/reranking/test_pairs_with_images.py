@@ -28,11 +28,6 @@ Q, P = "which way?", "two roads"
 
 
 @pytest.fixture(scope="module")
-def vision(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return read_bundle(vision_bundle.write(tmp_path_factory.mktemp("vision")))
-
-
-@pytest.fixture(scope="module")
 def tokenizer_at(vision: Bundle) -> Callable[[int], PairTokenizer]:
     return cache(lambda limit: PairTokenizer(vision, limit))
 
