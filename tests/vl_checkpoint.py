@@ -88,9 +88,9 @@ def make_checkpoint(folder: Path, *, flat_vision: bool = True) -> Path:
     weights["score.weight"] = torch.empty(1, hidden)
     generator = torch.Generator().manual_seed(23)
     save_file({name: _drawn(name, weight, generator) for name, weight in weights.items()}, folder / "model.safetensors", {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(_config(tokenizer), indent=2))
     processor = {"max_input_tiles": MOST_TILES, "use_thumbnail": True, "num_image_token": TOKENS_PER_TILE, "prompt_template": "v1"}
     (folder / "processor_config.json").write_text(json.dumps(processor, indent=2))
+    (folder / "config.json").write_text(json.dumps(_config(tokenizer), indent=2))
     return folder
 
 
