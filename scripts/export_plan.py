@@ -39,6 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
     except (BundleError, ExportError, OSError) as error:
         print(f"export_plan: {error}", file=sys.stderr)
         return 1
+    if bundle.image:
+        print(
+            f"export_plan: {bundle.model_id} takes images, and TensorRT's engine is planned for tokens alone: serve its graphs as they are",
+            file=sys.stderr,
+        )
+        return 1
     made = plan.profiles(bundle.max_seq_len, options.batch_tokens)
     path = bundle.folder / plan.SCRIPT
     path.write_text(plan.script(plan.trtexec(_inputs(bundle), bundle.graph(precision).name, made)), encoding="utf-8")

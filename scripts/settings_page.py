@@ -8,6 +8,7 @@ from typing import Any
 
 from facade.config.engine_settings import REPOSITORY, EngineSettings
 from facade.config.http_settings import HttpSettings
+from facade.config.image_settings import ImageSettings
 from facade.config.log_settings import LogSettings
 from facade.config.setting import Group, declared
 from facade.config.show_config import text
@@ -18,6 +19,7 @@ _GROUPS: tuple[tuple[str, type[Group]], ...] = (
     ("HTTP API", HttpSettings),
     ("Triton", TritonSettings),
     ("Model and engine", EngineSettings),
+    ("Images", ImageSettings),
     ("Log", LogSettings),
 )
 _HEAD = """# Settings

@@ -34,6 +34,21 @@ class Exports:
         shutil.copytree(kept, out)
         return out
 
+    def vl_checkpoint(self) -> Path:
+        """The tiny checkpoint that takes images (tests/vl_checkpoint.py), which no test may change."""
+        folder = self.folder / "tiny-vl"
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "config.json").is_file():
+                from tests.vl_checkpoint import make_checkpoint  # noqa: PLC0415 (torch, for tests that need no export)
+
+                make_checkpoint(folder)
+        return folder
+
+    def vl_bundle(self, out: Path) -> Path:
+        """Write the bundle of that checkpoint to the new folder `out` and return that."""
+        return self.bundle(self.vl_checkpoint(), out)
+
 
 def _content(folder: Path) -> str:
     """A name that stands for the folder's files, and for its own name, which a bundle records."""

@@ -11,7 +11,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_json(content: bytes) -> Any:
+def read_json(content: bytes | bytearray) -> Any:
     """The values in `content`, which has to be UTF-8. Raises InvalidRequestError that says where it is no JSON, or what it is instead."""
     try:
         return orjson.loads(content)
@@ -20,7 +20,7 @@ def read_json(content: bytes) -> Any:
         raise InvalidRequestError(f"the body is no valid JSON at line {place[0]}, column {place[1]}: {reason}") from None
 
 
-def _other_bytes(content: bytes) -> tuple[tuple[int, int], str] | None:
+def _other_bytes(content: bytes | bytearray) -> tuple[tuple[int, int], str] | None:
     """Line and column where the bytes stop being UTF-8, and what they are instead; None where they are UTF-8."""
     if content.startswith(_GZIP):
         return (1, 1), "it is gzip, and no Content-Encoding says so; add the header, or send it plain"

@@ -4,17 +4,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from facade.api.faults import Fault, found, invalid
+from facade.api.faults import found, invalid
 from facade.api.json_text import read_json
+from facade.api.nim_body import drop_nulls, image_path, refuse_crowds, take_images
+from facade.api.passage_images import ImageReader
 from facade.api.shape import Shape
-from facade.errors import InvalidRequestError
+from facade.reranking.images import Image
 from facade.reranking.ranking import MAX_PASSAGES, Ranking
 
+_IMAGE = (
+    "For models that take images: a PNG, JPEG, WebP, GIF (first frame), BMP or TIFF (first page) file as a data URL or base64. Nothing is "
+    "fetched. By default a file has at most 16 MiB (RERANKER_IMAGE_BYTES) and 36 million pixels (RERANKER_IMAGE_PIXELS)."
+)
 MAX_MODEL_NAME = 128  # characters, as in NVIDIA's published schema
-# An object with more fields than this is no mistake: it is refused before each of millions of them becomes a fault of its own.
-_MAX_FIELDS = 32
 _EXAMPLE = {
     "query": {"text": "which way should i go?"},
     "passages": [
@@ -35,10 +39,25 @@ class Query(_Strict):
     text: Annotated[str, Field(min_length=1, description="The query; not empty.")]
 
 
+def _or_image(schema: dict[str, Any]) -> None:
+    """Describe the image of a passage, which is read and taken out before a body is validated."""
+    del schema["required"]
+    schema["properties"]["image"] = {"type": "string", "title": "Image", "description": _IMAGE}
+    schema["anyOf"] = [{"required": ["text"]}, {"required": ["image"]}]
+
+
 class Passage(_Strict):
-    """One passage of a ranking."""
+    """One passage of a ranking: a text, an image, or both."""
+
+    model_config = ConfigDict(json_schema_extra=_or_image)
 
     text: Annotated[str, Field(description="The passage.")]
+
+
+class _PassageWithImage(Passage):
+    """The fields of a passage where the model takes images."""
+
+    image: str | None = None
 
 
 class RankingRequest(_Strict):
@@ -55,6 +74,7 @@ class RankingRequest(_Strict):
             description="What to do with a query and passage over the limit: refuse (NONE) or cut the passage's end (END); null: default."
         ),
     ] = "NONE"
+    _images: Sequence[Image | None] = PrivateAttr(default=())
 
     @property
     def query_text(self) -> str:
@@ -67,9 +87,9 @@ class RankingRequest(_Strict):
         return [passage.text for passage in self.passages]
 
     @property
-    def passage_images(self) -> Sequence[str | None]:
-        """None has any."""
-        return ()
+    def passage_images(self) -> Sequence[Image | None]:
+        """The image of each passage; empty where none has one."""
+        return self._images
 
     @property
     def truncates(self) -> bool:
@@ -140,59 +160,28 @@ class RankingResponse(BaseModel):
 
 # The models of a body's objects by their depth.
 _OWNERS = (RankingRequest, Query, Passage)
+_OWNERS_WITH_IMAGES = (RankingRequest, Query, _PassageWithImage)
 
 
-def _parsed(asked: type[RankingRequest], body: bytes) -> RankingRequest:
+def _parsed(asked: type[RankingRequest], body: bytes | bytearray, images: ImageReader | None = None) -> RankingRequest:
     """The request in `body`. Raises InvalidRequestError that lists every fault with its path, and quotes no text of the body."""
     content = read_json(body)
     if asked.model_config.get("extra") == "forbid":  # where unknown fields are ignored they make no faults
-        _refuse_crowds(content)
-    _drop_nulls(content)
-    faults = _images(content)
+        refuse_crowds(content, len(RankingRequest.model_fields))
+    drop_nulls(content)
+    shown, faults = take_images(content, images)
     try:
         request = asked.model_validate(content)
     except ValidationError as error:
-        # A passage with an image has one fault: that its text is missing, too, would mislead.
-        with_image = tuple(fault.path.removesuffix("image") for fault in faults)
-        faults += [fault for fault in found(error, _OWNERS) if not fault.path.startswith(with_image)]
+        # Where images are refused, a passage with one has one fault: that its text is missing, too, would mislead.
+        hidden = () if images else tuple(fault.path.removesuffix("image") for fault in faults)
+        owners = _OWNERS_WITH_IMAGES if images else _OWNERS
+        faults += [fault for fault in found(error, owners) if not fault.path.startswith(hidden)]
     if faults:
         raise invalid(faults)
+    if shown:
+        request._images = [shown.get(image_path(index)) for index in range(len(request.passages))]
     return request
-
-
-def _passages(content: Any) -> list[Any]:
-    passages = content.get("passages") if isinstance(content, dict) else None
-    return passages if isinstance(passages, list) else []
-
-
-def _refuse_crowds(content: Any) -> None:
-    query = content.get("query") if isinstance(content, dict) else None
-    for entry in (content, query, *_passages(content)):
-        if isinstance(entry, dict) and len(entry) > _MAX_FIELDS:
-            raise InvalidRequestError(f"an object with {len(entry)} fields, expected at most {len(RankingRequest.model_fields)}")
-
-
-def _drop_nulls(content: Any) -> None:
-    """Take out fields whose null means what their absence does; clients send them for all of their values."""
-    if not isinstance(content, dict):
-        return
-    if content.get("truncate", "") is None:
-        del content["truncate"]
-    for entry in (content.get("query"), *_passages(content)):
-        if isinstance(entry, dict) and entry.get("image", "") is None:
-            del entry["image"]
-
-
-def _images(content: Any) -> list[Fault]:
-    """A fault for each image: a text model must not drop one silently, not even where other unknown fields are ignored.
-
-    Passages beyond the limit are one fault of their own, so that a body of millions of them does not become as many faults.
-    """
-    entries = {f"passages[{index}]": entry for index, entry in enumerate(_passages(content)[:MAX_PASSAGES])}
-    if isinstance(content, dict):
-        entries["query"] = content.get("query")
-    advice = "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2, which is not served here"
-    return [Fault(f"{path}.image", advice) for path, entry in entries.items() if isinstance(entry, dict) and "image" in entry]
 
 
 STRICT = Shape("Rank passages", partial(_parsed, RankingRequest), RankingRequest, RankingResponse, _EXAMPLE)

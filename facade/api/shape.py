@@ -3,12 +3,14 @@
 Knows no shape by name, no HTTP library and no tensors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from facade.api.passage_images import ImageReader
+from facade.reranking.images import Image
 from facade.reranking.ranking import Ranking
 
 
@@ -31,8 +33,8 @@ class Asked(Protocol):
         ...
 
     @property
-    def passage_images(self) -> Sequence[str | None]:
-        """The image of each passage as a data URL or base64, None for a passage of text alone; empty where no passage has one."""
+    def passage_images(self) -> Sequence[Image | None]:
+        """The image of each passage, None for a passage of text alone; empty where no passage has one."""
         ...
 
     @property
@@ -50,15 +52,23 @@ class Asked(Protocol):
         ...
 
 
+class Parse(Protocol):
+    """Makes a request of a body. Raises InvalidRequestError that lists every fault of the body."""
+
+    def __call__(self, body: bytes | bytearray, images: ImageReader | None = None) -> Asked:
+        """`images` reads the passages' images; None: the model takes none, and each is a fault."""
+        ...
+
+
 @dataclass(frozen=True)
 class Shape:
-    """One request shape. `parse` raises InvalidRequestError that lists every fault of a body.
+    """One request shape.
 
     `request` and `response` are its models in the OpenAPI document, `example` a body that passes.
     """
 
     summary: str
-    parse: Callable[[bytes], Asked]
+    parse: Parse
     request: type[BaseModel]
     response: type[BaseModel]
     example: Mapping[str, Any]

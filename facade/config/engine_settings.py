@@ -49,6 +49,19 @@ class EngineSettings(Group):
         integer(1, 1 << 30),
         "tokens of one forward pass, padding included; limits its memory; a longer pair is computed alone; default: the engine's own",
     )
+    batch_tiles: int | None = setting(
+        "RERANKER_BATCH_TILES",
+        None,
+        integer(1, 1 << 16),
+        "tiles of images of one vision pass; limits its memory; default: the engine's own",
+    )
+    image_cache_bytes: int = setting(
+        # A page of 7 tiles has 14 MB of features in fp32 and 7 MB in half precision (2,048 wide), and takes 11 TFLOP to compute.
+        "RERANKER_IMAGE_CACHE_BYTES",
+        1 << 30,
+        integer(0, 1 << 40),
+        "memory for the features of images that may be asked about again, in each instance of the model; 0: none are kept",
+    )
     tensorrt_cache: Path = setting(
         "RERANKER_TENSORRT_CACHE",
         Path("~/.cache/triton-reranker/tensorrt"),

@@ -7,6 +7,11 @@ from facade.config.parse import file, flag, host_port, integer, names, one_of, p
 from facade.config.setting import Group, setting
 from facade.errors import SettingsError
 
+# 512 passages of 64 KiB: more than any limit in tokens leaves of them.
+_BODY_OF_TEXT = 32 << 20
+# 512 pages of 400 KB, a third more in base64.
+_BODY_WITH_IMAGES = 256 << 20
+
 EXEMPT = ("health", "metrics", "docs", "models")
 
 
@@ -56,12 +61,19 @@ class HttpSettings(Group):
         "longest queueing delay in seconds, estimated from the measured speed, or eight times the request's own computing time if that is "
         "longer; beyond: 503 at once, but never while at most 8 others are in flight",
     )
-    body_limit_bytes: int = setting(
-        # 512 passages of 64 KiB: more than any limit in tokens leaves of them.
+    body_limit_bytes: int | None = setting(
         "RERANKER_HTTP_BODY_LIMIT_BYTES NIM_SERVER_HTTP_BODY_LIMIT_BYTES",
-        32 << 20,
+        None,
         integer(1, 1 << 40),
-        "most bytes of a request body; beyond: 413",
+        "most bytes of a request body; beyond: 413; default: 32 MiB, and 256 MiB where the model takes images",
+    )
+    max_bytes_in_flight: int = setting(
+        # Four bodies of the largest default size, of which two at a time are read, at twice their size. Small bodies are always taken, so
+        # that a few uploads of pages do not keep texts out.
+        "RERANKER_MAX_BYTES_IN_FLIGHT",
+        1 << 30,
+        integer(1, 1 << 50),
+        "most bytes of the bodies of all requests in flight, those that are being received included; beyond: 503 for bodies over 1 MiB",
     )
     head_limit_bytes: int = setting(
         "RERANKER_HTTP_HEAD_LIMIT_BYTES",
@@ -76,7 +88,12 @@ class HttpSettings(Group):
         seconds,
         "seconds to receive a request head, and then its body; beyond: 408",
     )
-    tokenizers: int = setting("NIM_NUM_TOKENIZERS", 2, integer(1, 256), "requests that are tokenised in parallel, each in its own thread")
+    tokenizers: int = setting(
+        "NIM_NUM_TOKENIZERS",
+        2,
+        integer(1, 256),
+        "requests that are tokenised in parallel, each in its own thread; as many are read, where they have images",
+    )
     drain_s: float = setting("RERANKER_DRAIN_S", 30.0, seconds, "seconds that requests in flight have to finish after SIGTERM")
     ssl_mode: str | None = setting(
         "NIM_SSL_MODE", None, one_of("DISABLED", "TLS", "MTLS"), "DISABLED, TLS or MTLS; default: TLS if a certificate is set"
@@ -114,6 +131,10 @@ class HttpSettings(Group):
     otel_endpoint: str = setting(
         "NIM_OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318", str, "URL of the collector, OTLP over HTTP"
     )
+
+    def body_limit(self, *, images: bool) -> int:
+        """Most bytes of a request body, where the model takes images or not."""
+        return self.body_limit_bytes or (_BODY_WITH_IMAGES if images else _BODY_OF_TEXT)
 
     @property
     def address(self) -> tuple[str, int]:

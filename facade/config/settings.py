@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from facade.config.engine_settings import REPOSITORY, EngineSettings
 from facade.config.http_settings import HttpSettings
+from facade.config.image_settings import ImageSettings
 from facade.config.log_settings import LogSettings
 from facade.config.triton_settings import TritonSettings
 
@@ -15,5 +16,5 @@ __all__ = ["REPOSITORY", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(LogSettings, EngineSettings, TritonSettings, HttpSettings):  # fields come from the last base first
+class Settings(LogSettings, ImageSettings, EngineSettings, TritonSettings, HttpSettings):  # fields come from the last base first
     """All groups of settings together."""

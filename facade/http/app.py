@@ -48,6 +48,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         settings=settings,
         current=current,
         threads=ThreadPoolExecutor(settings.tokenizers, thread_name_prefix="tokenise"),
+        readers=ThreadPoolExecutor(settings.tokenizers, thread_name_prefix="images"),
         scorer=scorer,
         fleet=fleet,
         admission=Admission(_limits(settings, current)),
@@ -55,7 +56,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
         metrics=metrics,
         created=int(time.time()),
     )
-    app = web.Application(middlewares=[envelope], client_max_size=settings.body_limit_bytes)
+    app = web.Application(middlewares=[envelope])
     app[SERVICE] = service
     app[METRICS] = metrics
     app[DRAINING] = Draining(service.readiness)
@@ -76,7 +77,9 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
 def _limits(settings: Settings, current: ActiveBundle) -> Limits:
     under_way = settings.chunk_tokens * settings.chunks_in_flight
     most_tokens = settings.max_tokens_in_flight or LARGEST_REQUESTS * MAX_PASSAGES * current.tokenizer.max_seq_len
-    return Limits(settings.max_queue_size, most_tokens, settings.max_wait_s, under_way, settings.request_timeout_s)
+    return Limits(
+        settings.max_queue_size, most_tokens, settings.max_wait_s, under_way, settings.request_timeout_s, settings.max_bytes_in_flight
+    )
 
 
 def create_health_app(app: web.Application) -> web.Application:
@@ -125,8 +128,9 @@ def _beside(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[web.Appl
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:
-    """Watch readiness while the app runs, and end the tokenizer threads after it."""
+    """Watch readiness while the app runs, and end the threads after it."""
     service = app[SERVICE]
     async with running(service.readiness.watch()):
         yield
-    service.threads.shutdown(wait=False, cancel_futures=True)
+    for threads in (service.threads, service.readers):
+        threads.shutdown(wait=False, cancel_futures=True)

@@ -29,7 +29,7 @@ def encoding_of(header: str) -> str:
     return names[0].removeprefix("x-")
 
 
-def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
+def unpacked(body: bytes | bytearray, encoding: str, limit: int) -> bytes:
     """The plain body, of `limit` bytes at most. Takes milliseconds a MiB, so it belongs in a thread.
 
     Raises BodyTooLargeError beyond the limit, InvalidRequestError where the body is cut off or of another encoding.
@@ -44,11 +44,11 @@ class _WrongEncodingError(Exception):
     """The bytes end too early, or go on behind the end."""
 
 
-def _deflate(body: bytes) -> int:
+def _deflate(body: bytes | bytearray) -> int:
     return _ZLIB if body[:1] and body[0] & 0x0F == 8 else _BARE_DEFLATE
 
 
-def _members(body: bytes, limit: int, window: int, most: int) -> bytes:
+def _members(body: bytes | bytearray, limit: int, window: int, most: int) -> bytes:
     parts: list[bytes] = []
     room = limit
     for _ in range(most):

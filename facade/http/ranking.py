@@ -40,11 +40,8 @@ async def _ranked(request: web.Request, shape: Shape) -> web.Response:
         # A large body is not even read where its announced size says that there is no room for it.
         with service.admission.request(request.content_length or 0, service.most_tokens(), bulk=_bulk(request)) as work:
             async with asyncio.timeout(timeout_s):
-                body = await read_body(request, service.settings, service.threads)
-                work.received(len(body))
-                with stages.time("decode"):
-                    asked = shape.parse(body)
-                    service.require_model(asked.model)
+                asked = await _asked(request, shape, work, stages)
+                service.require_model(asked.model)
                 passages = request[FIELDS]["passages"] = len(asked.passage_texts)
                 work.bound(service.most_tokens(passages))
                 pairs, scores = await _scored(service, asked, work, stages, deadline)
@@ -55,7 +52,16 @@ async def _ranked(request: web.Request, shape: Shape) -> web.Response:
         raise DeadlineExceededError from None
     _observe(service.metrics, stages, pairs)
     request[FIELDS].update(_fields(stages, pairs))
-    return json_response(answer, headers=_headers(stages, pairs))
+    return json_response(answer, headers={**_headers(stages, pairs), **_warnings(asked)})
+
+
+async def _asked(request: web.Request, shape: Shape, work: Work, stages: Stages) -> Asked:
+    """The request in the body, which is gone once this returns."""
+    service = request.app[SERVICE]
+    body = await read_body(request, service.body_limits(work), service.threads)
+    work.received(len(body))
+    with stages.time("decode"):
+        return await service.parse(shape, body)
 
 
 async def _scored(service: Service, asked: Asked, work: Work, stages: Stages, deadline: float) -> tuple[TokenPairs, Scores]:
@@ -93,6 +99,12 @@ def _headers(stages: Stages, pairs: TokenPairs) -> dict[str, str]:
     if pairs.query_truncated:
         headers["X-Truncated-Query"] = "1"
     return headers
+
+
+def _warnings(asked: Asked) -> dict[str, str]:
+    """A header that names the passages whose text is the data URL of an image, where there are any."""
+    images = [str(index) for index, text in enumerate(asked.passage_texts) if text.startswith("data:image/")]
+    return {"X-Image-As-Text": ",".join(images)} if images else {}
 
 
 def _fields(stages: Stages, pairs: TokenPairs) -> dict[str, object]:

@@ -1,5 +1,5 @@
-"""The parts that the endpoints work with, one of each an application: settings, model, tokenizer threads, scorer, admission, readiness,
-metrics. Knows no request.
+"""The parts that the endpoints work with, one of each an application: settings, model, threads, scorer, admission, readiness, metrics.
+Knows no request.
 """
 
 import asyncio
@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from facade.api.faults import quoted
-from facade.api.shape import Asked
+from facade.api.passage_images import ImageReader
+from facade.api.shape import Asked, Shape
 from facade.config.settings import Settings
 from facade.errors import UnknownModelError
+from facade.http.request_body import BodyLimits
 from facade.reranking.active_bundle import ActiveBundle
+from facade.reranking.images import ImageLimits
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.ranking import MAX_PASSAGES
-from facade.scoring.admission import Admission
+from facade.scoring.admission import Admission, Work
 from facade.scoring.scorer import Scorer
 from facade.telemetry.metrics import Metrics
 from facade.triton.fleet import Fleet
@@ -24,11 +27,15 @@ from facade.triton.readiness import Readiness
 
 @dataclass(frozen=True)
 class Service:
-    """One served model; `fleet` where it is several Tritons; `created` in seconds since 1970."""
+    """One served model; `fleet` where it is several Tritons; `created` in seconds since 1970.
+
+    `threads` unpack and tokenise; `readers` read bodies with images, so that no text waits for them.
+    """
 
     settings: Settings
     current: ActiveBundle
     threads: Executor
+    readers: Executor
     scorer: Scorer
     fleet: Fleet | None
     admission: Admission
@@ -52,11 +59,27 @@ class Service:
             remedy = "send one of these or no model, or list the name in NIM_SERVED_MODEL_NAME"
             raise UnknownModelError(f"model {quoted(name)!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
 
+    def body_limits(self, work: Work) -> BodyLimits:
+        """The limits of a request's body, whose bytes `work` counts."""
+        size = self.settings.body_limit(images=self.current.bundle.image is not None)
+        return BodyLimits(size, self.settings.body_timeout_s, work.hold)
+
+    async def parse(self, shape: Shape, body: bytes | bytearray) -> Asked:
+        """The request in `body`. One that may have images is read in a thread. Raises InvalidRequestError that lists every fault."""
+        block = self.current.bundle.image
+        if block is None:
+            return shape.parse(body)
+        limits = ImageLimits(self.settings.image_bytes, self.settings.image_pixels)
+        reader = ImageReader(block, limits, self.settings.images_per_request, self.settings.image_tiles_per_request)
+        if b'image"' not in body and b"\\u" not in body:  # an escape could hide the name
+            return shape.parse(body, reader)
+        return await asyncio.get_running_loop().run_in_executor(self.readers, shape.parse, body, reader)
+
     async def tokenise(self, asked: Asked, tokenizer: PairTokenizer) -> TokenPairs:
         """Token pairs of the request, made in a thread of the tokenizer's own."""
 
         def encode() -> TokenPairs:
-            return tokenizer.encode(asked.query_text, asked.passage_texts, truncate=asked.truncates)
+            return tokenizer.encode(asked.query_text, asked.passage_texts, truncate=asked.truncates, images=asked.passage_images)
 
         return await asyncio.get_running_loop().run_in_executor(self.threads, encode)
 

@@ -101,9 +101,19 @@ class Bundle:
 
         Raises BundleError as `graph` does, and where the files can't be brought together.
         """
-        graph = self.graph(precision).name
-        weights = (name for name in self.manifest["files"] if name.startswith(WEIGHTS) and name != graph)
-        with real_files(self.folder, [graph, *weights]) as folder:
+        with self._with_weights(self.graph(precision).name, WEIGHTS) as path:
+            yield path
+
+    @contextmanager
+    def loadable_vision(self) -> Iterator[Path]:
+        """The file of the vision graph, likewise."""
+        with self._with_weights(VISION, VISION) as path:
+            yield path
+
+    @contextmanager
+    def _with_weights(self, graph: str, weights: str) -> Iterator[Path]:
+        beside = (name for name in self.manifest["files"] if name.startswith(weights) and name != graph)
+        with real_files(self.folder, [graph, *beside]) as folder:
             yield folder / graph
 
     def parity(self, precision: str) -> Mapping[str, Any]:

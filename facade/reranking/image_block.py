@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+# The answer to an image where a bundle has no such entry.
+NO_IMAGES = "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2, which is not served here"
+
 
 @dataclass(frozen=True)
 class ImageBlock:
@@ -39,6 +42,10 @@ class ImageBlock:
     def tokens(self, tiles: int) -> int:
         """Tokens of an image of that number of tiles, the ones around it included."""
         return len(self.before) + tiles * self.tokens_per_tile + len(self.after)
+
+    def ids(self, tiles: int) -> tuple[int, ...]:
+        """The token ids of an image of that number of tiles."""
+        return (*self.before, *[self.placeholder_id] * (tiles * self.tokens_per_tile), *self.after)
 
 
 def fault_of(entry: Any, vocabulary_size: int) -> str | None:

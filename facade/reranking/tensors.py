@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from facade.errors import BundleError, InvalidRequestError
 from facade.reranking.bundle import Bundle
 from facade.reranking.pairs import NO_EXTRA, Extra
+from facade.reranking.placeholders import faulty_rows
 
 MODEL = "reranker"
 INPUT_IDS = "input_ids"
@@ -202,9 +203,13 @@ def unpack(inputs: Mapping[str, NDArray[Any]], bundle: Bundle) -> list[Row]:
     _refuse_rows((edges > 2)[:, None], f"{ATTENTION_MASK} has padding between tokens")
     _refuse_rows(kept & ((ids < 0) | (ids >= bundle.vocabulary_size)), f"{INPUT_IDS} outside of 0..{bundle.vocabulary_size - 1}")
     _refuse_rows(kept & (types != 0) & (types != 1), f"{TOKEN_TYPE_IDS} is neither 0 nor 1")
+    extra = _checked_extra(inputs, bundle, len(ids))
+    if bundle.image:
+        images = extra.get(IMAGE, np.full((len(ids), 1), b"", np.object_))
+        for fault, rows in faulty_rows(ids, kept, images[:, 0].astype(bool), bundle.image).items():
+            _refuse_rows(rows, fault)
     ids, types, ends = ids[kept], types[kept], lengths.cumsum().tolist()
-    extra = _checked_extra(inputs, bundle, len(ends))
-    own = ({name: array[row] for name, array in extra.items()} for row in range(len(ends)))
+    own = ({name: array[row] for name, array in extra.items() if name != IMAGE or array[row, 0]} for row in range(len(ends)))
     return [Row(ids[start:end], types[start:end], more) for start, end, more in zip([0, *ends], ends, own, strict=False)]
 
 

@@ -4,8 +4,9 @@ Such tokenizers do nothing across a space, so a text's ids are those of its word
 fast; where no word comes twice, it takes up to twice as long (measured). Knows no pairs and no limits.
 """
 
+import json
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -23,10 +24,13 @@ _LONGEST = 40
 _TRIAL = "Which way should I go?"
 
 
-def read_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer in the file, its padding and truncation off. Raises BundleError for a file that this release's library can't use."""
+def read_tokenizer(path: Path, as_text: Collection[int] = ()) -> Tokenizer:
+    """The tokenizer in the file, its padding and truncation off. Raises BundleError for a file that this release's library can't use.
+
+    No text has the added tokens `as_text`: their names are text as any other.
+    """
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = _without(path, as_text) if as_text else Tokenizer.from_file(str(path))
         # A tokenizer.json may have both, which would cut and pad unseen.
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -37,6 +41,19 @@ def read_tokenizer(path: Path) -> Tokenizer:
         raise BundleError(
             f"{path} can't be used by this release's tokenizers library ({error}): run `make export-model` of this release"
         ) from None
+    return tokenizer
+
+
+def _without(path: Path, as_text: Collection[int]) -> Tokenizer:
+    content = json.loads(path.read_bytes())
+    for token in content["added_tokens"]:
+        # The library can treat its special tokens as text, and uses the mark for nothing else when it encodes.
+        token["special"] = token["id"] in as_text
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    tokenizer.encode_special_tokens = True
+    made = tokenizer.encode_batch_fast([tokenizer.id_to_token(token) for token in as_text], add_special_tokens=False)
+    if any(not set(as_text).isdisjoint(encoded.ids) for encoded in made):
+        raise ValueError("text can make the tokens of an image")
     return tokenizer
 
 

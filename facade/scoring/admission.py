@@ -1,7 +1,7 @@
-"""Bounded work in flight, in requests, in tokens and in seconds: what can't be answered soon is refused at once.
+"""Bounded work in flight, in requests, in tokens, in bytes and in seconds: what can't be answered soon is refused at once.
 
 Never waits. Until it is tokenised, a request counts as a quarter of its bytes in tokens, and as no more than truncation leaves; afterwards
-as its tokens. Knows no HTTP.
+as its tokens. Its bytes count from the first one that has come, since slow uploads of images would fill the memory. Knows no HTTP.
 """
 
 import math
@@ -14,6 +14,8 @@ from facade.scoring.speed import Speed
 
 # English text has some four bytes to a token; other scripts have more bytes, so this errs towards letting work in to be counted.
 _BYTES_PER_TOKEN = 4
+# A body of this size is let in however many bytes are in flight: texts do not wait for uploads of images.
+_SMALL_BYTES = 1 << 20
 # Bulk work is admitted only while all work in flight fills at most this share of the room: the rest is for interactive requests.
 _BULK_SHARE = 0.5
 # A request may always wait for this number of others, and for this many times its own work. So nine clients that each wait for their
@@ -25,7 +27,7 @@ _LONGEST_RETRY_S = 30
 
 @dataclass(frozen=True)
 class Limits:
-    """Of all requests together: how many, their tokens, and the seconds that one may have to wait for the others' work.
+    """Of all requests together: how many, their tokens, the seconds that one may have to wait for the others' work, their bodies' bytes.
 
     `under_way`: tokens of a request that the model may already have, so that later ones wait for them. `deadline_s`: a request that
     may wait for longer than `wait_s` has to be done within this.
@@ -36,13 +38,15 @@ class Limits:
     wait_s: float = math.inf
     under_way: int = 0
     deadline_s: float = math.inf
+    held_bytes: float = math.inf
 
 
 @dataclass(eq=False)
 class Work:
     """One request on its way through admission; its steps are called in the order in which they stand here.
 
-    `bulk` work gives way to other work. `tokens` are those that the request stands for, `left` those of them that are not computed yet.
+    `bulk` work gives way to other work. `tokens` are those that the request stands for, `left` those of them that are not computed yet,
+    `held` the bytes of its body.
     """
 
     admission: "Admission"
@@ -50,6 +54,11 @@ class Work:
     most_tokens: int
     tokens: int = 0
     left: int = 0
+    held: int = 0
+
+    def hold(self, body_bytes: int) -> None:
+        """Stand for the bytes of a body that have come so far. Raises OverloadedError where there is no room for them."""
+        self.admission._hold(self, body_bytes)
 
     def received(self, body_bytes: int) -> None:
         """Take a place, and stand for a body of this size. Raises OverloadedError where there is no room for it."""
@@ -77,6 +86,7 @@ class Admission:
         self.speed = speed or Speed()
         self._running: set[Work] = set()
         self.tokens = 0
+        self.held = 0
         self._left = 0
 
     @property
@@ -94,12 +104,19 @@ class Admission:
         self._require_place(bulk=bulk)
         work = Work(self, bulk, most_tokens)
         self._require_room(work, _estimate(announced_bytes, most_tokens))
+        self._require_memory(work, announced_bytes)
         try:
             yield work
         finally:
+            self.held -= work.held
             if work in self._running:
                 self._running.remove(work)
                 self._stand_for(work, 0)
+
+    def _hold(self, work: Work, body_bytes: int) -> None:
+        self._require_memory(work, body_bytes)
+        self.held += body_bytes - work.held
+        work.held = body_bytes
 
     def _take_place(self, work: Work, tokens: int) -> None:
         self._require_place(bulk=work.bulk)
@@ -141,6 +158,11 @@ class Admission:
         may_wait_s = max(self._limits.wait_s, min(_OTHERS * own_s, self._limits.deadline_s - own_s))
         if ahead / speed > may_wait_s:
             raise self._overloaded(f"{ahead / speed:.3g} s of work are ahead, and this request may wait {may_wait_s:.3g} s", ahead)
+
+    def _require_memory(self, work: Work, body_bytes: int) -> None:
+        others = self.held - work.held
+        if others and body_bytes > _SMALL_BYTES and others + body_bytes > self._limits.held_bytes:
+            raise self._overloaded(f"bodies of {others} bytes are in flight and {body_bytes} more would be too many", self._left)
 
     def _ahead(self, work: Work, tokens: int) -> tuple[int, int]:
         """The requests that such work may have to wait for, and those of their tokens that are computed before it is done.

@@ -19,7 +19,8 @@ from facade.errors import DeadlineExceededError, NotReadyError, OtherBundleError
 from facade.reranking import tensors
 from facade.reranking.bundle import Bundle
 from facade.reranking.chunks import Chunk
-from facade.reranking.tensors import Answer, Row
+from facade.reranking.sent_images import SentImages, refused_image
+from facade.reranking.tensors import Answer, Inputs, Row
 from facade.telemetry import correlation
 from facade.triton.channel import Access
 from facade.triton.connection import Ask, Connection
@@ -34,6 +35,7 @@ class Triton:
 
     def __init__(self, target: str, access: Access | None = None) -> None:
         self._connection = Connection(target, access or Access())
+        self._images = SentImages()
 
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()
@@ -49,19 +51,24 @@ class Triton:
 
     async def infer(self, chunk: Chunk, bundle: Bundle, timeout_s: float, *, bulk: bool = False) -> Answer:
         """The chunk's logits within `timeout_s`, by the model of that bundle and of no other; or a RerankerError."""
+        deadline = time.monotonic() + timeout_s
         outputs = (tensors.LOGIT, tensors.INFER_US)
-        return Answer.of(await self._connection.call(_call(chunk, bundle, timeout_s, outputs, bulk=bulk)))
+
+        async def ask(inputs: Inputs) -> Outputs:
+            return await self._connection.call(_call(inputs, bundle, deadline - time.monotonic(), outputs, bulk=bulk))
+
+        return Answer.of(await self._images.call(chunk, ask))
 
     async def probe(self, bundle: Bundle, timeout_s: float) -> str:
         """The engine's name, after a pair of one token was scored: that proves Triton, the stub, the engine and the digest at once."""
         row = Row(np.array([bundle.pad_id], np.int64), np.zeros(1, np.int64))
-        chunk = Chunk([0], tensors.pack([row], bundle))
-        result = await self._connection.probe(_call(chunk, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE)))
+        inputs = tensors.pack([row], bundle)
+        result = await self._connection.probe(_call(inputs, bundle, timeout_s, (tensors.LOGIT, tensors.ENGINE)))
         engine: bytes = result[tensors.ENGINE][0, 0]
         return engine.decode()
 
 
-def _call(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False) -> "Ask[Outputs]":
+def _call(arrays: Inputs, bundle: Bundle, timeout_s: float, outputs: tuple[str, ...], *, bulk: bool = False) -> "Ask[Outputs]":
     """A call for the named outputs, [rows, 1] each. It ends within `timeout_s` from now, also where it is made several times."""
     deadline = time.monotonic() + timeout_s
 
@@ -70,7 +77,7 @@ def _call(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ..
         if left_s <= 0:
             raise DeadlineExceededError
         inputs = []
-        for name, array in chunk.inputs.items():
+        for name, array in arrays.items():
             tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
             tensor.set_data_from_numpy(array)
             inputs.append(tensor)
@@ -85,7 +92,7 @@ def _call(chunk: Chunk, bundle: Bundle, timeout_s: float, outputs: tuple[str, ..
                 parameters={tensors.BUNDLE_DIGEST: bundle.digest, tensors.BULK: bulk},
             )
         except InferenceServerException as error:
-            raise _meaning(error) from None
+            raise refused_image(str(error.message())) or _meaning(error) from None
         return {name: result.as_numpy(name) for name in outputs}
 
     return ask

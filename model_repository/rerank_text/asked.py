@@ -13,19 +13,24 @@ from facade.reranking.ranking import MAX_PASSAGES
 QUERY = "query"
 # The second name is that of NIM 2.4's documentation.
 PASSAGE_NAMES = ("passage", "passages")
-INPUTS = (QUERY, *PASSAGE_NAMES)
+PASSAGE_IMAGE = "passage_image"
+INPUTS = (QUERY, *PASSAGE_NAMES, PASSAGE_IMAGE)
 
 Texts = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Texts of one call: a query for each passage. `truncate`: pairs over the limit are cut instead of refused. `size`: bytes received."""
+    """Texts of one call: a query for each passage. `truncate`: pairs over the limit are cut instead of refused. `size`: bytes received.
+
+    `images`: data URLs or base64 by the index of their passage, not decoded.
+    """
 
     queries: Sequence[str]
     passages: Sequence[str]
     truncate: bool
     size: int = field(compare=False)
+    images: Mapping[int, str] = field(default_factory=dict)
 
 
 def read(tensors: Mapping[str, Texts], parameters: Mapping[str, Any]) -> Asked:
@@ -38,8 +43,9 @@ def read(tensors: Mapping[str, Texts], parameters: Mapping[str, Any]) -> Asked:
         raise InvalidRequestError(f"{QUERY} is missing: send one text for all passages, or one for each")
     queries, passages = _decoded(tensors[QUERY], QUERY), _decoded(tensors[names[0]], names[0])
     _check(queries, passages, names[0])
-    size = sum(len(text) for name in (QUERY, names[0]) for text in tensors[name][:, 0])
-    return Asked(queries if len(queries) == len(passages) else queries * len(passages), passages, _truncate(parameters), size)
+    size = sum(len(text) for tensor in tensors.values() for text in tensor[:, 0])
+    images = _images(tensors[PASSAGE_IMAGE], len(passages)) if PASSAGE_IMAGE in tensors else {}
+    return Asked(queries if len(queries) == len(passages) else queries * len(passages), passages, _truncate(parameters), size, images)
 
 
 def _check(queries: Sequence[str], passages: Sequence[str], name: str) -> None:
@@ -51,6 +57,13 @@ def _check(queries: Sequence[str], passages: Sequence[str], name: str) -> None:
         raise InvalidRequestError(f"{QUERY}: {len(queries)} texts for {len(passages)} passages; send one for all of them, or one for each")
     if not all(queries):
         raise InvalidRequestError(f"{QUERY}: empty, send some text")
+
+
+def _images(tensor: Texts, passages: int) -> dict[int, str]:
+    """The images that there are; an empty one is none."""
+    if len(tensor) != passages:
+        raise InvalidRequestError(f"{PASSAGE_IMAGE}: {len(tensor)} images for {passages} passages; send one for each, empty for none")
+    return {index: text for index, text in enumerate(_decoded(tensor, PASSAGE_IMAGE)) if text}
 
 
 def _decoded(texts: Texts, name: str) -> list[str]:

@@ -10,18 +10,24 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from facade.config.engine_settings import EngineSettings
+from facade.config.image_settings import ImageSettings
 from facade.config.log_settings import LogSettings
-from facade.errors import InvalidRequestError, NotReadyError, RerankerError
+from facade.errors import InvalidRequestError, NotReadyError, OverloadedError, RerankerError, ScoringError
 from facade.reranking import tensors
 from facade.reranking.bundle import read_bundle
-from facade.reranking.tensors import BULK, BUNDLE_DIGEST, OTHER_BUNDLE, Row
+from facade.reranking.images import ImageLimits
+from facade.reranking.tensors import BULK, BUNDLE_DIGEST, IMAGE, OTHER_BUNDLE, Row
 from facade.telemetry import logs
 from reranker.aside import logged
 from reranker.calls import Answer, Call
 from reranker.engines import load_engine
+from reranker.engines.engine import Engine
 from reranker.engines.machine import Machine, Place
 from reranker.metrics import EngineMetrics
 from reranker.scheduler import Scheduler
+from reranker.vision.cache import FeatureCache
+from reranker.vision.entry import Waits
+from reranker.vision.stage import VisionStage
 
 LOG = logging.getLogger("reranker")
 
@@ -41,6 +47,8 @@ class TritonPythonModel:
         self._metrics = EngineMetrics(pb_utils.MetricFamily, place.labels | {"version": args["model_version"]})
         token_budget = settings.batch_tokens or engine.token_budget
         self._scheduler = Scheduler(engine, bundle.max_seq_len, token_budget, self._metrics.computed, self._metrics.failed)
+        self._cache = FeatureCache(settings.image_cache_bytes)
+        self._vision = self._vision_stage(engine, settings)
         self._engine = f"{engine.name} {engine.precision}"
         LOG.info("%s %s on %s, because %s", bundle.model_id, bundle.version, self._engine, reason)
 
@@ -50,12 +58,32 @@ class TritonPythonModel:
             with logged("a request could not be taken"):
                 self._take(request)
         with logged("Triton did not take the counts"):
-            self._metrics.publish(self._scheduler.waiting_tokens())  # takes some milliseconds, in which the engine has work
+            tiles = self._vision.waiting_tiles() if self._vision else 0
+            self._metrics.publish(self._scheduler.waiting_tokens(), tiles, self._cache.size)  # milliseconds, in which the engine has work
         self._scheduler.wait_for_room()
 
     def finalize(self) -> None:
-        """Close the scheduler; Triton has had every response."""
+        """Close the stage of images and the scheduler; Triton has had every response."""
+        if self._vision:
+            self._vision.close()
         self._scheduler.close()
+
+    def _vision_stage(self, engine: Engine, settings: EngineSettings) -> VisionStage | None:
+        """Where images get their features; None where the bundle takes text alone."""
+        if not (engine.vision and self._bundle.image):
+            return None
+        images = ImageSettings.from_environment()
+        return VisionStage(
+            engine.vision,
+            self._scheduler.submit,
+            self._bundle.image,
+            limits=ImageLimits(images.image_bytes, images.image_pixels),
+            tile_budget=settings.batch_tiles or engine.vision.tile_budget,
+            cache=self._cache,
+            waits=Waits(engine.patience_s * self._bundle.image.tokens_per_tile),
+            asked=self._metrics.asked,
+            seen=self._metrics.seen,
+        )
 
     def _take(self, request: Any) -> None:
         """Put its rows into the pool, or answer it with an error: Triton can't stop before each request has its response."""
@@ -64,7 +92,11 @@ class TritonPythonModel:
             parameters = json.loads(request.parameters() or "{}")
             rows = self._rows(request, parameters.get(BUNDLE_DIGEST))
             bulk = parameters.get(BULK) is True
-            self._scheduler.submit(Call(rows, partial(self._answer, request, sender), request.is_cancelled, bulk=bulk))
+            call = Call(rows, partial(self._answer, request, sender), request.is_cancelled, bulk=bulk)
+            if self._vision and any(IMAGE in row.extra for row in rows):
+                self._vision.take(call, lambda error: _send(sender, _refusal(error)))
+            else:
+                self._scheduler.submit(call)
         except RerankerError as error:
             _send(sender, _refusal(error))
         except Exception:
@@ -106,8 +138,12 @@ def _unforeseen() -> Any:
 
 def _refusal(error: RerankerError) -> Any:
     # UNSUPPORTED reaches a gRPC client as UNIMPLEMENTED, which nothing else here uses: the facade recognises a digest mismatch by it.
-    code = pb_utils.TritonError.INVALID_ARG if isinstance(error, InvalidRequestError) else pb_utils.TritonError.UNSUPPORTED
-    return _error(error.message, code)
+    codes = {
+        InvalidRequestError: pb_utils.TritonError.INVALID_ARG,
+        OverloadedError: pb_utils.TritonError.UNAVAILABLE,
+        ScoringError: pb_utils.TritonError.INTERNAL,
+    }
+    return _error(error.message, next((code for kind, code in codes.items() if isinstance(error, kind)), pb_utils.TritonError.UNSUPPORTED))
 
 
 def _error(message: str, code: Any) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import onnx
 
-from facade.reranking.bundle import INT8, INT8_GRAPH, MANIFEST, TOKENIZER, WEIGHTS, file_digest, read_bundle
+from facade.reranking.bundle import INT8, INT8_GRAPH, MANIFEST, TOKENIZER, VISION, WEIGHTS, file_digest, read_bundle
 from scripts.export import graph, parity, plan, quantised
 from scripts.export.card import CARD, card
 from scripts.export.checkpoint import Checkpoint, ExportError
@@ -23,14 +23,15 @@ from scripts.export.manifest import Manifest, Parity
 from scripts.export.origin import Origin
 from scripts.export.precision import lowered
 from scripts.export.quantised import Factors
+from scripts.export.served import Served
 from scripts.export.stored_weights import halve, share
 from scripts.export.tokenizer import check_ids
-from scripts.export.trial import Trial, batches, trials
+from scripts.export.trial import LONGEST_BATCHED, Trial, image_trials, trials
 
 EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
 CODE = "model.py"
 # All that an export may have written into a bundle's folder, and what is made of its graph there. Other files are the user's, and stay.
-WRITTEN = {WEIGHTS, EXTERNAL, INT8_GRAPH, TOKENIZER, MANIFEST, CARD, plan.SCRIPT, plan.ENGINE}
+WRITTEN = {WEIGHTS, EXTERNAL, INT8_GRAPH, VISION, f"{VISION}.data", TOKENIZER, MANIFEST, CARD, plan.SCRIPT, plan.ENGINE}
 NOT_MEASURED = Parity(0, 0, 0.0, 0.0, 0.0, 0, "not measured yet")
 SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
 
@@ -58,21 +59,18 @@ def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, text
     """Write the bundle of a checkpoint to `out`, in place of another one that is there; ExportError leaves `out` as it was."""
     check_ids(checkpoint)
     out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = lowered(checkpoint, names.precision)
-    _check_space(checkpoint, out.parent)
     # Beside the target, so that a rename moves each file whole; where the target is a link, beside the folder itself.
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.resolve().parent) as temporary:
         work = Path(temporary)
-        print("drawing the graph")
-        graph.write(checkpoint, work / WEIGHTS)
+        _draw(checkpoint, names.precision, work)
         _write_tokenizer(checkpoint, work / TOKENIZER)
-        made = trials(checkpoint.tokenizer, min(texts.longest or checkpoint.max_seq_len, checkpoint.max_seq_len))
+        made = _trials(checkpoint, min(texts.longest or checkpoint.max_seq_len, checkpoint.max_seq_len))
         factors: Factors = {}
         if names.precision == INT8:
             (work / MANIFEST).write_text(_manifest(checkpoint, origin, work, names).to_json(), encoding="utf-8")
             factors = _quantise(work, texts.calibration or made)
-        if names.precision in {"fp32", INT8} and not (work / EXTERNAL).is_file():
-            _halve(work / WEIGHTS)
+        if names.precision in {"fp32", INT8}:
+            _halve(work)
         if names.precision == INT8:
             share(work / INT8_GRAPH, work / WEIGHTS, factors)
         manifest = _manifest(checkpoint, origin, work, names)
@@ -97,26 +95,48 @@ def _make_version(out: Path) -> None:
         (out / CODE).symlink_to(Path("..") / "1" / CODE)
 
 
+def _draw(checkpoint: Checkpoint, precision: str, work: Path) -> None:
+    """Write the graphs to `work`. The lowered weights are let go here: the gate needs the memory."""
+    print("drawing the graph")
+    drawn = lowered(checkpoint, precision)
+    _check_space(drawn, work)
+    graph.write(drawn, work / WEIGHTS)
+    if drawn.images:
+        graph.write_vision(drawn.images, work / VISION)
+
+
+def _trials(checkpoint: Checkpoint, longest: int) -> list[Trial]:
+    shown = image_trials(checkpoint.tokenizer, checkpoint.images.block, longest) if checkpoint.images else []
+    return [*trials(checkpoint.tokenizer, longest), *shown]
+
+
 def _check_space(checkpoint: Checkpoint, folder: Path) -> None:
-    needed = graph.size_of(checkpoint.module) + SPARE_BYTES
+    modules = [checkpoint.module, *([checkpoint.images.module] if checkpoint.images else [])]
+    needed = sum(map(graph.size_of, modules)) + SPARE_BYTES
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise ExportError(f"{folder} has {free / 1e9:.1f} GB free, the export needs up to {needed / 1e9:.1f} GB: make room or set OUT")
+        raise ExportError(
+            f"{folder.parent} has {free / 1e9:.1f} GB free, the export needs up to {needed / 1e9:.1f} GB: make room or set OUT"
+        )
 
 
 def _quantise(work: Path, calibration: Sequence[Trial]) -> Factors:
     if (work / EXTERNAL).is_file():
         raise ExportError("int8 is for models whose weights fit into 1.8 GB: export this one as fp16 or bf16")
-    print(f"measuring activations on {sum(len(passages) for _, passages in calibration)} pairs for int8")
-    return quantised.quantise(work / WEIGHTS, work / INT8_GRAPH, list(batches(read_bundle(work), calibration)))
+    print(f"measuring activations on {sum(len(trial.passages) for trial in calibration)} pairs for int8")
+    bundle = read_bundle(work)
+    served = Served(bundle, min(bundle.max_seq_len, LONGEST_BATCHED), calibration)
+    return quantised.quantise(work / WEIGHTS, work / INT8_GRAPH, list(served.batches(calibration)))
 
 
-def _halve(path: Path) -> None:
-    """Store those weights as fp16 that lose nothing by it."""
-    drawn = onnx.load(str(path))
-    halve(drawn)
-    onnx.checker.check_model(drawn)
-    onnx.save(drawn, str(path))
+def _halve(work: Path) -> None:
+    """Store those weights as fp16 that lose nothing by it, of the graphs that have their weights inside."""
+    for path in (work / WEIGHTS, work / VISION):
+        if path.is_file() and not path.with_name(f"{path.name}.data").is_file():
+            drawn = onnx.load(str(path))
+            halve(drawn)
+            onnx.checker.check_model(drawn)
+            onnx.save(drawn, str(path))
 
 
 def _write_tokenizer(checkpoint: Checkpoint, path: Path) -> None:
@@ -131,7 +151,7 @@ def _manifest(checkpoint: Checkpoint, origin: Origin, work: Path, names: Names) 
         model_id=names.model_id,
         version=names.version,
         family=checkpoint.family,
-        modalities=("text",),
+        modalities=("text", "image", "text_image") if checkpoint.images else ("text",),
         pair_encoding=checkpoint.pair_encoding,
         max_seq_len=checkpoint.max_seq_len,
         vocabulary_size=checkpoint.vocabulary_size,
@@ -142,6 +162,7 @@ def _manifest(checkpoint: Checkpoint, origin: Origin, work: Path, names: Names) 
         parity=NOT_MEASURED,
         source=origin.source,
         architecture=checkpoint.architecture,
+        image=checkpoint.images.block if checkpoint.images else None,
         files={file.name: file_digest(file) for file in sorted(work.iterdir()) if file.name != MANIFEST},
     )
 

@@ -11,6 +11,7 @@ from facade.reranking.bundle import INT8
 from scripts.export.manifest import Manifest, Parity, Source
 
 CARD = "README.md"
+PASSAGES = {False: "text", True: "text, an image, or both"}
 
 
 def card(manifest: Manifest) -> str:
@@ -30,6 +31,7 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield f"| source | {_source(manifest.source)} |"
     yield f"| licence | {_cell(manifest.licence.name)} |"
     yield f"| family | {manifest.family} |"
+    yield f"| passages | {PASSAGES[bool(manifest.image)]} |"
     yield f"| limit | {manifest.max_seq_len:,} tokens a pair |"
     yield f"| precision | {manifest.precision}{f', and {INT8}' if manifest.int8_parity else ''} |"
     yield ""

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from facade.reranking.bundle import PairEncoding
+from facade.reranking.image_block import ImageBlock
 
 
 class ExportError(Exception):
@@ -20,10 +21,25 @@ class ExportError(Exception):
 
 @dataclass(frozen=True)
 class Encoded:
-    """One pair as the reference tokenises it, already cut to the limit: token ids and segments."""
+    """One pair as the reference tokenises it, already cut to the limit: token ids and segments, and the file of the passage's image."""
 
     ids: list[int]
     segments: list[int]
+    image: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Images:
+    """How a reranker takes images.
+
+    `module` becomes the graph of them: UINT8 [tiles, 3, size, size] to FP32 [tiles, tokens, width], one feature for each placeholder.
+    `encode`: the reference's own tokenisation of query, passage and an image's file.
+    """
+
+    module: nn.Module
+    block: ImageBlock
+    width: int
+    encode: Callable[[str, str, bytes], Encoded]
 
 
 @dataclass(frozen=True)
@@ -31,8 +47,9 @@ class Checkpoint:
     """A loaded reranker.
 
     `module` is what becomes the graph: INT64 [batch, sequence] tensors by position, in the order of `inputs`, to FP32 [batch] raw logits,
-    padding on any side. `encode` and `reference` are transformers' own tokenisation and forward pass; the parity gate holds the bundle to
-    them, so they share no code with it. `architecture`: see scripts/export/architecture.py.
+    padding on any side. Where the reranker takes images, which `images` says, FP32 [features, width] and INT64 [features] are among them:
+    see facade/reranking/tensors.py. `encode` and `reference` are transformers' own tokenisation and forward pass; the parity gate holds the
+    bundle to them, so they share no code with it. `architecture`: see scripts/export/architecture.py.
     """
 
     family: str
@@ -46,3 +63,4 @@ class Checkpoint:
     encode: Callable[[str, str], Encoded]
     reference: Callable[[Encoded], float]
     architecture: dict[str, Any] | None = None
+    images: Images | None = None

@@ -30,7 +30,7 @@ OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm
 
 
 @dataclass
-class _Faults:
+class Faults:
     """Names of weights, by what is wrong with them."""
 
     missing: set[str] = field(default_factory=set)
@@ -68,18 +68,23 @@ def load_whole(make: Any, folder: Path, harmless: Mapping[str, str] = BUFFERS, *
     faults = _compare(model, folder)
     _add(faults, report)
     faults.unused = {name for name in faults.unused if not any(re.search(pattern, name) for pattern in harmless)}
-    if str(faults):
-        raise ExportError(
-            f"{folder} does not hold exactly the weights of a {type(model).__name__}; {faults}. "
-            "Its scores would be random or another model's: export a checkpoint that was saved as this kind of reranker"
-        )
+    refuse(faults, folder, type(model).__name__)
     return model
 
 
-def _compare(model: Any, folder: Path) -> _Faults:
+def refuse(faults: Faults, folder: Path, kind: str) -> None:
+    """Raise ExportError where there are faults, of weights that should be those of a `kind`."""
+    if str(faults):
+        raise ExportError(
+            f"{folder} does not hold exactly the weights of a {kind}; {faults}. "
+            "Its scores would be random or another model's: export a checkpoint that was saved as this kind of reranker"
+        )
+
+
+def _compare(model: Any, folder: Path) -> Faults:
     """The model's weights against the files' by name, shape and value."""
     own: dict[str, Tensor] = model.state_dict()
-    faults = _Faults()
+    faults = Faults()
     found = set()
     for stored_name, tensor in stored_tensors(folder):
         name = _name_in(own, stored_name, model.base_model_prefix)
@@ -89,7 +94,7 @@ def _compare(model: Any, folder: Path) -> _Faults:
             continue
         found.add(name)
         if value.shape != tensor.shape:
-            faults.misshapen.add(_misshapen(name, tensor.shape, value.shape))
+            faults.misshapen.add(misshapen(name, tensor.shape, value.shape))
         elif not torch.equal(value, tensor.to(value.dtype)):  # a weight that is not a number differs, too
             faults.other.add(name)
     # A tied weight is stored once.
@@ -98,15 +103,16 @@ def _compare(model: Any, folder: Path) -> _Faults:
     return faults
 
 
-def _add(faults: _Faults, report: Mapping[str, Any]) -> None:
+def _add(faults: Faults, report: Mapping[str, Any]) -> None:
     """What transformers itself reports, beside what the comparison found."""
     faults.missing |= set(report["missing_keys"])
     faults.unused |= set(report["unexpected_keys"])
-    faults.misshapen |= {_misshapen(*entry) for entry in report["mismatched_keys"]}
+    faults.misshapen |= {misshapen(*entry) for entry in report["mismatched_keys"]}
     faults.other |= set(report["error_msgs"])
 
 
-def _misshapen(name: str, stored: Sequence[int], wanted: Sequence[int]) -> str:
+def misshapen(name: str, stored: Sequence[int], wanted: Sequence[int]) -> str:
+    """The fault of a weight of another shape."""
     return f"{name} {list(stored)} instead of {list(wanted)}"
 
 

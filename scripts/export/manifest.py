@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facade.reranking.bundle import FORMAT, PairEncoding, manifest_digest
+from facade.reranking.image_block import ImageBlock
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Manifest:
     files: dict[str, str]
     int8_parity: Parity | None = None
     architecture: dict[str, Any] | None = None
+    image: ImageBlock | None = None
 
     def to_json(self) -> str:
         """The text of reranker.json, the digest included."""

@@ -1,31 +1,27 @@
 """The parity gate: a bundle is compared with its reference before it is written.
 
-The reference tokenises in its own way and scores each pair alone; the bundle goes through the project's own tokenising, padding and
-runtime, each pair alone and padded among others. Knows bundles and logits, no family of models.
+The reference tokenises in its own way and scores each pair alone; the bundle goes through the project's own tokenising, tiling, padding
+and runtime, each pair alone and padded among others. Knows bundles and logits, no family of models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
-import openvino
 from numpy.typing import NDArray
 
 from facade.reranking.bundle import Bundle
-from facade.reranking.pairs import PairTokenizer
-from facade.reranking.tensors import Row, pack
-from facade.reranking.token_ids import unpacked
+from facade.reranking.tensors import IMAGE_FEATURES, Row
+from scripts.export import runtimes
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
+from scripts.export.served import Served
 from scripts.export.trial import SEED, Trial
 
 ROWS_PER_BATCH = 8
 SHORT = 256  # tokens; a thousand rows' worth of padding beside one of 8,192 would cost hours on a CPU and show nothing more
 SHOWN = 8  # differing pairs that a refusal lists
-Run = Callable[[Mapping[str, NDArray[np.int64]]], NDArray[np.float32]]
 Scorer = Callable[[Sequence[Row]], NDArray[np.float32]]
 
 
@@ -92,33 +88,47 @@ class Comparison:
 
 
 def compare(bundle: Bundle, checkpoint: Checkpoint, trials: Sequence[Trial], precision: str) -> Comparison:
-    """Score every trial by the reference and twice by the bundle's graph for `precision`: alone, and padded among others."""
-    tokenizer = PairTokenizer(bundle, bundle.max_seq_len)
-    score = _graph(bundle, precision)
-    labels: list[str] = []
-    queries: list[int] = []
-    rows: list[Row] = []
-    references: list[Encoded] = []
-    mistokenised: list[str] = []
-    for number, (query, passages) in enumerate(trials):
-        pairs = tokenizer.encode(query, passages, truncate=True)
-        for place, (passage, row) in enumerate(zip(passages, pairs.rows, strict=True)):
-            ids = unpacked(row).tolist()
-            own = checkpoint.encode(query, passage)
-            label = f"query {number}, passage {place} ({len(own.ids)} tokens)"
-            if own.ids != ids:
-                mistokenised.append(f"{label}: tokenised differently from token {_first_difference(own.ids, ids)} on")
-            labels.append(label)
-            queries.append(number)
-            references.append(own)
-            rows.append(Row(np.array(ids), np.repeat([0, 1], [pairs.query_length, len(ids) - pairs.query_length])))
-    print(f"reference: {len(rows)} pairs")
+    """Score every trial by the reference and twice by the bundle's graphs for `precision`: alone, and padded among others."""
+    served = Served(bundle, bundle.max_seq_len, trials)
+    pairs = [_Pair(number, place, row) for number, trial in enumerate(trials) for place, row in enumerate(served.rows(trial))]
+    references = [_encode(checkpoint, trials[pair.query], pair.passage) for pair in pairs]
+    labels = [pair.label(len(own.ids)) for pair, own in zip(pairs, references, strict=True)]
+    mistokenised = [
+        f"{label}: tokenised differently from token {_first_difference(own.ids, ids)} on"
+        for label, own, ids in zip(labels, references, (pair.row.input_ids.tolist() for pair in pairs), strict=True)
+        if own.ids != ids
+    ]
+    score = _graph(bundle, precision, served)
+    print(f"reference: {len(pairs)} pairs")
     expected = np.array([checkpoint.reference(own) for own in references], dtype=np.float32)
     print("graph: the same, alone and in company")
+    rows = [pair.row for pair in pairs]
     alone = np.concatenate([score([row]) for row in rows])
     company = _in_company(score, rows)
     differences = np.maximum(np.abs(alone - expected), np.abs(company - expected))
-    return Comparison(labels, queries, expected, differences, company, max(len(row.input_ids) for row in rows), mistokenised)
+    longest = max(len(row.input_ids) for row in rows)
+    return Comparison(labels, [pair.query for pair in pairs], expected, differences, company, longest, mistokenised)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A row as the bundle makes it, of one passage of one of the trials, by their numbers."""
+
+    query: int
+    passage: int
+    row: Row
+
+    def label(self, tokens: int) -> str:
+        image = f", {len(self.row.extra[IMAGE_FEATURES])} of an image" if self.row.extra else ""
+        return f"query {self.query}, passage {self.passage} ({tokens} tokens{image})"
+
+
+def _encode(checkpoint: Checkpoint, trial: Trial, passage: int) -> Encoded:
+    """The pair as the reference tokenises it."""
+    image = trial.images[passage] if trial.images else None
+    if image is None or checkpoint.images is None:
+        return checkpoint.encode(trial.query, trial.passages[passage])
+    return checkpoint.images.encode(trial.query, trial.passages[passage], image)
 
 
 def _in_company(score: Scorer, rows: Sequence[Row]) -> NDArray[np.float32]:
@@ -133,38 +143,13 @@ def _in_company(score: Scorer, rows: Sequence[Row]) -> NDArray[np.float32]:
     return found
 
 
-def _graph(bundle: Bundle, precision: str) -> Scorer:
-    """The graph in a runtime that computes what it says: OpenVINO for bf16, for which ONNX Runtime has no kernels on a CPU."""
+def _graph(bundle: Bundle, precision: str, served: Served) -> Scorer:
     with bundle.loadable(precision) as graph:
-        run, wanted = (_openvino if precision == "bf16" else _onnxruntime)(graph)
-    given = set(pack([Row(np.zeros(1, np.int64), np.zeros(1, np.int64))], bundle))
+        run, wanted = runtimes.load(graph, precision)
+    given = set(served.inputs([Row(np.zeros(1, np.int64), np.zeros(1, np.int64))]))
     if wanted != given:
         raise ExportError(f"the graph wants {sorted(wanted)}, the pair encoding gives {sorted(given)}: its family disagrees with itself")
-
-    def score(rows: Sequence[Row]) -> NDArray[np.float32]:
-        return run(pack(rows, bundle))
-
-    return score
-
-
-def _onnxruntime(graph: Path) -> tuple[Run, set[str]]:
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-
-    def run(inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = session.run(["logits"], inputs)[0]
-        return logits
-
-    return run, {node.name for node in session.get_inputs()}
-
-
-def _openvino(graph: Path) -> tuple[Run, set[str]]:
-    compiled = openvino.Core().compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": openvino.Type.bf16})
-
-    def run(inputs: Mapping[str, NDArray[np.int64]]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = compiled(dict(inputs))[0]
-        return logits.copy()
-
-    return run, {port.any_name for port in compiled.inputs}
+    return lambda rows: run(served.inputs(rows))
 
 
 def _first_difference(first: Sequence[int], second: Sequence[int]) -> int:

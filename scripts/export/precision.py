@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import nn
 
 from facade.reranking.bundle import INT8
 from scripts.export.checkpoint import Checkpoint
@@ -18,12 +20,18 @@ PRECISIONS = (*DRAWN, INT8)
 
 
 def lowered(checkpoint: Checkpoint, precision: str) -> Checkpoint:
-    """The checkpoint with a module that computes in `precision`; its reference stays as it is, fp32."""
+    """The checkpoint with modules that compute in `precision`; its reference stays as it is, fp32."""
     kind = DRAWN.get(precision, torch.float32)
     if kind == torch.float32:
         return checkpoint
-    module = deepcopy(checkpoint.module)
+    images = checkpoint.images
+    shown = replace(images, module=_lowered(images.module, kind)) if images else None
+    return replace(checkpoint, module=_lowered(checkpoint.module, kind), images=shown)
+
+
+def _lowered(module: nn.Module, kind: torch.dtype) -> nn.Module:
+    """A copy whose part `model` has its parameters in `kind`. No second copy of them is made in fp32."""
     # Parameters alone: a module's buffers hold its rotary frequencies, which rounding puts a radian off some 500 tokens in.
-    for parameter in module.get_submodule("model").parameters():
-        parameter.data = parameter.data.to(kind)
-    return replace(checkpoint, module=module.eval())
+    inner = module.get_submodule("model").parameters()
+    converted: dict[int, Any] = {id(each): nn.Parameter(each.data.to(kind), requires_grad=each.requires_grad) for each in inner}
+    return deepcopy(module, converted).eval()

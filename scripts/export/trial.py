@@ -1,21 +1,21 @@
-"""Text pairs that a graph is tried with: of every length, made of a tokenizer's own words, or out of a user's file.
+"""Pairs that a graph is tried with: texts of every length, made of a tokenizer's own words, or out of a user's file; images of every grid.
 
-The parity gate compares scores on them, the quantiser measures activations on them. Knows texts and token rows, neither graphs nor models.
+The parity gate compares scores on them, the quantiser measures activations on them. Knows texts and images, neither graphs nor models.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from facade.reranking.bundle import Bundle
-from facade.reranking.chunks import chunks
-from facade.reranking.pairs import PairTokenizer
-from facade.reranking.tensors import Tokens
+from facade.reranking.image_block import ImageBlock
 from scripts.export.checkpoint import ExportError
 from scripts.export.prompt import TRIED
 
@@ -25,9 +25,18 @@ LONGEST_QUERY = 24  # tokens
 WORDS = 400
 SEED = 20
 BATCH_TOKENS = 2048
+ENLARGED = 0.9  # size of an image by that of its grid: large enough for as many tiles, and resized
+COARSE = 8  # pixels of a side of its coarse noise
 LONGEST_BATCHED = 512  # tokens; ranges of activations hardly widen with length, time does
 
-Trial = tuple[str, list[str]]
+
+@dataclass(frozen=True)
+class Trial:
+    """A query with its passages. `images`: the file of each passage's image or None, or nothing at all."""
+
+    query: str
+    passages: list[str]
+    images: tuple[bytes | None, ...] = ()
 
 
 def trials(tokenizer: Any, max_seq_len: int) -> list[Trial]:
@@ -41,8 +50,40 @@ def trials(tokenizer: Any, max_seq_len: int) -> list[Trial]:
         query = _text(generator, words, round(query_length))
         passages = [_text(generator, words, round(length)) for length in lengths[place::QUERIES]]
         passages[place % PASSAGES] = TRIED[place]
-        made.append((query, passages))
+        made.append(Trial(query, passages))
     return made
+
+
+def image_trials(tokenizer: Any, block: ImageBlock, longest: int) -> list[Trial]:
+    """Two queries with images of every number of tiles that `longest` tokens have room for, the smallest always among them.
+
+    The first has images alone, the second the same with texts of any length, up to more than fits. Texts without an image are among both.
+    """
+    generator = np.random.default_rng(SEED)
+    words = _words(tokenizer, generator)
+    # Of the grids with as many tiles, the squarest has tiles beside and below each other.
+    squarest = {columns * rows: (columns, rows) for columns, rows in sorted(block.grids, key=max, reverse=True)}
+    known = [tiles for tiles in sorted(squarest) if tiles == 1 or block.tokens(tiles + block.thumbnail) + LONGEST_QUERY < longest]
+    images = [_image(generator, squarest[tiles], block.tile_size) for tiles in known]
+    rooms = [max(1.1 * longest - block.tokens(tiles + block.thumbnail), 2) for tiles in known]
+    texts = [_text(generator, words, round(room * share)) for room, share in zip(rooms, np.geomspace(0.02, 1, len(rooms)), strict=True)]
+    query, other = (_text(generator, words, tokens) for tokens in (2, LONGEST_QUERY // 2))
+    nothing = [""] * len(images)
+    return [
+        Trial(query, [*nothing, *TRIED[:2]], (*images, None, None)),
+        Trial(other, [*texts, *TRIED[2:4]], (*images, None, None)),
+    ]
+
+
+def _image(generator: np.random.Generator, grid: tuple[int, int], tile_size: int) -> bytes:
+    """A PNG that is cut into that grid: coarse and fine noise, so that each tile and each way to resize it is another one."""
+    width, height = (int(ENLARGED * tiles * tile_size) for tiles in grid)
+    coarse = generator.integers(0, 256, (height // COARSE + 2, width // COARSE + 2, 3), np.uint8)
+    smooth = np.asarray(Image.fromarray(coarse).resize((width, height)), np.int16)
+    noisy = (smooth + generator.integers(-32, 33, smooth.shape)).clip(0, 255).astype(np.uint8)
+    file = BytesIO()
+    Image.fromarray(noisy).save(file, "PNG")
+    return file.getvalue()
 
 
 def _words(tokenizer: Any, generator: np.random.Generator) -> Sequence[tuple[str, int]]:
@@ -74,15 +115,7 @@ def read(path: Path) -> list[Trial]:
             query, passages = None, None
         if not isinstance(query, str) or not isinstance(passages, list) or not all(isinstance(passage, str) for passage in passages):
             raise ExportError(f'{path}, line {number}: expected {{"query": "…", "passages": ["…", …]}}')
-        trials.append((query, passages))
+        trials.append(Trial(query, passages))
     if not trials:
         raise ExportError(f"{path} is empty: a few dozen queries with their passages are enough")
     return trials
-
-
-def batches(bundle: Bundle, trials: Sequence[Trial]) -> Iterator[dict[str, Tokens]]:
-    """The pairs as the graph's inputs, as the server batches them."""
-    tokenizer = PairTokenizer(bundle, min(bundle.max_seq_len, LONGEST_BATCHED))
-    for query, passages in trials:
-        for chunk in chunks(tokenizer.encode(query, passages, truncate=True), BATCH_TOKENS):
-            yield chunk.inputs

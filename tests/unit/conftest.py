@@ -9,7 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from facade.reranking.bundle import MANIFEST, TOKENIZER, WEIGHTS, Bundle, manifest_digest
+from facade.reranking.bundle import MANIFEST, TOKENIZER, WEIGHTS, Bundle, manifest_digest, read_bundle
+from tests import vision_bundle
 
 # The same examples in every run, so that a change is never blamed for another one's fault. HYPOTHESIS_PROFILE=new draws new ones.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -34,3 +35,9 @@ def make_bundle(bundle: Bundle, tmp_path: Path) -> MakeBundle:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def vision(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle whose model takes images."""
+    return read_bundle(vision_bundle.write(tmp_path_factory.mktemp("vision")))

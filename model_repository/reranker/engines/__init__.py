@@ -11,7 +11,8 @@ import numpy as np
 from facade.config.engine_settings import EngineSettings
 from facade.errors import BundleError, RerankerError, SettingsError
 from facade.reranking.bundle import Bundle
-from facade.reranking.tensors import Row
+from facade.reranking.image_block import ImageBlock
+from facade.reranking.tensors import IMAGE_FEATURES, Row
 from reranker.engines import onnxruntime, openvino, torch_packed
 from reranker.engines.engine import AUTO, Engine, EngineEntry
 from reranker.engines.machine import Machine
@@ -31,6 +32,8 @@ def load_engine(bundle: Bundle, settings: EngineSettings, machine: Machine | Non
     try:
         engine: Engine = importlib.import_module(entry.module).load(bundle, settings, here)
         engine.infer([_trial(bundle)])  # some graphs load without an error and fail at their first rows
+        if bundle.image:
+            engine.infer([_trial(bundle), _image_trial(engine, bundle.image)])
     except RerankerError:
         raise
     except Exception as error:
@@ -60,5 +63,17 @@ def choose(bundle: Bundle, settings: EngineSettings, machine: Machine, entries: 
 
 def _trial(bundle: Bundle) -> Row:
     """A row of the padding token and the last one of the vocabulary, in a segment each where the model has segments."""
-    ids = [bundle.pad_id, bundle.vocabulary_size - 1]
-    return Row(np.array(ids, np.int64), np.array([0, int(bundle.pair_encoding.segment_ids)], np.int64))
+    last = bundle.vocabulary_size - 1
+    if bundle.image and bundle.image.placeholder_id == last:
+        last -= 1
+    return Row(np.array([bundle.pad_id, last], np.int64), np.array([0, int(bundle.pair_encoding.segment_ids)], np.int64))
+
+
+def _image_trial(engine: Engine, block: ImageBlock) -> Row:
+    """A row of a black tile. Raises ValueError where its features are not as many as the bundle says."""
+    size = block.tile_size
+    features = engine.vision.features(np.zeros((1, 3, size, size), np.uint8)) if engine.vision else np.zeros(0)
+    if features.shape[:2] != (1, block.tokens_per_tile):
+        raise ValueError(f"the features of a tile are {list(features.shape)}, expected [1, {block.tokens_per_tile}, ...]")
+    ids = np.full(block.tokens_per_tile, block.placeholder_id, np.int64)
+    return Row(ids, np.zeros_like(ids), {IMAGE_FEATURES: features[0]})

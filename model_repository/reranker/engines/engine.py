@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facade.reranking.bundle import Bundle
 from facade.reranking.tensors import Logits, Row
@@ -11,6 +14,22 @@ from reranker.engines.machine import Machine
 AUTO = "auto"  # of RERANKER_ENGINE and RERANKER_PRECISION
 NO_GPU = "no GPU is here"
 
+Tiles = NDArray[np.uint8]
+Features = NDArray[Any]
+
+
+class Vision(Protocol):
+    """Computes what a model sees in tiles. `tile_budget`: tiles of a pass above which the throughput no longer rises."""
+
+    tile_budget: int
+
+    def features(self, tiles: Tiles) -> Features:
+        """Features [tiles, tokens of a tile, hidden] of UINT8 [tiles, 3, size, size], in the type in which the engine takes them.
+
+        May run beside `infer`, one call at a time.
+        """
+        ...
+
 
 class Engine(Protocol):
     """Computes micro-batches. `name` and `precision` are its labels in metrics and logs.
@@ -18,7 +37,8 @@ class Engine(Protocol):
     `step`: rows are padded to a multiple of this number of tokens. `streams`: calls of `infer` that it computes at a time, each in a thread
     of the caller's. `batch_cost`: the fixed cost of a micro-batch, in tokens. `token_budget`: tokens of a micro-batch above which the
     throughput no longer rises. `patience_s`: seconds for each token of a call, after which no other call overtakes it; some ten times what
-    the device takes for a token.
+    the device takes for a token. `vision`: where the bundle takes images. A row with an image then has its features [placeholders, hidden]
+    as `extra`.
     """
 
     name: str
@@ -28,6 +48,11 @@ class Engine(Protocol):
     batch_cost: int
     token_budget: int
     patience_s: float
+
+    @property
+    def vision(self) -> Vision | None:
+        """None where the bundle takes text alone."""
+        ...
 
     def infer(self, rows: Sequence[Row]) -> Logits:
         """Compute raw logits, FP32 [rows], in the rows' order."""

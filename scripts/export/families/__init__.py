@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.export.checkpoint import Checkpoint, ExportError
-from scripts.export.families import bidirectional, encoder, gemma, qwen3
+from scripts.export.families import bidirectional, encoder, gemma, nemotron_vl, qwen3
 
 Load = Callable[[Path, dict[str, Any], str], Checkpoint]
 FAMILIES: dict[str, Load] = {
@@ -19,6 +19,7 @@ FAMILIES: dict[str, Load] = {
     **dict.fromkeys(bidirectional.MODEL_TYPES, bidirectional.load),
     "qwen3": qwen3.load,
     "gemma": gemma.load,
+    nemotron_vl.MODEL_TYPE: nemotron_vl.load,
 }
 
 

@@ -75,7 +75,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     declared.check_class(folder, config, [CLASSES[family]])
     pooling, temperature = _head(folder, config)
     make_config, make_model = MODEL_TYPES[family]
-    own = make_config(**_without_old_names(config))
+    own = make_config(**as_transformers_has_it(config))
     own.is_causal = False  # transformers then draws no causal mask
     classifier: Any = load_whole(make_model, folder, HARMLESS, config=own, attn_implementation="sdpa")
     for layer in classifier.model.layers:
@@ -125,7 +125,7 @@ def _limit(config: Any, tokenizer: Any) -> int:
     return min(int(config.max_position_embeddings), int(window), int(tokenizer.model_max_length))
 
 
-def _without_old_names(config: dict[str, Any]) -> dict[str, Any]:
+def as_transformers_has_it(config: dict[str, Any]) -> dict[str, Any]:
     """The entries for transformers' own class: nothing that leads to the checkpoint's code, rotary settings as transformers 5 has them."""
     left_out = ("model_type", "architectures", "auto_map", "rope_theta", "rope_scaling")
     kept = {key: value for key, value in config.items() if key not in left_out}

@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
-from tritonclient.utils import np_to_triton_dtype, serialize_byte_tensor, triton_to_np_dtype
+from tritonclient.utils import deserialize_bytes_tensor, np_to_triton_dtype, serialize_byte_tensor, triton_to_np_dtype
 
 from facade.config.settings import REPOSITORY
 from facade.reranking.active_bundle import ActiveBundle
@@ -62,12 +62,17 @@ class Server:
 def arrays(request: ModelInferRequest) -> dict[str, NDArray[Any]]:
     """A call's inputs as the model gets them."""
     given = zip(request.inputs, request.raw_input_contents, strict=True)
-    return {tensor.name: np.frombuffer(content, triton_to_np_dtype(tensor.datatype)).reshape(tensor.shape) for tensor, content in given}
+    return {tensor.name: _array(tensor.datatype, content).reshape(tensor.shape) for tensor, content in given}
+
+
+def _array(datatype: str, content: bytes) -> NDArray[Any]:
+    return deserialize_bytes_tensor(content) if datatype == "BYTES" else np.frombuffer(content, triton_to_np_dtype(datatype))
 
 
 def answer(request: ModelInferRequest) -> ModelInferResponse:
     inputs = arrays(request)
-    logits = ((inputs["input_ids"] + 1000 * inputs["token_type_ids"]) * inputs["attention_mask"]).sum(axis=1).astype(np.float32)
+    segments = inputs.get("token_type_ids", np.zeros_like(inputs["input_ids"]))
+    logits = ((inputs["input_ids"] + 1000 * segments) * inputs["attention_mask"]).sum(axis=1).astype(np.float32)
     outputs = outputs_of(Answer(logits, INFER_US / 1e6), "engine fp32")
     response = ModelInferResponse(model_name=request.model_name)
     for asked in request.outputs:

@@ -7,6 +7,7 @@ from threading import Event
 import numpy as np
 
 from facade.reranking.tensors import Logits, Row
+from reranker.engines.engine import Vision
 
 POISON, NAN, INFINITE = 30_000, 30_001, 30_002
 STARTED_S = 60.0
@@ -37,6 +38,7 @@ class Summing:
     token_budget: int = 1 << 20
     patience_s: float = 0.0001
     memory: int = 1 << 30
+    vision: Vision | None = None
     batches: list[list[Row]] = field(default_factory=list)
     free: Event = field(default_factory=Event)
 

@@ -6,7 +6,7 @@ Counts of any thread reach Triton when they are published, and once.
 from collections import Counter
 from typing import Any
 
-from reranker.metrics import COUNTERS, GAUGES, WAITING, EngineMetrics
+from reranker.metrics import COUNTERS, GAUGES, EngineMetrics
 
 PUBLISHED: Counter[str] = Counter()
 
@@ -39,8 +39,10 @@ def test_counts_are_published_once() -> None:
     metrics.computed(1, 10, 16)
     metrics.failed()
     assert PUBLISHED == {}
-    metrics.publish(7)
-    metrics.publish(5)
-    assert PUBLISHED.pop(WAITING) == 5
-    assert dict(zip(COUNTERS, (50, 4, 2, 1, 14), strict=True)) == PUBLISHED
-    assert set(GAUGES) == {WAITING}
+    metrics.asked(2, 3)
+    metrics.asked(1, 0)
+    metrics.seen(7)
+    metrics.publish(7, 9, 1000)
+    metrics.publish(5, 2, 2000)
+    assert dict(zip(GAUGES, (5, 2, 2000), strict=True)) == {name: PUBLISHED.pop(name) for name in GAUGES}
+    assert dict(zip(COUNTERS, (50, 4, 2, 1, 14, 7, 3, 3), strict=True)) == PUBLISHED

@@ -26,6 +26,13 @@ def refusal(bundle: Bundle, precision: str, machine: Machine) -> str | None:
     return machine.lacks("onnxruntime", "gpu")
 
 
+def tensorrt_refusal(bundle: Bundle, precision: str, machine: Machine) -> str | None:
+    """The same for TensorRT, whose profile is one of tokens."""
+    if bundle.image:
+        return f"{bundle.model_id} takes images, TensorRT is built for text alone: set RERANKER_ENGINE=torch or onnxruntime"
+    return refusal(bundle, precision, machine)
+
+
 ENTRY = EngineEntry(
     name="onnxruntime",
     module="reranker.engines.onnxruntime.engine",
@@ -38,5 +45,5 @@ TENSORRT_ENTRY = EngineEntry(
     module="reranker.engines.onnxruntime.tensorrt",
     merit="TensorRT can use the GPU",
     passed_over=lambda _: "TensorRT builds for minutes at its first start, so it has to be set by name",
-    refusal=refusal,
+    refusal=tensorrt_refusal,
 )

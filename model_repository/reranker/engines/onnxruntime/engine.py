@@ -3,7 +3,7 @@
 Knows how a session is made and fed. The caller decides on the provider, tensorrt_profile.py on the shapes that TensorRT is built for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,22 @@ import onnxruntime
 from facade.config.engine_settings import EngineSettings
 from facade.errors import SettingsError
 from facade.reranking.bundle import INT8, Bundle
-from facade.reranking.tensors import Logits, Row, Tokens, check_inputs, pack
+from facade.reranking.tensors import IMAGE_FEATURES, Logits, Row, check_inputs, pack
 from reranker.engines.engine import AUTO
+from reranker.engines.graph_inputs import graph_inputs
 from reranker.engines.machine import Machine
 from reranker.engines.onnxruntime import CUDA, uses_gpu
 from reranker.engines.onnxruntime.tensorrt_profile import profile
+from reranker.engines.onnxruntime.vision import OnnxRuntimeVision, run
 
 TENSORRT, CPU = "TensorrtExecutionProvider", "CPUExecutionProvider"
 # Fixed cost of a batch, in tokens, for starting kernels: on a GPU some hundred kernels, of some microseconds each. Estimates.
 CPU_BATCH_COST, GPU_BATCH_COST = 48, 1024
 # Tokens of a batch that keep the device busy: on two cores more lose cache (measured); on a GPU it is an estimate.
 CPU_TOKEN_BUDGET, GPU_TOKEN_BUDGET = 1024, 32_768
+# Tiles of a vision pass. On a processor a tile of 512 pixels has 1,024 patches, as many tokens as a batch; and a pass of one tile gives it
+# the same features in any company, bit for bit. On a GPU an estimate: a pass of some 50 ms.
+CPU_TILE_BUDGET, GPU_TILE_BUDGET = 1, 32
 # Seconds for each token of a call, until it is due: OpenVINO's on a processor, where a token takes the same time; on a GPU an estimate from
 # a million tokens a second.
 CPU_PATIENCE_S, GPU_PATIENCE_S = 0.0001, 0.00001
@@ -65,7 +70,8 @@ class OnnxRuntimeEngine:
         self.token_budget = CPU_TOKEN_BUDGET if wanted == CPU else GPU_TOKEN_BUDGET
         self.patience_s = CPU_PATIENCE_S if wanted == CPU else GPU_PATIENCE_S
         self._bundle = bundle
-        self._device = ("cpu", 0) if wanted == CPU else ("cuda", gpu or 0)
+        device = ("cpu", 0) if wanted == CPU else ("cuda", gpu or 0)
+        self._device = device
         self._profile = profile(bundle.max_seq_len, tensorrt.batch_tokens) if tensorrt else None
         providers = self._providers(wanted, tensorrt, gpu or 0)
         with bundle.loadable(self.precision) as graph:
@@ -75,29 +81,29 @@ class OnnxRuntimeEngine:
                 f"ONNX Runtime could not start {wanted}: see its message above; it wants CUDA, cuDNN and for TensorRT also "
                 "libnvinfer on the library path (pip install 'onnxruntime-gpu[cuda,cudnn]' tensorrt), or set RERANKER_ENGINE=openvino"
             )
-        self._inputs = frozenset(node.name for node in self._session.get_inputs())
-        check_inputs(self._inputs, bundle)
-        self._output = self._session.get_outputs()[0].name
+        inputs = {node.name: node.shape for node in self._session.get_inputs()}
+        check_inputs(inputs, bundle)
+        self._inputs = frozenset(inputs)
+        self._width = inputs[IMAGE_FEATURES][1] if bundle.image else 0
+        self.vision = None
+        if bundle.image:
+            with bundle.loadable_vision() as graph:
+                budget = CPU_TILE_BUDGET if wanted == CPU else GPU_TILE_BUDGET
+                self.vision = OnnxRuntimeVision(_session(graph, threads, providers), device, budget)
 
     def infer(self, rows: Sequence[Row]) -> Logits:
         """Compute raw logits, FP32 [rows]."""
         most = self._profile.greatest[0] if self._profile else len(rows)
-        parts = [self._run(pack(rows[start : start + most], self._bundle, self.step)) for start in range(0, len(rows), most)]
+        parts = [self._run(rows[start : start + most]) for start in range(0, len(rows), most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def computed_tokens(self, lengths: Sequence[int]) -> int:
         """Rows are padded to the longest of the batch."""
         return len(lengths) * max(lengths)
 
-    def _run(self, inputs: Mapping[str, Tokens]) -> Logits:
-        """Copy inputs to the device once and bind them there; else the session copies each of them, and waits for each."""
-        binding = self._session.io_binding()
-        for name, array in inputs.items():
-            if name in self._inputs:
-                binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array, *self._device))
-        binding.bind_output(self._output, "cpu")
-        self._session.run_with_iobinding(binding)
-        logits: Logits = binding.copy_outputs_to_cpu()[0].reshape(-1)
+    def _run(self, rows: Sequence[Row]) -> Logits:
+        inputs = graph_inputs(rows, self._bundle, self._width, self.step)
+        logits: Logits = run(self._session, {name: inputs[name] for name in inputs if name in self._inputs}, self._device).reshape(-1)
         return logits
 
     def _providers(self, wanted: str, tensorrt: TensorRT | None, device: int) -> list[tuple[str, dict[str, Any]]]:

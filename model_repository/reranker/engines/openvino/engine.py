@@ -10,11 +10,13 @@ import openvino
 
 from facade.config.engine_settings import EngineSettings
 from facade.reranking.bundle import INT8, Bundle
-from facade.reranking.tensors import ATTENTION_MASK, Logits, Row, check_inputs, pack, padded_length
+from facade.reranking.tensors import ATTENTION_MASK, IMAGE_FEATURES, Logits, Row, check_inputs, padded_length
 from reranker.engines.engine import AUTO
+from reranker.engines.graph_inputs import graph_inputs
 from reranker.engines.machine import Machine
 from reranker.engines.openvino.exact_head import keep_exact
 from reranker.engines.openvino.packed import filled_up, pack_products, places
+from reranker.engines.openvino.vision import OpenVinoVision
 
 # Lanes of a vector of FP32. Softmax sums a row's last tokens separately where they fill no vector; rounding to int8 then turns a difference
 # in the last bit into one of up to 0.14 of a logit. With whole vectors a logit is the same, bit for bit, in any batch (measured). They also
@@ -79,7 +81,9 @@ class OpenVinoEngine:
             self._packed = pack_products(model)
             compiled = core.compile_model(model, "CPU", options)
         self.batch_cost = PACKED_BATCH_COST if self._packed else BATCH_COST
+        self.vision = OpenVinoVision(core, bundle, options) if bundle.image else None
         self._inputs = frozenset(port.any_name for port in compiled.inputs)
+        self._width = compiled.input(IMAGE_FEATURES).partial_shape[1].get_length() if bundle.image else 0
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.streams):
             self._idle.put(compiled.create_infer_request())
@@ -89,7 +93,7 @@ class OpenVinoEngine:
 
     def infer(self, rows: Sequence[Row]) -> Logits:
         """Compute raw logits, FP32 [rows]."""
-        inputs = pack(rows, self._bundle, self.step)
+        inputs = graph_inputs(rows, self._bundle, self._width, self.step)
         if self._packed:
             inputs |= places(inputs[ATTENTION_MASK], LANES)
         request = self._idle.get()

@@ -13,7 +13,7 @@ import torch
 from facade.config.engine_settings import EngineSettings
 from facade.reranking.bundle import WEIGHTS, Bundle
 from facade.reranking.tensors import Logits, Row
-from reranker.engines.engine import AUTO
+from reranker.engines.engine import AUTO, Vision
 from reranker.engines.machine import Machine
 from reranker.engines.torch_packed import ARCHITECTURE, PRECISIONS
 from reranker.engines.torch_packed.batch import SHORTEST_BUCKET, Shape, bucket, exact_shape, fill
@@ -65,7 +65,8 @@ class PackedEngine:
     batch_cost = 1 << 20  # tokens: rows aren't padded, so smaller batches save nothing
     token_budget = 32_768  # an estimate of what keeps a GPU busy
 
-    def __init__(self, model: Model, running: Running, positions: int, filler: int) -> None:
+    def __init__(self, model: Model, running: Running, positions: int, filler: int, vision: Vision | None = None) -> None:
+        self.vision = vision
         self.precision = running.precision
         self.patience_s = GPU_PATIENCE_S if running.device.type == "cuda" else CPU_PATIENCE_S
         self._recorded = running.recorded

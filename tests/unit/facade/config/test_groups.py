@@ -11,12 +11,13 @@ import pytest
 
 from facade.config.engine_settings import EngineSettings
 from facade.config.http_settings import HttpSettings
+from facade.config.image_settings import ImageSettings
 from facade.config.log_settings import LogSettings
 from facade.config.settings import REPOSITORY, Settings
 from facade.config.triton_settings import TritonSettings
 from facade.errors import SettingsError
 
-GROUPS = (HttpSettings, TritonSettings, EngineSettings, LogSettings)
+GROUPS = (HttpSettings, TritonSettings, EngineSettings, ImageSettings, LogSettings)
 # What a pod that runs only Triton is given, and what it lacks: the file is mounted in the facade's pods alone.
 ENVIRONMENT = {"RERANKER_API_KEYS_FILE": "/missing", "RERANKER_THREADS": "3", "NIM_LOG_LEVEL": "debug"}
 
@@ -39,8 +40,8 @@ def imports(path: Path) -> set[str]:
     return {module for module in found if module.startswith("facade.config.")}
 
 
-def test_the_models_read_the_engine_s_and_the_log_s_settings_only() -> None:
-    allowed = {"facade.config.engine_settings", "facade.config.log_settings"}
+def test_the_models_read_the_settings_of_engine_images_and_log_only() -> None:
+    allowed = {f"facade.config.{group}_settings" for group in ("engine", "image", "log")}
     for path in REPOSITORY.rglob("*.py"):
         assert imports(path) <= allowed, path
 

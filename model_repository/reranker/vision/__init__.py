@@ -1,0 +1,1 @@
+"""From the files of images to their features, in front of the scheduler. Knows neither Triton nor runtimes."""

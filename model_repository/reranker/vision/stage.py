@@ -1,0 +1,247 @@
+"""Calls with images: their files are decoded in a few threads, a thread of its own computes features, and rows go on to the scheduler.
+
+Text alone never comes here. A file that several calls send at a time is decoded and computed once, and its features are kept in a cache. A
+call is answered once: refused for its images, given up where its client has disconnected, or passed on. No Triton import.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from facade.errors import OverloadedError, RerankerError, ScoringError
+from facade.reranking.image_block import ImageBlock
+from facade.reranking.images import ImageLimits, UnusableImageError, tiles_of
+from facade.reranking.images.limits import too_large
+from facade.unforeseen import in_a_line
+from reranker.aside import Aside, Task, logged
+from reranker.calls import Answer, Call
+from reranker.engines.engine import Features, Tiles, Vision
+from reranker.vision.backlog import Backlog, Bounds, Part
+from reranker.vision.cache import FeatureCache
+from reranker.vision.entry import Waits, asking_of, file_bytes, look_up
+from reranker.vision.images import Asking, Image, Refuse, bad_image
+from reranker.vision.passes import see
+
+LOG = logging.getLogger(__name__)
+
+# Threads that decode files. Pillow decodes a page in some 50 ms, outside of Python's lock; two keep a GPU busy, and leave cores for it.
+DECODERS = 2
+
+
+class VisionStage:
+    """Takes calls with images and passes them on to `submit`, with features in the rows.
+
+    `tile_budget`: tiles of a pass; bounds its memory. `asked` gets how many of a call's rows had features and how many had not, `seen` the
+    tiles of every pass. An unexpected exception fails at most the calls of its image.
+    """
+
+    def __init__(  # noqa: PLR0913 (values of their own)
+        self,
+        vision: Vision,
+        submit: Callable[[Call], None],
+        block: ImageBlock,
+        *,
+        limits: ImageLimits,
+        tile_budget: int,
+        cache: FeatureCache,
+        waits: Waits,
+        asked: Callable[[int, int], None] = lambda *_: None,
+        seen: Callable[[int], None] = lambda _: None,
+        bounds: Bounds = Bounds(),  # noqa: B008 (frozen)
+    ) -> None:
+        self._vision = vision
+        self._submit = submit
+        self._block = block
+        self._limits = limits
+        self._tile_budget = tile_budget
+        self._waits = waits
+        self._asked = asked
+        self._counted = seen
+        self._bounds = bounds
+        self._changed = threading.Condition()  # guards what follows, and the calls and images in the backlog
+        self._cache = cache
+        self._backlog = Backlog(bounds)
+        self._unsettled = 0  # calls
+        self._held = 0  # bytes of their files
+        self._decoding = 0
+        self._closed = False
+        self._aside = Aside("image-calls", "a call with images could not be handled")
+        self._decoders = ThreadPoolExecutor(DECODERS, "decoder")
+        self._thread = threading.Thread(target=self._work, name="vision", daemon=True)
+        self._thread.start()
+
+    def take(self, call: Call, refuse: Refuse) -> None:
+        """Return at once; the call is answered by another thread, or its refusal handed to `refuse`. Raises OverloadedError."""
+        size = file_bytes(call)
+        with self._changed:
+            if self._held and self._held + size > self._bounds.file_bytes:
+                raise OverloadedError(f"{self._held} bytes of images wait here, and this call would exceed the limit; retry later")
+            self._held += size
+            self._unsettled += 1
+        self._aside.put(partial(self._enter, call, refuse, size))
+
+    def waiting_tiles(self) -> int:
+        """Tiles whose features are asked for and not there."""
+        with self._changed:
+            return self._backlog.waiting_tiles()
+
+    def close(self) -> None:
+        """Return when every call has been refused, given up or passed on, and the threads have ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._unsettled)
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._decoders.shutdown()
+        self._aside.close()
+
+    def _enter(self, call: Call, refuse: Refuse, size: int) -> None:
+        """Let a call wait for its images, or pass it on where the cache has all of them."""
+        asking = Asking(call, refuse, {}, {}, 0.0, size)  # if that can't be found out
+        try:
+            asking, files = asking_of(call, refuse, self._block, self._waits)
+            with self._changed:
+                look_up(asking, files, self._backlog, self._cache, self._block.tokens_per_tile)
+                with logged("images could not be counted"):
+                    self._asked(asking.ready, len(asking.digests) - asking.ready)
+                if asking.is_complete:
+                    self._pass_on(asking)
+                else:
+                    self._backlog.join(asking, files)
+                    self._start_decoding()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the call has to be answered)
+            with self._changed:
+                self._refuse(asking, error if isinstance(error, RerankerError) else _unforeseen(error))
+
+    def _start_decoding(self) -> None:
+        while self._decoding < DECODERS and (image := self._backlog.next_to_decode()):
+            image.is_begun = True
+            self._decoding += 1
+            self._decoders.submit(self._decode, image)
+        self._changed.notify_all()
+
+    def _decode(self, image: Image) -> None:
+        pixels: Tiles | None = None
+        fault: Exception | None = None
+        try:
+            pixels = self._pixels(image)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it fails the image's calls)
+            fault = error
+        with self._changed:
+            self._decoding -= 1
+            self._decoded(image, pixels, fault)
+            self._start_decoding()
+
+    def _pixels(self, image: Image) -> Tiles | None:
+        """The tiles of an image; None where no client waits for it. Raises UnusableImageError."""
+        with self._changed:
+            if not self._is_wanted(image):
+                return None
+        if len(image.content) > self._limits.file_bytes:
+            raise too_large(self._limits.file_bytes)
+        return tiles_of(image.content, self._block, self._limits)
+
+    def _decoded(self, image: Image, pixels: Tiles | None, fault: Exception | None) -> None:
+        """Put an image up for vision, and refuse the calls that can't use it."""
+        image.content = b""
+        if pixels is not None:
+            image.pixels, image.tiles = pixels, len(pixels)
+        for asking in list(image.askers):
+            row = asking.places[image.digest].row
+            if isinstance(fault, UnusableImageError):
+                self._refuse(asking, bad_image(row, fault.reason))
+            elif fault:
+                self._refuse(asking, _unforeseen(fault))
+            elif mismatch := asking.mismatch(image.digest, image.tiles):
+                self._refuse(asking, mismatch)
+
+    def _work(self) -> None:
+        while parts := self._next():
+            outcomes = see(self._vision, [part.tiles for part in parts])
+            with self._changed:
+                for part, outcome in zip(parts, outcomes, strict=True):
+                    self._seen(part.image, outcome)
+                self._start_decoding()
+            with logged("a vision pass could not be counted"):
+                self._counted(sum(len(part.tiles) for part in parts))
+
+    def _next(self) -> list[Part]:
+        """The next pass; empty once the stage is closed."""
+        with self._changed:
+            while not (parts := self._backlog.next_pass(self._tile_budget, self._is_wanted)) and not self._closed:
+                self._changed.wait()
+            now = time.perf_counter()
+            for asking in (asking for part in parts for asking in part.image.askers):
+                asking.started = asking.started or now
+            return parts
+
+    def _seen(self, image: Image, outcome: Features | ScoringError) -> None:
+        """Note the features of some tiles; the calls that have all of theirs go on."""
+        if image not in self._backlog:  # all clients have disconnected meanwhile
+            return
+        if isinstance(outcome, ScoringError):
+            for asking in list(image.askers):
+                row = asking.places[image.digest].row
+                self._refuse(asking, ScoringError(f"the features of row {row} could not be computed; the server's log says why"))
+            return
+        image.done.append(outcome)
+        if image.seen < image.tiles:
+            return
+        features = np.concatenate(image.done).reshape(-1, outcome.shape[-1])
+        self._cache.put(image.digest, features)
+        for asking in self._backlog.finish(image):
+            asking.features[image.digest] = features
+            if asking.is_complete:
+                self._pass_on(asking)
+
+    def _is_wanted(self, image: Image) -> bool:
+        """Whether a client still waits for it; calls whose clients have disconnected are given up on the way to the first that has not."""
+        while image.askers and (asking := image.askers[0]).is_gone(self._waits.known_s):
+            self._backlog.leave(asking)
+            self._settle(asking, partial(asking.call.answered, None))
+            self._start_decoding()
+        return bool(image.askers)
+
+    def _refuse(self, asking: Asking, error: RerankerError) -> None:
+        self._backlog.leave(asking)
+        self._settle(asking, partial(asking.refuse, error))
+
+    def _pass_on(self, asking: Asking) -> None:
+        self._settle(asking, partial(self._hand_over, asking))
+
+    def _settle(self, asking: Asking, task: Task) -> None:
+        if not asking.settled:
+            asking.settled = True
+            self._held -= asking.size
+            self._unsettled -= 1
+            self._aside.put(task)  # Triton takes most of a millisecond for an answer
+            self._changed.notify_all()
+
+    def _hand_over(self, asking: Asking) -> None:
+        call = asking.call
+        try:
+            self._submit(Call(asking.rows(), partial(self._answered, asking), call.gone, bulk=call.bulk))
+        except Exception as error:  # noqa: BLE001 (as in _enter)
+            with self._changed:
+                self._backlog.release(asking)
+            asking.refuse(_unforeseen(error))
+
+    def _answered(self, asking: Asking, answer: Answer | None) -> None:
+        """Free the call's room; its time begins with its first vision pass, where it had one."""
+        with self._changed:
+            self._backlog.release(asking)
+            self._start_decoding()
+        if answer and asking.started:
+            answer = replace(answer, seconds=time.perf_counter() - asking.started)
+        asking.call.answered(answer)
+
+
+def _unforeseen(error: Exception) -> ScoringError:
+    LOG.error("an image could not be handled: %s", in_a_line(error))
+    return ScoringError("an unforeseen error; the server's log says why")
