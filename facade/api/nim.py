@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from facade.api.faults import Fault, found, invalid
-from facade.api.json_text import read_json
-from facade.api.shape import Shape
+from facade.api.shape import Ranked, Shape
 from facade.errors import InvalidRequestError
-from facade.reranking.ranking import MAX_PASSAGES, Ranking
+from facade.reranking.ranking import MAX_PASSAGES
+from facade.reranking.token_limits import NO_LIMITS, TokenLimits
 
 MAX_MODEL_NAME = 128  # characters, as in NVIDIA's published schema
 # An object with more fields than this is no mistake: it is refused before each of millions of them becomes a fault of its own.
@@ -81,10 +81,15 @@ class RankingRequest(_Strict):
         """All."""
         return None
 
-    def answer(self, rankings: Sequence[Ranking], tokens: int) -> dict[str, Any]:
+    @property
+    def limits(self) -> TokenLimits:
+        """The model's alone."""
+        return NO_LIMITS
+
+    def answer(self, ranked: Ranked) -> dict[str, Any]:
         """The body that RankingResponse describes."""
-        entries = [{"index": ranking.index, "logit": ranking.logit} for ranking in rankings]
-        return {"rankings": entries, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+        entries = [{"index": ranking.index, "logit": ranking.logit} for ranking in ranked.rankings]
+        return {"rankings": entries, "usage": {"prompt_tokens": ranked.tokens, "total_tokens": ranked.tokens}}
 
 
 class _LenientQuery(Query):
@@ -142,9 +147,8 @@ class RankingResponse(BaseModel):
 _OWNERS = (RankingRequest, Query, Passage)
 
 
-def _parsed(asked: type[RankingRequest], body: bytes) -> RankingRequest:
-    """The request in `body`. Raises InvalidRequestError that lists every fault with its path, and quotes no text of the body."""
-    content = read_json(body)
+def _parsed(asked: type[RankingRequest], content: Any, _: int) -> RankingRequest:
+    """The request in a body's JSON. Raises InvalidRequestError that lists every fault with its path, and quotes no text of the body."""
     if asked.model_config.get("extra") == "forbid":  # where unknown fields are ignored they make no faults
         _refuse_crowds(content)
     _drop_nulls(content)
@@ -195,7 +199,13 @@ def _images(content: Any) -> list[Fault]:
     return [Fault(f"{path}.image", advice) for path, entry in entries.items() if isinstance(entry, dict) and "image" in entry]
 
 
-STRICT = Shape("Rank passages", partial(_parsed, RankingRequest), RankingRequest, RankingResponse, _EXAMPLE)
+STRICT = Shape("nim", "Rank passages", partial(_parsed, RankingRequest), RankingRequest, RankingResponse, _EXAMPLE)
 HOSTED = Shape(
-    "Rank passages, as NVIDIA's hosted API", partial(_parsed, HostedRankingRequest), HostedRankingRequest, RankingResponse, _EXAMPLE
+    "hosted",
+    "Rank passages, as NVIDIA's hosted API",
+    partial(_parsed, HostedRankingRequest),
+    HostedRankingRequest,
+    RankingResponse,
+    _EXAMPLE,
+    keys=("passages",),
 )

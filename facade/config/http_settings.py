@@ -63,6 +63,19 @@ class HttpSettings(Group):
         integer(1, 1 << 40),
         "most bytes of a request body; beyond: 413",
     )
+    shapes: tuple[str, ...] | None = setting(
+        "RERANKER_SHAPES",
+        None,
+        names,
+        "request shapes beside the NIM's: some of documents, score, texts and voyage, separated by commas, or none; default: all",
+    )
+    max_documents: int = setting(
+        # Embedded in a page of search results, as other rerank APIs advise.
+        "RERANKER_MAX_DOCUMENTS",
+        1000,
+        integer(1, 10_000),
+        "most documents of a request in these shapes; beyond: 400. The NIM's shape has 512, always",
+    )
     head_limit_bytes: int = setting(
         "RERANKER_HTTP_HEAD_LIMIT_BYTES",
         64 << 10,

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from facade.api.faults import quoted
-from facade.api.shape import Asked
+from facade.api.shape import Asked, Shape
 from facade.config.settings import Settings
-from facade.errors import UnknownModelError
+from facade.errors import ImageError, UnknownModelError
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.ranking import MAX_PASSAGES
+from facade.reranking.token_limits import limited
 from facade.scoring.admission import Admission
 from facade.scoring.scorer import Scorer
 from facade.telemetry.metrics import Metrics
@@ -41,7 +42,11 @@ class Service:
         """The served model's names, its own first."""
         return tuple(dict.fromkeys((self.current.bundle.model_id, *self.settings.served_names)))
 
-    def most_tokens(self, passages: int = MAX_PASSAGES) -> int:
+    def most_passages(self, shape: Shape) -> int:
+        """The most passages of a request in this shape."""
+        return self.settings.max_documents if shape.lenient else MAX_PASSAGES
+
+    def most_tokens(self, passages: int) -> int:
         """The most tokens that truncation leaves of a request with this number of passages."""
         return passages * self.current.tokenizer.max_seq_len
 
@@ -53,10 +58,15 @@ class Service:
             raise UnknownModelError(f"model {quoted(name)!r} is not served here; served: {served}; {remedy}", {"served": list(self.names)})
 
     async def tokenise(self, asked: Asked, tokenizer: PairTokenizer) -> TokenPairs:
-        """Token pairs of the request, made in a thread of the tokenizer's own."""
+        """Token pairs of the request, made in a thread of the tokenizer's own. Raises ImageError for an image."""
+
+        image = next((index for index, image in enumerate(asked.passage_images) if image is not None), None)
+        if image is not None:
+            raise ImageError(image, "this model ranks text; images need a vision model such as nvidia/llama-nemotron-rerank-vl-1b-v2")
 
         def encode() -> TokenPairs:
-            return tokenizer.encode(asked.query_text, asked.passage_texts, truncate=asked.truncates)
+            pairs = tokenizer.encode(asked.query_text, asked.passage_texts, truncate=asked.truncates)
+            return limited(pairs, asked.limits)
 
         return await asyncio.get_running_loop().run_in_executor(self.threads, encode)
 

@@ -13,6 +13,7 @@ import numpy as np
 from facade.errors import ScoringError
 from facade.reranking.batching import plan
 from facade.reranking.pairs import NO_EXTRA, TokenPairs
+from facade.reranking.ranking import MAX_PASSAGES
 from facade.reranking.tensors import INPUT_IDS, Inputs, Logits, Row, pack
 from facade.reranking.token_ids import count, unpacked
 
@@ -31,11 +32,14 @@ class Chunk:
 
 
 def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
-    """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
+    """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, and 512 pairs, which is
+    the model's limit; packed one at a time.
+    """
     for firsts in _alike(pairs):
         for batch in plan([count(pairs.rows[index]) for index in firsts], token_budget):
-            indexes = [firsts[place] for place in batch]
-            yield Chunk(indexes, pack(pair_rows(pairs, indexes), pairs.bundle))
+            for start in range(0, len(batch), MAX_PASSAGES):
+                indexes = [firsts[place] for place in batch[start : start + MAX_PASSAGES]]
+                yield Chunk(indexes, pack(pair_rows(pairs, indexes), pairs.bundle))
 
 
 def _alike(pairs: TokenPairs) -> list[list[int]]:

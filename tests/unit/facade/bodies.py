@@ -6,8 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
+from facade.api.json_text import read_json
 from facade.api.nim import HOSTED, STRICT
-from facade.api.shape import Shape
+from facade.api.shape import Asked, Shape
 from facade.errors import InvalidRequestError
 
 BOTH = pytest.mark.parametrize("shape", [STRICT, HOSTED], ids=["strict", "hosted"])
@@ -24,10 +25,15 @@ def request(**changes: object) -> dict[str, Any]:
     return {"query": {"text": "which way?"}, "passages": [{"text": "left"}, {"text": "right"}], **changes}
 
 
+def parse(shape: Shape, content: bytes) -> Asked:
+    """The request in a body of at most 1,000 passages."""
+    return shape.parse(read_json(content), 1_000)
+
+
 def refusal_of(content: bytes, shape: Shape = STRICT) -> InvalidRequestError | None:
     """None where the body is taken."""
     try:
-        shape.parse(content)
+        parse(shape, content)
     except InvalidRequestError as error:
         return error
     return None
