@@ -2,7 +2,8 @@
 
     RerankerError
      |- InvalidRequestError      400  the body breaks the contract; every fault is listed
-     |   `- ImageError           400  the image of a passage can't be used
+     |   |- ImageError           400  the image of a passage can't be used
+     |   `- HttpRefusalError     4xx  a path, method or header that the HTTP library refuses
      |- InputTooLongError        422  truncate NONE and a pair over the limit
      |- UnauthorizedError        401  no API key, or none that is known
      |- UnknownModelError        404  a model name that isn't served here
@@ -35,7 +36,7 @@ class RerankerError(Exception):
     `status` is the HTTP status, `kind` the envelope's `type`, `retry_after_s` the seconds of a Retry-After header (None: no header).
     """
 
-    status: ClassVar[int] = 500
+    status: int = 500
     kind: ClassVar[str] = "internal_server_error"
     retry_after_s: int | None = None
 
@@ -60,6 +61,14 @@ class ImageError(InvalidRequestError):
         super().__init__(f"{path}: {reason}", {"errors": [{"path": path, "message": reason}]})
         self.index = index
         self.reason = reason
+
+
+class HttpRefusalError(InvalidRequestError):
+    """A refusal of the HTTP library's own, with its status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class InputTooLongError(InvalidRequestError):

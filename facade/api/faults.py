@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from facade.errors import InvalidRequestError
+from facade.errors import InvalidRequestError, RerankerError
 
 # A body can have a fault in each of 512 passages; the message names this many and counts the rest, the detail lists all.
 _FAULTS_IN_MESSAGE = 5
@@ -76,3 +76,8 @@ def quoted(name: str) -> str:
 def error_body(message: str, detail: dict[str, Any], kind: str) -> dict[str, Any]:
     """The envelope. `detail` is an object, never null, since clients look into it."""
     return {"object": "error", "message": message, "detail": detail, "type": kind}
+
+
+def enveloped(error: RerankerError) -> tuple[int, dict[str, Any]]:
+    """Status and body of the answer for an error, as the NIM sends it."""
+    return error.status, error_body(error.message, error.detail, error.kind)

@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from facade.api.faults import found, invalid
-from facade.api.json_text import read_json
 from facade.api.nim_body import drop_nulls, image_path, refuse_crowds, take_images
-from facade.api.passage_images import ImageReader
-from facade.api.shape import Shape
+from facade.api.shape import Allowed, Ranked, Shape
 from facade.reranking.images import Image
-from facade.reranking.ranking import MAX_PASSAGES, Ranking
+from facade.reranking.ranking import MAX_PASSAGES
+from facade.reranking.token_limits import NO_LIMITS, TokenLimits
 
 _IMAGE = (
     "For models that take images: a PNG, JPEG, WebP, GIF (first frame), BMP or TIFF (first page) file as a data URL or base64. Nothing is "
@@ -101,10 +100,15 @@ class RankingRequest(_Strict):
         """All."""
         return None
 
-    def answer(self, rankings: Sequence[Ranking], tokens: int) -> dict[str, Any]:
+    @property
+    def limits(self) -> TokenLimits:
+        """The model's alone."""
+        return NO_LIMITS
+
+    def answer(self, ranked: Ranked) -> dict[str, Any]:
         """The body that RankingResponse describes."""
-        entries = [{"index": ranking.index, "logit": ranking.logit} for ranking in rankings]
-        return {"rankings": entries, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
+        entries = [{"index": ranking.index, "logit": ranking.logit} for ranking in ranked.rankings]
+        return {"rankings": entries, "usage": {"prompt_tokens": ranked.tokens, "total_tokens": ranked.tokens}}
 
 
 class _LenientQuery(Query):
@@ -163,19 +167,18 @@ _OWNERS = (RankingRequest, Query, Passage)
 _OWNERS_WITH_IMAGES = (RankingRequest, Query, _PassageWithImage)
 
 
-def _parsed(asked: type[RankingRequest], body: bytes | bytearray, images: ImageReader | None = None) -> RankingRequest:
-    """The request in `body`. Raises InvalidRequestError that lists every fault with its path, and quotes no text of the body."""
-    content = read_json(body)
+def _parsed(asked: type[RankingRequest], content: Any, allowed: Allowed) -> RankingRequest:
+    """The request in a body's JSON. Raises InvalidRequestError that lists every fault with its path, and quotes no text of the body."""
     if asked.model_config.get("extra") == "forbid":  # where unknown fields are ignored they make no faults
         refuse_crowds(content, len(RankingRequest.model_fields))
     drop_nulls(content)
-    shown, faults = take_images(content, images)
+    shown, faults = take_images(content, allowed.images)
     try:
         request = asked.model_validate(content)
     except ValidationError as error:
         # Where images are refused, a passage with one has one fault: that its text is missing, too, would mislead.
-        hidden = () if images else tuple(fault.path.removesuffix("image") for fault in faults)
-        owners = _OWNERS_WITH_IMAGES if images else _OWNERS
+        hidden = () if allowed.images else tuple(fault.path.removesuffix("image") for fault in faults)
+        owners = _OWNERS_WITH_IMAGES if allowed.images else _OWNERS
         faults += [fault for fault in found(error, owners) if not fault.path.startswith(hidden)]
     if faults:
         raise invalid(faults)
@@ -184,7 +187,13 @@ def _parsed(asked: type[RankingRequest], body: bytes | bytearray, images: ImageR
     return request
 
 
-STRICT = Shape("Rank passages", partial(_parsed, RankingRequest), RankingRequest, RankingResponse, _EXAMPLE)
+STRICT = Shape("nim", "Rank passages", partial(_parsed, RankingRequest), RankingRequest, RankingResponse, _EXAMPLE)
 HOSTED = Shape(
-    "Rank passages, as NVIDIA's hosted API", partial(_parsed, HostedRankingRequest), HostedRankingRequest, RankingResponse, _EXAMPLE
+    "hosted",
+    "Rank passages, as NVIDIA's hosted API",
+    partial(_parsed, HostedRankingRequest),
+    HostedRankingRequest,
+    RankingResponse,
+    _EXAMPLE,
+    keys=("passages",),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from facade.api.faults import Fault
-from facade.reranking.image_block import ImageBlock
+from facade.reranking.image_block import NO_IMAGES, ImageBlock
 from facade.reranking.images import Image, ImageLimits, UnusableImageError, read_image
 
 
@@ -60,3 +60,8 @@ class ImageReader:
                 "or raise RERANKER_IMAGE_TILES_PER_REQUEST"
             )
         return None
+
+
+def read_images(given: dict[str, Any], reader: ImageReader | None) -> tuple[dict[str, Image], list[Fault]]:
+    """As `ImageReader.read`. Without a reader each image is a fault: a text model must not drop one silently."""
+    return reader.read(given) if reader else ({}, [Fault(path, NO_IMAGES) for path in given])

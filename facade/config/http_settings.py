@@ -75,6 +75,19 @@ class HttpSettings(Group):
         integer(1, 1 << 50),
         "most bytes of the bodies of all requests in flight, those that are being received included; beyond: 503 for bodies over 1 MiB",
     )
+    shapes: tuple[str, ...] | None = setting(
+        "RERANKER_SHAPES",
+        None,
+        names,
+        "request shapes beside the NIM's: some of documents, score, texts and voyage, separated by commas, or none; default: all",
+    )
+    max_documents: int = setting(
+        # Embedded in a page of search results, as other rerank APIs advise.
+        "RERANKER_MAX_DOCUMENTS",
+        1000,
+        integer(1, 10_000),
+        "most documents of a request in these shapes; beyond: 400. The NIM's shape has 512, always",
+    )
     head_limit_bytes: int = setting(
         "RERANKER_HTTP_HEAD_LIMIT_BYTES",
         64 << 10,

@@ -10,7 +10,7 @@ from facade.http import openapi
 from facade.http.envelope import json_response
 from facade.http.route import ROUTES
 from facade.http.security_headers import page_policy
-from facade.http.service import SERVICE
+from facade.http.service import SERVICE, Service
 from facade.telemetry.metrics import CONTENT_TYPE
 
 API_VERSION = "1.0.0"  # of the ranking contract
@@ -19,12 +19,20 @@ API_VERSION = "1.0.0"  # of the ranking contract
 async def models(request: web.Request) -> web.Response:
     """GET /v1/models: the model's own name first; further names have it as their root."""
     service = request.app[SERVICE]
+    return json_response({"object": "list", "data": [_entry(service, name) for name in service.names]})
+
+
+def _entry(service: Service, name: str) -> dict[str, object]:
     own = service.names[0]
-    entries = [
-        {"id": name, "object": "model", "created": service.created, "owned_by": own.partition("/")[0], "root": own, "parent": None}
-        for name in service.names
-    ]
-    return json_response({"object": "list", "data": entries})
+    return {"id": name, "object": "model", "created": service.created, "owned_by": own.partition("/")[0], "root": own, "parent": None}
+
+
+async def model(request: web.Request) -> web.Response:
+    """GET /v1/models/{id}: the entry of one name, with what clients of Xinference look for. Raises UnknownModelError."""
+    service = request.app[SERVICE]
+    name = request.match_info["model"]
+    service.require_model(name)
+    return json_response({**_entry(service, name), "model_type": "rerank", "model_name": name})
 
 
 async def live(_: web.Request) -> web.Response:
@@ -55,6 +63,31 @@ async def metadata(request: web.Request) -> web.Response:
         "precision": precision,
         "digest": bundle.digest,
         "parity": bundle.parity(precision),
+    }
+    return json_response(body)
+
+
+async def info(request: web.Request) -> web.Response:
+    """GET /info: the keys of Text Embeddings Inference (TEI), which its clients read, and what a relevance score is."""
+    service = request.app[SERVICE]
+    bundle, settings = service.current.bundle, service.settings
+    body = {
+        "model_id": bundle.model_id,
+        "model_sha": bundle.digest,
+        "model_dtype": service.readiness.engine.partition(" ")[2] or bundle.manifest["precision"],
+        "served_model_name": service.names[-1],
+        "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
+        "max_concurrent_requests": settings.max_queue_size,
+        "max_input_length": service.current.tokenizer.max_seq_len,
+        "max_batch_tokens": settings.chunk_tokens,
+        "max_batch_requests": None,
+        "max_client_batch_size": settings.max_documents,
+        "auto_truncate": True,
+        "tokenization_workers": settings.tokenizers,
+        "version": __version__,
+        "sha": None,
+        "docker_label": None,
+        "relevance_score": "sigmoid(logit); a probability only where the model's card says that its logits are calibrated",
     }
     return json_response(body)
 

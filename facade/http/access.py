@@ -111,14 +111,24 @@ class AccessKeys:
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Raises UnauthorizedError, before anything of the body is read."""
         if route_of(request).group not in self._exempt:
-            request[FIELDS]["caller"] = self._caller(request.headers.getall("Authorization", []))
+            request[FIELDS]["caller"] = self._caller(request)
         return await handler(request)
 
-    def _caller(self, authorizations: list[str]) -> str:
-        scheme, _, key = (authorizations[0] if len(authorizations) == 1 else "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise UnauthorizedError("an API key is needed: send it once, as header `Authorization: Bearer <key>`")
-        name = self._keys.caller(key.strip())
+    def _caller(self, request: web.Request) -> str:
+        """The name of the client. A key that is sent in two headers is one key."""
+        keys = _shown(request)
+        if len(set(keys)) != 1:
+            raise UnauthorizedError("an API key is needed: send it once, as header `Authorization: Bearer <key>`, `x-api-key` or `api-key`")
+        name = self._keys.caller(keys[0])
         if name is None:
             raise UnauthorizedError("this API key is not known here: check it, or ask the operator of this server for a new one")
         return name
+
+
+def _shown(request: web.Request) -> list[str]:
+    """The keys in a request's headers; a header that comes twice has none."""
+    headers = {name: values for name in ("Authorization", "x-api-key", "api-key") if (values := request.headers.getall(name, []))}
+    single = {name: values[0] for name, values in headers.items() if len(values) == 1}
+    scheme, _, key = single.pop("Authorization", "").partition(" ")
+    bearer = [key] if scheme.lower() == "bearer" else []
+    return [key.strip() for key in (*bearer, *single.values()) if key.strip()]

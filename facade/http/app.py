@@ -39,7 +39,9 @@ LARGEST_REQUESTS = 20
 
 
 def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Application:
-    """The facade. `scorer` takes Triton's place in tests. Raises BundleError where the bundle or the limit can't be used."""
+    """The facade. `scorer` takes Triton's place in tests. Raises BundleError where the bundle or the limit can't be
+    used, SettingsError for settings that can't be.
+    """
     current = ActiveBundle(settings.model_repository / MODEL, settings.max_seq_len)
     metrics = Metrics()
     model, fleet = _model(settings, current)
@@ -60,7 +62,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     app[SERVICE] = service
     app[METRICS] = metrics
     app[DRAINING] = Draining(service.readiness)
-    add_routes(app, routes.ALL)
+    add_routes(app, routes.served(settings.shapes))
     SecurityHeaders(settings.cors_origins, tls=settings.tls != "DISABLED").install(app)
     app[DRAINING].install(app)
     if gate := AccessKeys.of(settings):

@@ -50,7 +50,7 @@ class Draining:
     @web.middleware
     async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         # What needs no model is answered until the end: above all, that this server is not ready.
-        if self._readiness.draining and route_of(request).shape:
+        if self._readiness.draining and route_of(request).shapes:
             raise NotReadyError("shutting down: retry, and another server may answer")
         task = self._known_task()
         try:

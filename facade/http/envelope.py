@@ -11,8 +11,9 @@ import time
 import orjson
 from aiohttp import web
 
-from facade.api.faults import error_body
-from facade.errors import RerankerError, UnauthorizedError, UnsupportedEncodingError
+from facade.api.faults import enveloped
+from facade.api.shape import Shape
+from facade.errors import HttpRefusalError, RerankerError, UnauthorizedError, UnsupportedEncodingError
 from facade.http import expectation
 from facade.http.content_encoding import ACCEPTED
 from facade.http.route import UNROUTED, Handler, Route, route_of
@@ -26,6 +27,8 @@ CRASH_LOG = logging.getLogger(__name__)
 METRICS = web.AppKey("metrics", Metrics)
 # The fields of a request in the access log and the trace beside its status: sizes, times, names that were accepted. Never text.
 FIELDS = web.RequestKey("fields", dict[str, object])
+# The shape of a ranking's body, once the body has come; its errors and its counts are of this shape.
+SHAPE = web.RequestKey("shape", Shape)
 REQUEST_ID = "X-Request-Id"
 # The form of a client's own id: it goes into headers and logs, so any other is replaced.
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -34,7 +37,7 @@ _CLIENT_LEFT = 499
 
 # Messages for aiohttp's own refusals, which are plain text.
 _REFUSALS = {
-    404: "no such path: rankings are POST /v1/ranking, and /openapi.json lists all paths",
+    404: "no such path: rankings are POST /v1/ranking or /v1/rerank, and /openapi.json lists all paths",
     405: "this path does not take this method: /openapi.json lists the methods of each path",
     411: "the length of the body is missing: send Content-Length, or a chunked body",
     415: "the body is not declared as JSON: send Content-Type: application/json",
@@ -46,14 +49,15 @@ def new_request_id() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-def error_response(error: RerankerError) -> web.Response:
-    """The answer for an error, in the envelope."""
+def error_response(error: RerankerError, shape: Shape | None = None) -> web.Response:
+    """The answer for an error, in the form of the shape; None: in the NIM's."""
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, UnsupportedEncodingError):
         headers["Accept-Encoding"] = ACCEPTED
-    return json_response(error_body(error.message, error.detail, error.kind), error.status, headers)
+    status, body = (shape.refuse if shape else enveloped)(error)
+    return json_response(body, status, headers)
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -84,6 +88,9 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
         answers, times = metrics.of_route(route.name, response.status)
         answers.inc()
         times.observe(seconds)
+        if shape := _shape(request, route):
+            fields["shape"] = shape.name
+            metrics.of_shape(shape.name, str(response.status)).inc()
         _log(request, route, response.status, seconds)
     return response
 
@@ -106,7 +113,7 @@ async def _answer(request: web.Request, route: Route, handler: Handler) -> web.S
         response: web.StreamResponse = await handler(request)
     except RerankerError as error:
         _count_reject(request, route, reason(error))
-        return error_response(error)
+        return error_response(error, _shape(request, route))
     except web.HTTPException as refusal:
         if refusal.status < 400:
             raise
@@ -114,8 +121,13 @@ async def _answer(request: web.Request, route: Route, handler: Handler) -> web.S
     except Exception as error:  # noqa: BLE001 (the client gets the envelope for every error)
         _count_reject(request, route, "internal")
         CRASH_LOG.error("internal error %s", in_a_line(error), extra=request[FIELDS])
-        return json_response(error_body("internal error; the log has the details under this request id", {}, "internal_server_error"), 500)
+        return error_response(RerankerError("internal error; the log has the details under this request id"), _shape(request, route))
     return response
+
+
+def _shape(request: web.Request, route: Route) -> Shape | None:
+    """The shape of the body; before it has come, the most general one of its path."""
+    return request.get(SHAPE) or (route.shapes[-1] if route.shapes else None)
 
 
 def _refuse(request: web.Request, route: Route, refusal: web.HTTPException) -> web.Response:
@@ -123,5 +135,6 @@ def _refuse(request: web.Request, route: Route, refusal: web.HTTPException) -> w
     if route is not UNROUTED:
         _count_reject(request, route, "invalid_request")
     message = _REFUSALS.get(refusal.status, refusal.reason)
-    kept = {name: value for name, value in refusal.headers.items() if name in {"Allow", "Connection"}}
-    return json_response(error_body(message, {}, "invalid_request_error"), refusal.status, kept)
+    response = error_response(HttpRefusalError(message, refusal.status), _shape(request, route))
+    response.headers.update({name: value for name, value in refusal.headers.items() if name in {"Allow", "Connection"}})
+    return response

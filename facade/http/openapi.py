@@ -3,11 +3,12 @@ route by name.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from facade import __version__
@@ -47,6 +48,14 @@ _ERRORS = {
     "503": "Overloaded, or no model can be reached; Retry-After says when to come back.",
     "504": "The request's time was up.",
 }
+# Of the shapes of other servers, beside those: an overload has another status, and a pair over the limit is a 400, but for TEI.
+_LENIENT_ERRORS = {
+    "400": "The body breaks the contract, or must not be truncated and is over the model's limit.",
+    "422": "The same, in the shape of Text Embeddings Inference (TEI).",
+    "424": "The model failed on this request, in the shape of Text Embeddings Inference (TEI).",
+    "429": "Overloaded; Retry-After says when to come back.",
+    "503": "No model can be reached; Retry-After says when to come back.",
+}
 # In use where the server has a file of API keys; without one, the header is ignored.
 _KEY = "apiKey"
 _PRIORITY = {
@@ -66,7 +75,7 @@ def page_files() -> dict[str, Path]:
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of those of the routes that have a summary."""
     described = [route for route in routes if route.summary]
-    models = [model for route in described if route.shape for model in (route.shape.request, route.shape.response)]
+    models = [model for route in described for shape in route.shapes for model in (shape.request, shape.response, shape.error)]
     models = list(dict.fromkeys([*models, ErrorResponse]))
     _, schemas = models_json_schema([(model, "validation") for model in models], ref_template="#/components/schemas/{model}")
     return {
@@ -85,31 +94,43 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 def _item(route: Route) -> dict[str, Any]:
     named = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in re.findall(r"{(\w+)}", route.path)]
-    operation = {"post": _ranking(route, route.shape)} if route.shape else {"get": _reading(route)}
+    operation = {"post": _ranking(route)} if route.shapes else {"get": _reading(route)}
     return {"parameters": named, **operation} if named else operation
 
 
-def _content(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+def _content(*models: type[BaseModel]) -> dict[str, Any]:
+    """JSON of one of the models."""
+    schemas = [{"$ref": f"#/components/schemas/{model.__name__}"} for model in dict.fromkeys(models)]
+    return {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}}
 
 
-def _ranking(route: Route, shape: Shape) -> dict[str, Any]:
-    body = _content(shape.request.__name__)
-    body["application/json"]["example"] = shape.example
-    refusals = {status: {"description": meaning, "content": _content(ErrorResponse.__name__)} for status, meaning in _ERRORS.items()}
+def _ranking(route: Route) -> dict[str, Any]:
+    shapes = route.shapes
+    body = _content(*(shape.request for shape in shapes))
+    body["application/json"] |= _examples(shapes)
+    errors = _content(*(shape.error for shape in shapes))
+    meanings = {**_ERRORS, **_LENIENT_ERRORS} if any(shape.lenient for shape in shapes) else _ERRORS
+    refusals = {status: {"description": meaning, "content": errors} for status, meaning in sorted(meanings.items())}
+    answer = {"description": "The passages, best first.", "content": _content(*(shape.response for shape in shapes))}
     return {
         "tags": ["Ranking"],
         "operationId": route.name,
         "summary": route.summary,
         "parameters": [_PRIORITY],
         "requestBody": {"required": True, "content": body},
-        "responses": {"200": {"description": "All passages, best first.", "content": _content(shape.response.__name__)}, **refusals},
+        "responses": {"200": answer, **refusals},
     }
+
+
+def _examples(shapes: Sequence[Shape]) -> dict[str, Any]:
+    if len(shapes) == 1:
+        return {"example": shapes[0].example}
+    return {"examples": {shape.name: {"summary": shape.summary, "value": shape.example} for shape in shapes}}
 
 
 def _reading(route: Route) -> dict[str, Any]:
     schema = {"type": "object" if route.media_type == "application/json" else "string"}
     meanings = {"401": _ERRORS["401"], **route.refusals}
-    refusals = {status: {"description": meaning, "content": _content(ErrorResponse.__name__)} for status, meaning in meanings.items()}
+    refusals = {status: {"description": meaning, "content": _content(ErrorResponse)} for status, meaning in meanings.items()}
     answer = {"description": route.summary, "content": {route.media_type: {"schema": schema}}}
     return {"tags": ["Server"], "operationId": route.name, "summary": route.summary, "responses": {"200": answer, **refusals}}

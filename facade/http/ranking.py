@@ -1,18 +1,21 @@
-"""The ranking endpoint of every request shape: body -> request -> token pairs -> logits -> rankings -> body. Knows no shape by name."""
+"""The ranking endpoint: body -> shape -> request -> token pairs -> logits -> rankings -> body. Knows no shape by name."""
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from facade.api.shape import Asked, Shape
+from facade.api.json_text import read_json
+from facade.api.passage_images import ImageReader
+from facade.api.shape import Allowed, Asked, Ranked, Shape, shape_of
 from facade.errors import DeadlineExceededError, InvalidRequestError
-from facade.http.envelope import FIELDS, json_response
+from facade.http.envelope import FIELDS, SHAPE, json_response
 from facade.http.request_body import read_body
-from facade.http.route import Handler
+from facade.http.route import route_of
 from facade.http.service import SERVICE, Service
 from facade.reranking.pairs import PairTokenizer, TokenPairs
-from facade.reranking.ranking import rank
+from facade.reranking.ranking import Ranking, rank
 from facade.scoring.admission import Work
 from facade.scoring.scorer import Scores
 from facade.telemetry import correlation
@@ -22,46 +25,51 @@ from facade.telemetry.stages import Stages
 PRIORITY = "X-Priority"
 
 
-def ranking_as(shape: Shape) -> Handler:
-    """The handler of rankings whose requests come in `shape`. The model is the body's, not the path's."""
-
-    async def ranking(request: web.Request) -> web.Response:
-        return await _ranked(request, shape)
-
-    return ranking
-
-
-async def _ranked(request: web.Request, shape: Shape) -> web.Response:
+async def ranking(request: web.Request) -> web.Response:
+    """POST of a ranking in one of the route's shapes. The model is the body's, not the path's."""
     service = request.app[SERVICE]
+    shapes = route_of(request).shapes
+    most = max(map(service.most_passages, shapes))
     timeout_s = service.settings.request_timeout_s
     deadline = time.monotonic() + timeout_s
     stages = Stages()
     try:
         # A large body is not even read where its announced size says that there is no room for it.
-        with service.admission.request(request.content_length or 0, service.most_tokens(), bulk=_bulk(request)) as work:
+        with service.admission.request(request.content_length or 0, service.most_tokens(most), bulk=_bulk(request)) as work:
             async with asyncio.timeout(timeout_s):
-                asked = await _asked(request, shape, work, stages)
+                asked = await _asked(request, shapes, work, stages)
                 service.require_model(asked.model)
                 passages = request[FIELDS]["passages"] = len(asked.passage_texts)
                 work.bound(service.most_tokens(passages))
                 pairs, scores = await _scored(service, asked, work, stages, deadline)
                 with stages.time("rank"):
                     rankings = rank(scores.logits.tolist())[: asked.most_rankings]
-                    answer = asked.answer(rankings, sum(pairs.lengths()))
+                    answer = asked.answer(_outcome(rankings, pairs, request))
     except TimeoutError:
         raise DeadlineExceededError from None
     _observe(service.metrics, stages, pairs)
     request[FIELDS].update(_fields(stages, pairs))
-    return json_response(answer, headers={**_headers(stages, pairs), **_warnings(asked)})
+    return json_response(answer, headers={**_headers(stages, pairs, request[SHAPE]), **_warnings(asked)})
 
 
-async def _asked(request: web.Request, shape: Shape, work: Work, stages: Stages) -> Asked:
+async def _asked(request: web.Request, shapes: Sequence[Shape], work: Work, stages: Stages) -> Asked:
     """The request in the body, which is gone once this returns."""
     service = request.app[SERVICE]
     body = await read_body(request, service.body_limits(work), service.threads)
     work.received(len(body))
+
+    def parse(images: ImageReader | None) -> Asked:
+        content = read_json(body)
+        shape = request[SHAPE] = shape_of(content, shapes)
+        return shape.parse(content, Allowed(service.most_passages(shape), images))
+
     with stages.time("decode"):
-        return await service.parse(shape, body)
+        return await service.read(body, parse)
+
+
+def _outcome(rankings: Sequence[Ranking], pairs: TokenPairs, request: web.Request) -> Ranked:
+    tokens, name = sum(pairs.lengths()), pairs.bundle.model_id
+    return Ranked(rankings, tokens, name, str(request[FIELDS]["request_id"]), pairs.truncated, pairs.query_truncated)
 
 
 async def _scored(service: Service, asked: Asked, work: Work, stages: Stages, deadline: float) -> tuple[TokenPairs, Scores]:
@@ -92,8 +100,10 @@ def _bulk(request: web.Request) -> bool:
     return priority == "bulk"
 
 
-def _headers(stages: Stages, pairs: TokenPairs) -> dict[str, str]:
+def _headers(stages: Stages, pairs: TokenPairs, shape: Shape) -> dict[str, str]:
     headers = {"Server-Timing": stages.header()}
+    if shape.lenient:  # any name is answered
+        headers["X-Model"] = pairs.bundle.model_id
     if pairs.truncated:
         headers["X-Truncated-Passages"] = ",".join(map(str, pairs.truncated))
     if pairs.query_truncated:

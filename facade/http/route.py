@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from facade.api.shape import Shape
-from facade.http.spellings import pattern
+from facade.http.spellings import pattern, pattern_of_any_version
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -16,8 +16,9 @@ class Route:
     """One endpoint. `path` is as the documentation writes it, and `name` what metrics, log and traces call it.
 
     `summary` is empty for what is no part of the API. `group` is its name in RERANKER_API_KEYS_EXEMPT; None: it always needs a key, where
-    keys are on. `shape`: of a ranking; None for an endpoint that does not need the model. `quiet`: asked every few seconds by monitoring,
-    so neither logged while all is well, nor traced, nor counted as refused. `refusals`: what a status beside 200 and 401 means.
+    keys are on. `shapes`: of a ranking's body, the most general one last; none for an endpoint that does not need the model. `quiet`: asked
+    every few seconds by monitoring, so neither logged while all is well, nor traced, nor counted as refused. `any_version`: also served
+    below /v2 and below doubled versions. `refusals`: what a status beside 200 and 401 means.
     """
 
     name: str
@@ -25,8 +26,9 @@ class Route:
     handler: Handler
     summary: str = ""
     group: str | None = None
-    shape: Shape | None = None
+    shapes: tuple[Shape, ...] = ()
     quiet: bool = False
+    any_version: bool = False
     media_type: str = "application/json"
     refusals: Mapping[str, str] = field(default_factory=dict)
 
@@ -44,8 +46,9 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
     """Serve `routes`: rankings by POST, all others by GET."""
     app[ROUTES] = {route.name: route for route in routes}
     for route in app[ROUTES].values():
-        add = app.router.add_post if route.shape else app.router.add_get
-        add(pattern(route.path), route.handler, name=route.name)
+        add = app.router.add_post if route.shapes else app.router.add_get
+        spellings = pattern_of_any_version if route.any_version else pattern
+        add(spellings(route.path), route.handler, name=route.name)
 
 
 def route_of(request: web.Request) -> Route:

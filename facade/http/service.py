@@ -3,6 +3,7 @@ Knows no request.
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.images import ImageLimits
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.ranking import MAX_PASSAGES
+from facade.reranking.token_limits import limited
 from facade.scoring.admission import Admission, Work
 from facade.scoring.scorer import Scorer
 from facade.telemetry.metrics import Metrics
@@ -48,7 +50,11 @@ class Service:
         """The served model's names, its own first."""
         return tuple(dict.fromkeys((self.current.bundle.model_id, *self.settings.served_names)))
 
-    def most_tokens(self, passages: int = MAX_PASSAGES) -> int:
+    def most_passages(self, shape: Shape) -> int:
+        """The most passages of a request in this shape."""
+        return self.settings.max_documents if shape.lenient else MAX_PASSAGES
+
+    def most_tokens(self, passages: int) -> int:
         """The most tokens that truncation leaves of a request with this number of passages."""
         return passages * self.current.tokenizer.max_seq_len
 
@@ -64,22 +70,23 @@ class Service:
         size = self.settings.body_limit(images=self.current.bundle.image is not None)
         return BodyLimits(size, self.settings.body_timeout_s, work.hold)
 
-    async def parse(self, shape: Shape, body: bytes | bytearray) -> Asked:
-        """The request in `body`. One that may have images is read in a thread. Raises InvalidRequestError that lists every fault."""
+    async def read(self, body: bytes | bytearray, parse: Callable[[ImageReader | None], Asked]) -> Asked:
+        """The request that `parse` makes of `body`, in a thread where it may have images; `parse` gets what reads them."""
         block = self.current.bundle.image
         if block is None:
-            return shape.parse(body)
+            return parse(None)
         limits = ImageLimits(self.settings.image_bytes, self.settings.image_pixels)
         reader = ImageReader(block, limits, self.settings.images_per_request, self.settings.image_tiles_per_request)
-        if b'image"' not in body and b"\\u" not in body:  # an escape could hide the name
-            return shape.parse(body, reader)
-        return await asyncio.get_running_loop().run_in_executor(self.readers, shape.parse, body, reader)
+        if b'"image' not in body and b"\\u" not in body:  # an escape could hide the name
+            return parse(reader)
+        return await asyncio.get_running_loop().run_in_executor(self.readers, parse, reader)
 
     async def tokenise(self, asked: Asked, tokenizer: PairTokenizer) -> TokenPairs:
         """Token pairs of the request, made in a thread of the tokenizer's own."""
 
         def encode() -> TokenPairs:
-            return tokenizer.encode(asked.query_text, asked.passage_texts, truncate=asked.truncates, images=asked.passage_images)
+            pairs = tokenizer.encode(asked.query_text, asked.passage_texts, truncate=asked.truncates, images=asked.passage_images)
+            return limited(pairs, asked.limits)
 
         return await asyncio.get_running_loop().run_in_executor(self.threads, encode)
 

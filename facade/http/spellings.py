@@ -10,6 +10,15 @@ def pattern(path: str) -> str:
     """
     if not path.startswith(_VERSION):
         return path + "{end:/*}"
-    first, *rest = path.removeprefix(_VERSION).replace("}", ":.+}").split("/")
+    return r"/{prefix:/*(?:v1/+)?}" + _joined(path)
+
+
+def pattern_of_any_version(path: str) -> str:
+    """A pattern for `path` as `pattern` makes it, and also below /v2 and below doubled versions: /v1/v2/…"""
+    return r"/{prefix:/*(?:v[12]/+)*}" + _joined(path)
+
+
+def _joined(path: str) -> str:
+    first, *rest = path.removeprefix(_VERSION).removeprefix("/").replace("}", ":.+}").split("/")
     joined = "".join(f"{{slashes{index}:/+}}{part}" for index, part in enumerate(rest))
-    return r"/{prefix:/*(?:v1/+)?}" + first + joined + "{end:/*}"
+    return first + joined + "{end:/*}"

@@ -15,6 +15,7 @@ import numpy as np
 from facade.errors import ScoringError
 from facade.reranking.batching import plan
 from facade.reranking.pairs import NO_EXTRA, Extra, TokenPairs
+from facade.reranking.ranking import MAX_PASSAGES
 from facade.reranking.tensors import IMAGE, INPUT_IDS, Inputs, Logits, Row, pack
 from facade.reranking.token_ids import count, unpacked
 
@@ -40,12 +41,15 @@ class Chunk:
 
 
 def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
-    """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
+    """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, and 512 pairs, which is
+    the model's limit; packed one at a time.
+    """
     for firsts in _alike(pairs):
         for batch in plan([count(pairs.rows[index]) for index in firsts], token_budget):
-            for indexes in _by_files(pairs, [firsts[place] for place in batch]):
-                digests = tuple(pairs.images[index].digest for index in indexes if index in pairs.images)
-                yield Chunk(indexes, pack(pair_rows(pairs, indexes), pairs.bundle), digests)
+            for start in range(0, len(batch), MAX_PASSAGES):
+                for indexes in _by_files(pairs, [firsts[place] for place in batch[start : start + MAX_PASSAGES]]):
+                    digests = tuple(pairs.images[index].digest for index in indexes if index in pairs.images)
+                    yield Chunk(indexes, pack(pair_rows(pairs, indexes), pairs.bundle), digests)
 
 
 def _by_files(pairs: TokenPairs, indexes: list[int]) -> Iterator[list[int]]:

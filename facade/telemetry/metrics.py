@@ -64,6 +64,7 @@ class Metrics:
         self.request_seconds = Histogram(
             "reranker_request_seconds", "Seconds from a request's head to its answer.", ("route",), buckets=_SECONDS, registry=registry
         )
+        self.shapes = Counter("reranker_shapes", "Rankings answered, by the shape of the request.", ("shape", "status"), registry=registry)
         self.stage_seconds = Histogram(
             "reranker_stage_seconds", "Seconds a ranking spent in each stage.", ("stage",), buckets=_SECONDS, registry=registry
         )
@@ -97,6 +98,7 @@ class Metrics:
         self.build.labels(__version__).set(1)
         # Of every request: `labels` takes several times as long as a look into a cache. Routes, statuses and reasons are few.
         self.of_route = cache(lambda route, status: (self.requests.labels(route, str(status)), self.request_seconds.labels(route)))
+        self.of_shape = cache(self.shapes.labels)
         self.of_reason = cache(self.rejects.labels)
         self._begin_at_zero()
         for collector in (ProcessCollector, GCCollector, PlatformCollector):
@@ -109,6 +111,7 @@ class Metrics:
         for each in REASONS:
             self.rejects.labels(each)
         self.requests.labels("ranking", "200")
+        self.shapes.labels("nim", "200")
 
     def text(self) -> bytes:
         """All series in the Prometheus exposition format, UTF-8."""

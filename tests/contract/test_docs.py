@@ -34,7 +34,7 @@ class Loads(HTMLParser):
 
 def served() -> set[tuple[str, str]]:
     """(method, path) of every endpoint, each path in its one spelling under /v1."""
-    return {("post" if route.shape else "get", route.path) for route in routes.ALL}
+    return {("post" if route.shapes else "get", route.path) for route in routes.ALL}
 
 
 def objects(node: Any) -> Iterator[dict[str, Any]]:

@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
+from facade.api.json_text import read_json
 from facade.api.nim import HOSTED, STRICT
 from facade.api.passage_images import ImageReader
-from facade.api.shape import Shape
+from facade.api.shape import Allowed, Asked, Shape
 from facade.errors import InvalidRequestError
 
 BOTH = pytest.mark.parametrize("shape", [STRICT, HOSTED], ids=["strict", "hosted"])
@@ -25,10 +26,15 @@ def request(**changes: object) -> dict[str, Any]:
     return {"query": {"text": "which way?"}, "passages": [{"text": "left"}, {"text": "right"}], **changes}
 
 
+def parse(shape: Shape, content: bytes, images: ImageReader | None = None) -> Asked:
+    """The request in a body of at most 1,000 passages."""
+    return shape.parse(read_json(content), Allowed(1_000, images))
+
+
 def refusal_of(content: bytes, shape: Shape = STRICT, images: ImageReader | None = None) -> InvalidRequestError | None:
     """None where the body is taken."""
     try:
-        shape.parse(content, images)
+        parse(shape, content, images)
     except InvalidRequestError as error:
         return error
     return None

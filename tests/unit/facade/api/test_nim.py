@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from facade.api.faults import ErrorResponse, error_body
 from facade.api.nim import HOSTED, STRICT, RankingRequest, RankingResponse
-from facade.api.shape import Shape
+from facade.api.shape import Ranked, Shape
 from facade.reranking.ranking import MAX_PASSAGES, Ranking
-from tests.unit.facade.bodies import BOTH, body, faults, refusal, refusal_of, request
+from tests.unit.facade.bodies import BOTH, body, faults, parse, refusal, refusal_of, request
 
 
 @BOTH
 def test_512_passages_pass_and_513_fail(shape: Shape) -> None:
     assert MAX_PASSAGES == 512
-    assert len(shape.parse(body(request(passages=[{"text": ""}] * 512))).passage_texts) == 512
+    assert len(parse(shape, body(request(passages=[{"text": ""}] * 512))).passage_texts) == 512
     error = refusal(body(request(passages=[{"text": ""}] * 513)), shape)
     assert error.message == "passages: 513 passages, the most in one request is 512: split them over several"
 
@@ -32,26 +32,26 @@ def test_passages_beyond_the_limit_add_no_faults(shape: Shape) -> None:
 @BOTH
 @given(st.text(min_size=1), st.lists(st.text(), min_size=1, max_size=5))
 def test_texts_come_through_unchanged(shape: Shape, query: str, passages: list[str]) -> None:
-    asked = shape.parse(body({"query": {"text": query}, "passages": [{"text": text} for text in passages]}))
+    asked = parse(shape, body({"query": {"text": query}, "passages": [{"text": text} for text in passages]}))
     assert (asked.query_text, asked.passage_texts) == (query, passages)
 
 
 @BOTH
 @pytest.mark.parametrize("name", [None, "nvidia/llama-nemotron-rerank-1b-v2", "m" * 128])
 def test_the_model_may_be_named_or_null(shape: Shape, name: str | None) -> None:
-    assert shape.parse(body(request(model=name))).model == name
+    assert parse(shape, body(request(model=name))).model == name
 
 
 def test_nothing_is_truncated_unless_asked_for_but_by_the_hosted_routes() -> None:
-    assert not STRICT.parse(body(request())).truncates
-    assert HOSTED.parse(body(request())).truncates
-    assert STRICT.parse(body(request(truncate="END"))).truncates
-    assert not HOSTED.parse(body(request(truncate="NONE"))).truncates
+    assert not parse(STRICT, body(request())).truncates
+    assert parse(HOSTED, body(request())).truncates
+    assert parse(STRICT, body(request(truncate="END"))).truncates
+    assert not parse(HOSTED, body(request(truncate="NONE"))).truncates
 
 
 def test_the_hosted_routes_ignore_unknown_fields_at_every_level() -> None:
     content = request(top_k=3, query={"text": "a", "lang": "en"}, passages=[{"text": "b", "id": 7}])
-    assert HOSTED.parse(body(content)).passage_texts == ["b"]
+    assert parse(HOSTED, body(content)).passage_texts == ["b"]
     assert set(faults(refusal(body(content)))) == {"top_k", "query.lang", "passages[0].id"}
 
 
@@ -62,7 +62,7 @@ def test_a_request_cannot_be_changed_once_it_is_checked() -> None:
 
 
 def test_the_answer_is_what_its_model_describes() -> None:
-    answer = STRICT.parse(body(request())).answer([Ranking(1, 2.5), Ranking(0, -0.25)], 17)
+    answer = parse(STRICT, body(request())).answer(Ranked([Ranking(1, 2.5), Ranking(0, -0.25)], 17, "a/model", "1"))
     assert answer == {
         "rankings": [{"index": 1, "logit": 2.5}, {"index": 0, "logit": -0.25}],
         "usage": {"prompt_tokens": 17, "total_tokens": 17},

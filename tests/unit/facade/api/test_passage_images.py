@@ -17,7 +17,7 @@ from facade.api.passage_images import ImageReader
 from facade.api.shape import Shape
 from facade.reranking.bundle import Bundle
 from facade.reranking.images import ImageLimits
-from tests.unit.facade.bodies import BOTH, TEXT_MARKER, body, faults, quotes_nothing, refusal_of, request
+from tests.unit.facade.bodies import BOTH, TEXT_MARKER, body, faults, parse, quotes_nothing, refusal_of, request
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=8),
@@ -49,7 +49,7 @@ def refused(reader: ImageReader, **changes: object) -> dict[str, str]:
 def test_each_image_comes_with_its_passage(shape: Shape, reader: ImageReader) -> None:
     red, blue = picture("red"), picture("blue", 17)
     passages = [{"text": "a"}, {"image": red}, {"text": "b", "image": f"data:image/png;base64,{blue}"}, {"text": "c", "image": red}]
-    asked = shape.parse(body(request(passages=passages)), reader)
+    asked = parse(shape, body(request(passages=passages)), reader)
     assert asked.passage_texts == ["a", "", "b", "c"]
     without, first, second, third = asked.passage_images
     assert without is None
@@ -62,8 +62,8 @@ def test_each_image_comes_with_its_passage(shape: Shape, reader: ImageReader) ->
 
 @BOTH
 def test_a_request_of_text_alone_has_no_images(shape: Shape, reader: ImageReader) -> None:
-    assert shape.parse(body(request()), reader).passage_images == ()
-    assert shape.parse(body(request())).passage_images == ()
+    assert parse(shape, body(request()), reader).passage_images == ()
+    assert parse(shape, body(request())).passage_images == ()
 
 
 def test_too_many_images_are_one_fault_and_the_rest_is_not_read(reader: ImageReader) -> None:

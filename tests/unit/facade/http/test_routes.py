@@ -47,10 +47,10 @@ def test_a_path_reads_as_the_documentation_writes_it(route: Route) -> None:
 
 def test_every_group_that_may_need_no_key_has_an_endpoint_and_rankings_are_in_none() -> None:
     assert {route.group for route in routes.ALL if route.group} == set(EXEMPT)
-    assert not any(route.group for route in routes.ALL if route.shape)
+    assert not any(route.group for route in routes.ALL if route.shapes)
 
 
 def test_the_app_serves_all_endpoints_and_the_health_address_those_of_monitoring_alone() -> None:
     app = create_app(Settings(), Fixed())
     assert set(app.router.named_resources()) == NAMES
-    assert set(create_health_app(app).router.named_resources()) == {"health_live", "health_ready", "metrics"}
+    assert set(create_health_app(app).router.named_resources()) == {"health", "ping", "health_live", "health_ready", "metrics"}

@@ -1,0 +1,99 @@
+"""The shape of vLLM's score API: a query and texts in, their scores out in the request's order. Knows no HTTP library."""
+
+import time
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field
+
+from facade.api.document import Documents, Model, Query, Truncate, read_documents, read_query
+from facade.api.faults import Fault, invalid
+from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, read_options, refusal, require, usage
+from facade.api.relevance import score
+from facade.api.shape import Allowed, Ranked, Shape
+from facade.reranking.token_limits import TokenLimits
+
+_QUERIES = ("queries", "text_1", "data_1", "query")
+_DOCUMENTS = ("documents", "items", "text_2", "data_2")
+
+
+class ScoreRequest(Options):
+    """Body of vLLM's score request, with one query. Unknown fields are ignored, and null is absent.
+
+    The query may also be called text_1 or data_1, and the documents items, text_2 or data_2.
+    """
+
+    model: Model = None
+    queries: Annotated[Query, Field(validation_alias=AliasChoices(*_QUERIES))] = None
+    documents: Annotated[Documents, Field(validation_alias=AliasChoices(*_DOCUMENTS))] = None
+    truncate: Annotated[Truncate, Field(description="Whether a document's end is cut where its pair is over the limit.")] = True
+    truncate_prompt_tokens: Annotated[int, Field(ge=-1, description="Tokens to which a pair is cut; -1: the model's limit.")] = -1
+    max_tokens_per_doc: Annotated[int, Field(ge=0, description="Tokens to which a document is cut; 0: the model's limit.")] = 0
+    use_activation: Annotated[bool, Field(description="Whether a score is sigmoid(logit), else the raw logit.")] = True
+    activation: Annotated[bool, Field(description="The same as use_activation.")] = True
+    softmax: Annotated[bool, Field(description="The same as use_activation.")] = True
+
+
+class ScoreEntry(Options):
+    """One document."""
+
+    index: Annotated[int, Field(description="The document's place in the request.")]
+    object: Literal["score"]
+    score: Annotated[float, Field(description="sigmoid(logit), from 0 to 1; the logit itself without use_activation.")]
+
+
+class ScoreResponse(Options):
+    """All documents, in the request's order. `created`: seconds since 1970."""
+
+    id: str
+    object: Literal["list"]
+    created: int
+    model: str
+    data: list[ScoreEntry]
+    usage: Usage
+
+
+def _parse(content: Any, allowed: Allowed) -> Question:
+    asked = read_options(ScoreRequest, content)
+    query, query_faults = read_query(_one(asked.queries), _QUERIES[0])
+    documents, faults = read_documents(asked.documents, allowed)
+    require(query_faults, faults)
+    pair = asked.truncate_prompt_tokens
+    limits = TokenLimits(None if pair < 0 else pair, asked.max_tokens_per_doc or None)
+    raw = not (asked.use_activation and asked.activation and asked.softmax)
+    return Question(query, documents, partial(_answer, raw), truncates=asked.truncate, limits=limits)
+
+
+def _one(queries: Any) -> Any:
+    """The query, which may be a list of one. Raises InvalidRequestError for several."""
+    if not isinstance(queries, list):
+        return queries
+    if len(queries) > 1:
+        raise invalid([Fault(_QUERIES[0], f"{len(queries)} queries, one is allowed: send a request for each query")])
+    return queries[0] if queries else ""
+
+
+def _answer(raw: bool, ranked: Ranked) -> dict[str, Any]:
+    rankings = sorted(ranked.rankings, key=lambda ranking: ranking.index)
+    return {
+        "id": f"score-{ranked.request_id}",
+        "object": "list",
+        "created": int(time.time()),
+        "model": ranked.model,
+        "data": [{"index": each.index, "object": "score", "score": score(each.logit, raw=raw)} for each in rankings],
+        "usage": usage(ranked.tokens),
+    }
+
+
+SHAPE = Shape(
+    "score",
+    "Score documents for a query, as vLLM: in the request's order",
+    _parse,
+    ScoreRequest,
+    ScoreResponse,
+    {"text_1": "which rock floats", "text_2": ["basalt", "pumice"]},
+    keys=_QUERIES[:-1],
+    lenient=True,
+    refuse=refusal,
+    error=LenientErrorResponse,
+)
