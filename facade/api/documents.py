@@ -24,7 +24,7 @@ class DocumentsRequest(Options):
     documents: Documents = None
     top_n: Annotated[int, Field(ge=0, description="Results in the answer, the best ones; 0: all.")] = 0
     return_documents: Annotated[bool, Field(description="Whether a result has its document's text.")] = False
-    rank_fields: Annotated[list[str], Field(description="Of documents that are objects: the fields to rank, in this order.")] = []
+    rank_fields: list[str] = Field(default_factory=list, description="Of documents that are objects: the fields to rank, in this order.")
     truncate: Annotated[Truncate, Field(description="Whether a document's end is cut where its pair is over the limit.")] = True
     truncation: Annotated[bool, Field(description="The same as truncate.")] = True
     truncation_side: Annotated[Literal["right"], Field(description="A document's end is cut.")] = "right"
