@@ -3,7 +3,7 @@
     RerankerError
      |- InvalidRequestError      400  the body breaks the contract; every fault is listed
      |   |- ImageError           400  the image of a passage can't be used
-     |   `- HttpRefusalError     4xx  a path, method or header that the HTTP library refuses
+     |   `- HttpRefusalError     400  a path, method or header that the HTTP library refuses, with the status of its own
      |- InputTooLongError        422  truncate NONE and a pair over the limit
      |- UnauthorizedError        401  no API key, or none that is known
      |- UnknownModelError        404  a model name that isn't served here

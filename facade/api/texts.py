@@ -3,9 +3,9 @@
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, RootModel, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, RootModel
 
-from facade.api.document import Query, read_documents, read_query
+from facade.api.document import Documents, Query, read_documents, read_query
 from facade.api.lenient import Options, Question, message_of, read_options, require, status_of
 from facade.api.relevance import score
 from facade.api.shape import Allowed, Ranked, Shape
@@ -25,9 +25,7 @@ class TextsRequest(Options):
     """Body of TEI's rerank request. Unknown fields are ignored, and null is absent."""
 
     query: Query = None
-    texts: Annotated[
-        Any, WithJsonSchema({"type": "array", "items": {"type": "string"}}), Field(description="What is to be ranked: strings.")
-    ] = None
+    texts: Documents = None
     truncate: Annotated[bool, Field(description="Whether a text's end is cut where its pair is over the limit.")] = True
     truncation_direction: Annotated[Literal["Right"], BeforeValidator(_capitalised), Field(description="A text's end is cut.")] = "Right"
     raw_scores: Annotated[bool, Field(description="Whether a score is the raw logit.")] = False

@@ -31,12 +31,12 @@ def _shared(name: str, path: str, summary: str) -> Route:
 ALL = (
     _ranking("ranking", "/v1/ranking", nim.STRICT),
     _ranking("hosted_ranking", "/v1/retrieval/{model}/reranking", nim.HOSTED),
-    _shared("rerank", "/v1/rerank", "Rerank in the shape of the body's keys; also /rerank and /v2/rerank."),
+    _shared("shared_rerank", "/v1/rerank", "Rerank in the shape of the body's keys; also /rerank and /v2/rerank."),
     _shared("reranking", "/v1/reranking", "The same as /v1/rerank; also /reranking."),
     _shared("invocations", "/invocations", "The same as /v1/rerank."),
-    _ranking("score", "/v1/score", score.SHAPE, any_version=True),
+    _ranking("scoring", "/v1/score", score.SHAPE, any_version=True),
     Route("models", "/v1/models", about.models, "The served model and its further names.", group="models"),
-    Route("model", "/v1/models/{model}", about.model, "One of them.", group="models", refusals={"404": "No name of the served model."}),
+    Route("one_model", "/v1/models/{model}", about.model, "One of them.", group="models", refusals={"404": "No name of the served model."}),
     Route("health_live", "/v1/health/live", about.live, "200 while the process answers.", group="health", quiet=True),
     Route(
         "health_ready",

@@ -20,6 +20,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "tensorrt_cache": ("/tmp/plans", Path("/tmp/plans")),
     "threads": ("3", 3),
     "batch_tokens": ("2048", 2048),
+    "shapes": ("documents, texts", ("documents", "texts")),
+    "max_documents": ("2000", 2000),
     "bind": ("0.0.0.0:9000", ("0.0.0.0", 9000)),
     "host": ("::1", "::1"),
     "health_bind": ("[::]:9005", ("::", 9005)),

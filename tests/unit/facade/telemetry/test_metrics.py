@@ -21,6 +21,7 @@ def used() -> Metrics:
     metrics.info.labels("nvidia/a", "1.0.0", "d1").set(1)
     metrics.requests.labels("ranking", "200").inc()
     metrics.request_seconds.labels("ranking").observe(0.02)
+    metrics.shapes.labels("texts", "200").inc()
     metrics.engine.labels("openvino fp32").set(1)
     metrics.passages.observe(512)
     metrics.tritons.labels("serving").set(2)
