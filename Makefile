@@ -213,7 +213,7 @@ $(CLIENTS):
 # BEIR and MTEB need torch and more of $(VENV), so this environment sees its packages. The file names all others, so pip resolves nothing.
 $(VENV)-retrieval/.done: tests/clients/retrieval.lock $(VENV)/.dev
 	@echo "Installing BEIR, MTEB and trec_eval (some 350 MB, half a minute) ..."
-	@$(PYTHON) -m venv --clear $(VENV)-retrieval
+	@$(BIN)/python -m venv --clear $(VENV)-retrieval
 	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > "$$(echo $(VENV)-retrieval/lib/python3*/site-packages)/dev.pth"
 	@$(VENV)-retrieval/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement tests/clients/retrieval.lock
 	@touch $@

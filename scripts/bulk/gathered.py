@@ -19,7 +19,7 @@ DOCUMENTS = "documents"  # the field of a row with the passages' ids
 
 
 def remove(path: Path) -> None:
-    """Delete the file, and what runs left of it that were killed while they gathered."""
+    """Delete the file, and the unfinished ones of runs that were killed while they gathered."""
     for each in (path, *path.parent.glob(f".{path.name}.*")):
         each.unlink(missing_ok=True)
 

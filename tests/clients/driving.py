@@ -1,4 +1,4 @@
-"""Runs a client's cases in the environment `.venv-clients`, all in one process because the imports take seconds.
+"""Runs a client's cases in the environment `.venv-clients` or another, all in one process because the imports take seconds.
 
 The programs are in drivers/; `Outcome` is one case of their output.
 """

@@ -45,19 +45,8 @@ def first_stage(folder: Path, corpus: Corpus, top: int) -> tuple[list[str], str]
 
 def of_evaluation(folder: Path, top: int) -> dict[str, float]:
     """nDCG@10 by ranker, as `make eval-model` measures it."""
-    options = [
-        "--set",
-        "squad",
-        "--questions",
-        str(QUERIES),
-        "--form-questions",
-        "0",
-        "--top",
-        str(top),
-        "--json",
-        str(folder / "out.json"),
-    ]
-    assert evaluate.main(options) == 0
+    options = f"--set squad --questions {QUERIES} --form-questions 0 --top {top} --json {folder / 'out.json'}"
+    assert evaluate.main(options.split()) == 0
     (table,) = json.loads((folder / "out.json").read_text())["tables"]
     return {row["ranker"]: row["ndcg"] for row in table["rows"]}
 

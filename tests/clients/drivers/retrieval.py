@@ -24,7 +24,7 @@ def beir(base_url: str) -> dict[str, float]:
     return {**ndcg, **recall}
 
 
-class LocalReranking(AbsTaskRetrieval):
+class LocalReranking(AbsTaskRetrieval):  # type: ignore[misc]  # mypy sees no MTEB
     """A reranking task of MTEB whose data is the local collection."""
 
     metadata = TaskMetadata(

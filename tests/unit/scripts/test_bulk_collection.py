@@ -175,6 +175,13 @@ def test_input_that_changes_while_it_is_read_is_an_error(tmp_path: Path, monkeyp
     assert not (tmp_path / "out.collection").exists()
 
 
+def test_the_file_is_deleted_with_what_a_killed_run_left_of_it(tmp_path: Path) -> None:
+    path = made(tmp_path)
+    (tmp_path / ".out.collection.0123").touch()
+    gathered.remove(path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.run", "corpus.jsonl", "queries.tsv"]
+
+
 RANKED: list[dict[str, Any]] = [
     {
         "id": "q1",

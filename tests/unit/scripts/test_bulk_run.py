@@ -144,6 +144,29 @@ def test_a_trec_run_killed_three_times_is_reranked_to_the_same_bytes(tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.jsonl", "in.run", "out.run", "queries.tsv", "undisturbed.run"]
 
 
+def test_a_trec_run_whose_corpus_changed_is_not_resumed_but_started_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts, out = run_of(tmp_path, 20, 10), tmp_path / "out.run"
+
+    def stop(*_: object) -> None:
+        raise rerank_bulk.StoppedError(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_state, "remove", stop)
+        assert bulk(tmp_path / "in.run", out, *texts) == 128 + signal.SIGINT
+    before = out.read_bytes()
+    run_of(tmp_path, 20, 11)
+    assert bulk(tmp_path / "in.run", out, *texts) == rerank_bulk.REFUSED
+    assert "was started with another input, or a changed one" in capsys.readouterr().err
+    assert bulk(tmp_path / "in.run", out, *texts, "--restart") == 0
+    assert out.read_bytes() != before
+    assert not list(tmp_path.glob("*.collection"))
+    assert bulk(tmp_path / "in.run", out, *texts) == rerank_bulk.REFUSED
+    assert "exists already" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.collection"))
+
+
 def test_a_reranked_run_has_the_logits_of_its_pairs_in_falling_order(tmp_path: Path) -> None:
     texts = run_of(tmp_path, 30, 40)
     assert bulk(tmp_path / "in.run", tmp_path / "out.run", *texts) == 0
