@@ -41,7 +41,7 @@ LARGEST_REQUESTS = 20
 def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Application:
     """The facade. `scorer` takes Triton's place in tests. Raises BundleError where the bundle or the limit can't be used."""
     current = ActiveBundle(settings.model_repository / MODEL, settings.max_seq_len)
-    metrics = Metrics()
+    metrics = Metrics(route.name for route in routes.ALL if route.shape)
     model, fleet = _model(settings, current)
     scorer = scorer or TritonScorer(model, current, settings.chunk_tokens, settings.chunks_in_flight)
     service = Service(

@@ -4,6 +4,7 @@ Each app has its own registry, so that apps in one process (tests) share no coun
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
 from prometheus_client import (
@@ -55,9 +56,9 @@ def _reason_of(kinds: tuple[type, ...]) -> str:
 
 
 class Metrics:
-    """All series of one app; `text` is the answer to a scrape."""
+    """All series of one app; `text` is the answer to a scrape. `rankings`: the names of the routes that rank."""
 
-    def __init__(self) -> None:
+    def __init__(self, rankings: Iterable[str] = ()) -> None:
         registry = CollectorRegistry()
         self._registry = registry
         self.requests = Counter("reranker_requests", "HTTP requests answered.", ("route", "status"), registry=registry)
@@ -98,17 +99,18 @@ class Metrics:
         # Of every request: `labels` takes several times as long as a look into a cache. Routes, statuses and reasons are few.
         self.of_route = cache(lambda route, status: (self.requests.labels(route, str(status)), self.request_seconds.labels(route)))
         self.of_reason = cache(self.rejects.labels)
-        self._begin_at_zero()
+        self._begin_at_zero(rankings)
         for collector in (ProcessCollector, GCCollector, PlatformCollector):
             collector(registry=registry)
 
-    def _begin_at_zero(self) -> None:
+    def _begin_at_zero(self, rankings: Iterable[str]) -> None:
         """Create series with value 0: rate() does not see the first event of a series that this event creates."""
         for stage in STAGES:
             self.stage_seconds.labels(stage)
         for each in REASONS:
             self.rejects.labels(each)
-        self.requests.labels("ranking", "200")
+        for route in rankings:
+            self.requests.labels(route, "200")
 
     def text(self) -> bytes:
         """All series in the Prometheus exposition format, UTF-8."""
