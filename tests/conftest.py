@@ -21,6 +21,7 @@ from facade.config.settings import REPOSITORY
 from facade.reranking import pairs
 from facade.reranking.bundle import Bundle, newest_version, read_bundle
 from facade.reranking.tokenizer import read_tokenizer
+from tests.slowness import slowness
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT_S = 300.0
@@ -68,6 +69,15 @@ def one_reading_of_a_tokenizer() -> Iterator[None]:
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether a test is to take its time."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture
+def slow(full: bool) -> float:
+    """The factor by which a promise of seconds may be exceeded: three where nothing says that the machine is idle and as fast as others.
+
+    Beside other work it grows by the measured slowness.
+    """
+    return slowness() * (1.0 if full else 3.0)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,10 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     used, SettingsError for settings that can't be.
     """
     current = ActiveBundle(settings.model_repository / MODEL, settings.max_seq_len)
-    metrics = Metrics()
+    metrics = Metrics(
+        (route.name for route in routes.ALL if route.shapes),
+        dict.fromkeys(shape.name for route in routes.ALL for shape in route.shapes),
+    )
     model, fleet = _model(settings, current)
     scorer = scorer or TritonScorer(model, current, settings.chunk_tokens, settings.chunks_in_flight)
     service = Service(

@@ -4,6 +4,7 @@ Each app has its own registry, so that apps in one process (tests) share no coun
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
 from prometheus_client import (
@@ -55,9 +56,11 @@ def _reason_of(kinds: tuple[type, ...]) -> str:
 
 
 class Metrics:
-    """All series of one app; `text` is the answer to a scrape."""
+    """All series of one app; `text` is the answer to a scrape. `rankings`: the names of the routes that rank;
+    `shapes`: those of their request shapes.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, rankings: Iterable[str] = (), shapes: Iterable[str] = ()) -> None:
         registry = CollectorRegistry()
         self._registry = registry
         self.requests = Counter("reranker_requests", "HTTP requests answered.", ("route", "status"), registry=registry)
@@ -100,18 +103,20 @@ class Metrics:
         self.of_route = cache(lambda route, status: (self.requests.labels(route, str(status)), self.request_seconds.labels(route)))
         self.of_shape = cache(self.shapes.labels)
         self.of_reason = cache(self.rejects.labels)
-        self._begin_at_zero()
+        self._begin_at_zero(rankings, shapes)
         for collector in (ProcessCollector, GCCollector, PlatformCollector):
             collector(registry=registry)
 
-    def _begin_at_zero(self) -> None:
+    def _begin_at_zero(self, rankings: Iterable[str], shapes: Iterable[str]) -> None:
         """Create series with value 0: rate() does not see the first event of a series that this event creates."""
         for stage in STAGES:
             self.stage_seconds.labels(stage)
         for each in REASONS:
             self.rejects.labels(each)
-        self.requests.labels("ranking", "200")
-        self.shapes.labels("nim", "200")
+        for route in rankings:
+            self.requests.labels(route, "200")
+        for shape in shapes:
+            self.shapes.labels(shape, "200")
 
     def text(self) -> bytes:
         """All series in the Prometheus exposition format, UTF-8."""

@@ -127,7 +127,7 @@ def faults(answer: Answer) -> dict[str, str]:
     return by_path
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], what: str, limit_s: float = 60.0) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str, limit_s: float = 120.0) -> None:
     """Return as soon as `condition` holds; fail where it does not within the limit."""
     deadline = time.monotonic() + limit_s
     while not await condition():

@@ -64,16 +64,16 @@ class Load:
 
 @dataclass
 class Readiness:
-    """When readiness changed, as somebody who asks for it all the time saw it."""
+    """When readiness changed, as a client saw it that asks all the time and waits `answer_s` seconds for an answer."""
 
+    answer_s: float
     changes: list[tuple[float, bool]] = field(default_factory=list)
 
     async def watch(self, session: aiohttp.ClientSession) -> None:
         """Look until cancelled."""
         while True:
             try:
-                # What a load balancer's check would wait.
-                async with session.get(READY, timeout=aiohttp.ClientTimeout(1)) as answer:
+                async with session.get(READY, timeout=aiohttp.ClientTimeout(self.answer_s)) as answer:
                     ready = answer.status == 200
             except (aiohttp.ClientError, OSError):
                 ready = False
@@ -87,9 +87,12 @@ class Readiness:
 
 
 @asynccontextmanager
-async def under_load(server: Server, clients: int, passages: int = 16) -> AsyncIterator[tuple[Load, Readiness]]:
-    """`clients` that ask while the block runs, none where it is 0; the right answers are those of a quiet server."""
-    load, readiness = Load(), Readiness()
+async def under_load(server: Server, clients: int, passages: int = 16, answer_s: float = 1.0) -> AsyncIterator[tuple[Load, Readiness]]:
+    """`clients` that ask while the block runs, none where it is 0; the right answers are those of a quiet server.
+
+    `answer_s`: seconds after which a server that does not answer whether it is ready is not, as for a load balancer.
+    """
+    load, readiness = Load(), Readiness(answer_s)
     async with aiohttp.ClientSession(server.http) as session:
         expected = []
         asked = bodies(clients, passages)

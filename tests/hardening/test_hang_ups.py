@@ -71,17 +71,16 @@ async def test_clients_that_hang_up_take_their_work_along(
     async with aiohttp.ClientSession(url) as session, neighbour(session, answers):
         await eventually(lambda: _true_when(bool(answers)), "the neighbour is answered")
         clients = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", patient.port) for _ in range(CLIENTS)))
+        beginnings = [asyncio.create_task(reader.readline()) for reader, _ in clients]
         for _, writer in clients:
-            writer.write(HEAD)  # no answer can come before all are admitted
-        await eventually(lambda: _in_flight(session, CLIENTS), "all are admitted")
-        admitted = await computed_tokens(session, server)
-        for _, writer in clients:
-            writer.write(HEAVY)
-        await eventually(lambda: _computed(session, server, admitted + 4 * MICRO_BATCH), "their work has begun")
+            writer.write(HEAD + HEAVY)
+        # On a slow machine the first may be answered before the last are admitted.
+        await eventually(lambda: _in_flight(session, CLIENTS - sum(map(asyncio.Task.done, beginnings))), "all are admitted")
         before = await computed_tokens(session, server)
         for _, writer in clients:
             writer.transport.abort()
-        await eventually(lambda: _in_flight(session, 0), "only the neighbour is left")
+        answered = sum(1 for line in await asyncio.gather(*beginnings, return_exceptions=True) if isinstance(line, bytes) and line)
+        await eventually(lambda: _nothing_in_flight(session), "only the neighbour is left")
         seen = len(answers)
         await eventually(lambda: _true_when(len(answers) >= seen + 5), "the neighbour is answered again")
         after = await computed_tokens(session, server)
@@ -90,7 +89,8 @@ async def test_clients_that_hang_up_take_their_work_along(
         "tokens computed for clients that hung up, in micro-batches each", round((after - before) / MICRO_BATCH / CLIENTS, 3)
     )
     assert after - before <= CLIENTS * MICRO_BATCH
-    assert left >= 0.9 * CLIENTS  # a few may have been answered first
+    assert answered < CLIENTS / 2
+    assert left >= CLIENTS - answered
     assert answers.count(answers[0]) == len(answers)
 
 
@@ -99,12 +99,13 @@ async def _true_when(condition: bool) -> bool:
 
 
 async def _in_flight(session: aiohttp.ClientSession, count: int) -> bool:
-    """Whether this number of requests is in flight, the neighbour's left out."""
-    return (await scrape(session)).value("reranker_requests_in_flight") in {count, count + 1}
+    """Whether this number of requests is in flight, or more."""
+    return (await scrape(session)).value("reranker_requests_in_flight") >= count
 
 
-async def _computed(session: aiohttp.ClientSession, server: Server, tokens: int) -> bool:
-    return await computed_tokens(session, server) >= tokens
+async def _nothing_in_flight(session: aiohttp.ClientSession) -> bool:
+    """Whether no request is in flight but the neighbour's."""
+    return (await scrape(session)).value("reranker_requests_in_flight") <= 1
 
 
 async def _left(url: str) -> float:

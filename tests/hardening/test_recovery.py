@@ -6,18 +6,16 @@ then callers get 503 or 504 and never a wrong ranking.
 
 import asyncio
 import os
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import Server, start_server, stop_server, wait_until_ready
+from tests.conftest import START_LIMIT_S, Server, start_server, stop_server, wait_until_ready
 from tests.hardening.leaks import internals
 from tests.hardening.load import Readiness, under_load
-from tests.process_tree import descendants, the_one
-from tests.slowness import slowness
+from tests.process_tree import the_one
 
 pytestmark = pytest.mark.alone
 
@@ -50,11 +48,7 @@ async def until(condition: Callable[[], object], limit_s: float, what: str) -> N
 
 
 async def is_ready(readiness: Readiness) -> None:
-    await until(lambda: readiness.changes and readiness.changes[-1][1], 60, "ready")
-
-
-def tritons(server: Server) -> set[int]:
-    return {pid for pid, command in descendants(server.process.pid).items() if re.search(TRITON, command)}
+    await until(lambda: readiness.changes and readiness.changes[-1][1], START_LIMIT_S, "ready")
 
 
 @pytest.mark.parametrize(
@@ -71,15 +65,14 @@ def tritons(server: Server) -> set[int]:
 )
 async def test_a_server_comes_back_from_a_fault_under_load_and_never_lies(
     server: Server,
+    slow: float,
     victim: str,
     number: signal.Signals,
     record_testsuite_property: Callable[[str, object], None],
-    request: pytest.FixtureRequest,
 ) -> None:
-    slow = slowness()
     async with under_load(server, CLIENTS) as (load, readiness):
         await is_ready(readiness)
-        await until(lambda: load.statuses[200] >= 3 * CLIENTS, 60, "load")
+        await until(lambda: load.statuses[200] >= 3 * CLIENTS, START_LIMIT_S, "load")
         fault = time.monotonic()
         os.kill(the_one(server.process.pid, victim), number)
         await until(lambda: readiness.since(fault, ready=False), 12 * slow, "readiness goes down")
@@ -87,9 +80,10 @@ async def test_a_server_comes_back_from_a_fault_under_load_and_never_lies(
         await until(lambda: load.right_at > fault + down, RIGHT_S[number] * slow, "a right ranking again")
         right = load.right_at
         await until(lambda: readiness.changes[-1][1], BACK_S * slow, "readiness comes back")
-        await until(lambda: load.statuses[200] >= 10 * CLIENTS, 60, "load again")
-    fate = request.node.callspec.id
-    record_testsuite_property(f"{fate}: not ready after, and a right ranking after, s", [round(down, 2), round(right - fault, 2)])
+        await until(lambda: load.statuses[200] >= 10 * CLIENTS, START_LIMIT_S, "load again")
+    record_testsuite_property(
+        f"{number.name} for {victim}: not ready after, and a right ranking after, s", [round(down, 2), round(right - fault, 2)]
+    )
     assert down < DOWN_S * slow + MARGIN_S
     assert load.wrong == []
     assert [message for message in load.refusals if internals(message)] == []
@@ -98,23 +92,7 @@ async def test_a_server_comes_back_from_a_fault_under_load_and_never_lies(
     assert [why for at, why in load.lost if victim != FACADE or at > right] == []
 
 
-async def test_a_triton_that_hangs_while_it_is_started_again_is_given_up(server: Server) -> None:
-    slow = slowness()
-    async with under_load(server, CLIENTS) as (load, readiness):
-        await is_ready(readiness)
-        first = the_one(server.process.pid, TRITON)
-        os.kill(first, signal.SIGKILL)
-        await until(lambda: tritons(server) - {first}, 60, "another Triton")
-        fault = time.monotonic()
-        os.kill(the_one(server.process.pid, TRITON), signal.SIGSTOP)
-        await until(lambda: load.right_at > fault, RIGHT_S[signal.SIGSTOP] * slow, "a right ranking again")
-        await until(lambda: readiness.changes[-1][1], BACK_S * slow, "readiness comes back")
-    assert load.wrong == []
-    assert "triton was not ready within" in server.output()
-
-
-async def test_readiness_follows_a_triton_that_pauses_without_any_traffic_and_nothing_is_killed(server: Server) -> None:
-    slow = slowness()
+async def test_readiness_follows_a_triton_that_pauses_without_any_traffic_and_nothing_is_killed(server: Server, slow: float) -> None:
     async with under_load(server, clients=0) as (_, readiness):
         await is_ready(readiness)
         triton = the_one(server.process.pid, TRITON)

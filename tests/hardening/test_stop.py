@@ -22,7 +22,6 @@ from tests.hardening import own_facade
 from tests.hardening.load import Load, under_load
 from tests.hardening.own_facade import Facade, start_facade
 from tests.process_tree import alive, descendants
-from tests.slowness import slowness
 from tests.unit.waiting import until
 
 pytestmark = pytest.mark.alone
@@ -31,8 +30,8 @@ CLIENTS = 6
 PASSAGES = 128  # of each: at any time most of the clients wait for their answers, also where the clients themselves are late
 DRAIN_S = 30.0  # the default, which is also the promise
 TRITON_S = 10.0  # what Triton has beyond it
-# A second of work: at the signal it has begun, and it is not done when everything else of a test is.
-LONG = request("what is said of the river", [f"The river {number} {'flows on and on ' * 60}" for number in range(160)], truncate="END")
+# Some seconds of work: at the signal it has begun, and it is not done when everything else of a test is.
+LONG = request("what is said of the river", [f"The river {number} {'flows on and on ' * 60}" for number in range(512)], truncate="END")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ async def ended(server: Server | Facade, since: float) -> End:
 
 async def stop_under_load(server: Server) -> tuple[Load, End]:
     """SIGTERM while clients ask; they go on until listening ends."""
-    async with under_load(server, CLIENTS, PASSAGES) as (load, readiness), aiohttp.ClientSession(server.http) as watcher:
+    async with under_load(server, CLIENTS, PASSAGES, DRAIN_S) as (load, readiness), aiohttp.ClientSession(server.http) as watcher:
         await until(lambda: readiness.changes and load.statuses[200] >= 3 * CLIENTS)
         # Answers to all come nearly together: not just then.
         await eventually(lambda: at_work(watcher, CLIENTS - 1), "all clients wait for an answer")
@@ -161,9 +160,10 @@ async def test_readiness_goes_down_then_rankings_are_refused_and_the_last_answer
                 await get(client, READY)
 
 
-async def test_what_is_not_done_within_the_limit_is_reported_and_the_end_is_still_in_time(server: Server, tmp_path: Path) -> None:
+async def test_what_is_not_done_within_the_limit_is_reported_and_the_end_is_still_in_time(
+    server: Server, tmp_path: Path, slow: float
+) -> None:
     limit_s = 0.5
-    slow = slowness()
     async with busy(server, tmp_path, RERANKER_DRAIN_S=str(limit_s)) as the:
         signalled = the.send(signal.SIGTERM)
         assert "no time left" in refused(await the.under_way, 503)["message"]
@@ -174,8 +174,7 @@ async def test_what_is_not_done_within_the_limit_is_reported_and_the_end_is_stil
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-async def test_a_second_signal_ends_it_at_once(server: Server, tmp_path: Path, number: signal.Signals) -> None:
-    slow = slowness()
+async def test_a_second_signal_ends_it_at_once(server: Server, tmp_path: Path, slow: float, number: signal.Signals) -> None:
     async with busy(server, tmp_path) as the:
         the.send(number)
         await the.draining()

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,7 +176,8 @@ def test_a_triton_that_is_killed_stopped_or_restarted_costs_nobody_an_answer(
             fleet.wait_for(away=1)
             more(loads, between)
         finally:
-            os.kill(hung, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # on a slow machine its own supervisor has killed it by now
+                os.kill(hung, signal.SIGCONT)
         fleet.wait_for(serving=3)
         more(loads, between)
     record_testsuite_property("requests while Tritons failed", sum(len(load.answers) for load in loads))

@@ -10,15 +10,35 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from tests.conftest import Server, wait_until_ready
+from tests.conftest import Server, start_server, stop_server, wait_until_ready
 from tests.process_tree import descendants
 from tests.triton.grpc_client import text_inputs
 from tests.triton.own_server import ranks
+
+NAME = "nvidia/llama-nemotron-rerank-1b-v2"
+IGNORED = {"NIM_MAX_SEQ_LENGHT": "64", "NIM_CACHE_PATH": "/cache", "NIM_SERVER_PORT": "tcp://10.96.7.1:8000"}
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a further name, variables that set nothing, and a proxy that takes connections and never answers."""
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        proxy.listen()
+        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        proxies = {name: url for each in ("http_proxy", "https_proxy") for name in (each, each.upper())}
+        further = {**IGNORED, **proxies, "no_proxy": "", "NO_PROXY": "", "NIM_SERVED_MODEL_NAME": NAME}
+        running = start_server(tmp_path_factory.mktemp("configured"), **further)
+        try:
+            wait_until_ready(running)
+            yield running
+        finally:
+            stop_server(running)
 
 
 def test_the_printed_curl_ranks(server: Server) -> None:
@@ -36,11 +56,9 @@ def test_one_line_tells_the_address_and_the_model(server: Server) -> None:
     assert "triton-reranker/minilm-l6-en-v1" in line
 
 
-def test_a_variable_that_sets_nothing_is_warned_of_once(fresh: Callable[..., Server]) -> None:
-    server = fresh(NIM_MAX_SEQ_LENGHT="64", NIM_CACHE_PATH="/cache", NIM_SERVER_PORT="tcp://10.96.7.1:8000")
-    wait_until_ready(server)
-    for name in ("NIM_MAX_SEQ_LENGHT", "NIM_CACHE_PATH", "NIM_SERVER_PORT"):
-        assert len(re.findall(rf"\b{name}\b", server.output())) == 1, server.output()
+def test_a_variable_that_sets_nothing_is_warned_of_once(configured: Server) -> None:
+    for name in IGNORED:
+        assert len(re.findall(rf"\b{name}\b", configured.output())) == 1, configured.output()
 
 
 def test_no_command_line_shows_a_key(server: Server) -> None:
@@ -49,23 +67,15 @@ def test_no_command_line_shows_a_key(server: Server) -> None:
     assert [command for command in commands if "admin=" in command or "restricted" in command] == []
 
 
-def test_a_proxy_of_the_environment_keeps_the_server_from_nothing(fresh: Callable[..., Server]) -> None:
-    with socket.socket() as proxy:  # takes connections, and never says a word
-        proxy.bind(("127.0.0.1", 0))
-        proxy.listen()
-        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-        running = fresh(http_proxy=url, https_proxy=url, HTTP_PROXY=url, HTTPS_PROXY=url, no_proxy="", NO_PROXY="")
-        wait_until_ready(running)
-        assert ranks(running)
+def test_a_proxy_of_the_environment_keeps_the_server_from_nothing(configured: Server) -> None:
+    assert ranks(configured)
 
 
-def test_further_names_are_served_over_http_and_grpc(fresh: Callable[..., Server]) -> None:
-    running = fresh(NIM_SERVED_MODEL_NAME="nvidia/llama-nemotron-rerank-1b-v2")
-    wait_until_ready(running)
-    body = {"model": "nvidia/llama-nemotron-rerank-1b-v2", "query": {"text": "which?"}, "passages": [{"text": "this"}]}
-    request = urllib.request.Request(f"{running.http}/v1/ranking", json.dumps(body).encode(), {"Content-Type": "application/json"})
+def test_further_names_are_served_over_http_and_grpc(configured: Server) -> None:
+    body = {"model": NAME, "query": {"text": "which?"}, "passages": [{"text": "this"}]}
+    request = urllib.request.Request(f"{configured.http}/v1/ranking", json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         over_http = json.load(answer)["rankings"][0]["logit"]
-    with InferenceServerClient(running.grpc) as client:
+    with InferenceServerClient(configured.grpc) as client:
         over_grpc = client.infer("nvidia_llama_nemotron_rerank_1b_v2", text_inputs(["which?"], ["this"])).as_numpy("logit")
     assert over_grpc[0, 0] == pytest.approx(over_http, abs=1e-5)

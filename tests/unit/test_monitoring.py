@@ -64,7 +64,7 @@ def check(*arguments: str | Path) -> None:
         program = promtool()
     except MissingError as error:
         pytest.skip(str(error))
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

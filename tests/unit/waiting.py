@@ -4,12 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], limit_s: float = PATIENCE_S) -> None:
     """Return once the condition holds; a TimeoutError where it never does."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110 (what is waited for is another process or loop, which sets no event)
             await asyncio.sleep(0.002)
 

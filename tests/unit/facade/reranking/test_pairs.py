@@ -21,7 +21,7 @@ from facade.reranking.token_ids import count, packed
 from tests.unit.conftest import MakeBundle
 
 LIMITS = (8, 9, 16, 33, 64, 128, 512)
-LONG = 100_000  # characters
+LONG, HUGE = 20_000, 100_000  # characters; a token has some four
 
 # What tokenizers stumble over: their own special words, controls, what joins to its neighbours, and scripts without spaces.
 PIECES = (
@@ -114,10 +114,10 @@ def segments(pairs: TokenPairs, row: int) -> list[int]:
 
 @settings(max_examples=250)  # of four pairs each
 @given(questions(st.just(4)), LIMIT)
-@example(("", ["", "a", "[SEP]", "word " * (LONG // 5)]), 8)
+@example(("", ["", "a", "[SEP]", "word " * (HUGE // 5)]), 8)
 @example(("one two three four five", ["", "a", "a b", "[CLS]"]), 8)  # fills the limit exactly
 @example(("one two three four five six", ["", "a", "a b", "[SEP]"]), 8)  # and is one over it
-@example(("word " * (LONG // 5), ["", "a", "[SEP]" * 600, "\x00"]), 512)
+@example(("word " * (HUGE // 5), ["", "a", "[SEP]" * 600, "\x00"]), 512)
 @example(("[SEP]" * 3, ["[CLS]" * 3, "[SEP]" * 9, "", "\u0301" * 9]), 9)
 def test_truncated_pairs_are_those_of_the_library(
     reference: Reference, tokenizer_at: Callable[[int], PairTokenizer], question: tuple[str, list[str]], limit: int

@@ -72,7 +72,9 @@ def test_an_error_of_no_family_is_internal() -> None:
 def test_what_is_counted_by_reason_and_stage_is_there_before_it_happens() -> None:
     assert [value(Metrics(), "reranker_rejects_total", reason=each) for each in REASONS] == [0.0] * len(REASONS)
     assert [value(Metrics(), "reranker_stage_seconds_count", stage=each) for each in STAGES] == [0.0] * len(STAGES)
-    assert value(Metrics(), "reranker_requests_total", route="ranking", status="200") == 0.0
+    rankings = ("ranking", "of_another_shape")
+    metrics = Metrics(rankings)
+    assert [value(metrics, "reranker_requests_total", route=each, status="200") for each in rankings] == [0.0, 0.0]
 
 
 def test_the_largest_request_and_the_longest_one_have_a_bucket() -> None:
