@@ -73,8 +73,11 @@ def _extra(pairs: TokenPairs, index: int) -> Extra:
 
 def _alike(pairs: TokenPairs) -> list[list[int]]:
     """The pairs that are first of their kind, grouped by the shapes of their further inputs, which are equal in all rows of a call."""
+    firsts = sorted(set(pairs.firsts))
+    if not pairs.extras and not pairs.images:
+        return [firsts]
     groups: dict[frozenset[tuple[str, tuple[int, ...]]], list[int]] = {}
-    for index in sorted(set(pairs.firsts)):
+    for index in firsts:
         shapes = frozenset((name, array.shape) for name, array in _extra(pairs, index).items())
         groups.setdefault(shapes, []).append(index)
     return list(groups.values())

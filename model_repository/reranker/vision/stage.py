@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 
 from facade.errors import OverloadedError, RerankerError, ScoringError
-from facade.reranking.data_url import too_large
 from facade.reranking.image_block import ImageBlock
 from facade.reranking.images import ImageLimits, UnusableImageError, tiles_of
+from facade.reranking.images.limits import too_large
 from facade.unforeseen import in_a_line
 from reranker.aside import Aside, Task, logged
 from reranker.calls import Answer, Call

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from facade.api.nim import HOSTED, STRICT
+from facade.api.passage_images import ImageReader
 from facade.api.shape import Shape
 from facade.errors import InvalidRequestError
 
@@ -24,10 +25,10 @@ def request(**changes: object) -> dict[str, Any]:
     return {"query": {"text": "which way?"}, "passages": [{"text": "left"}, {"text": "right"}], **changes}
 
 
-def refusal_of(content: bytes, shape: Shape = STRICT) -> InvalidRequestError | None:
+def refusal_of(content: bytes, shape: Shape = STRICT, images: ImageReader | None = None) -> InvalidRequestError | None:
     """None where the body is taken."""
     try:
-        shape.parse(content)
+        shape.parse(content, images)
     except InvalidRequestError as error:
         return error
     return None

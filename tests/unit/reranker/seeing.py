@@ -17,8 +17,7 @@ from PIL import Image
 
 from facade.reranking.bundle import Bundle
 from facade.reranking.image_block import ImageBlock
-from facade.reranking.image_file import ImageLimits
-from facade.reranking.images import tiles_of
+from facade.reranking.images import ImageLimits, tiles_of
 from facade.reranking.tensors import DIGEST_MARK, IMAGE, Row
 from reranker.engines.engine import Features, Tiles
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facade.errors import OverloadedError
-from facade.reranking.image_file import ImageLimits
+from facade.reranking.images import ImageLimits
 from facade.reranking.tensors import Row
 from reranker.calls import Answer
 from reranker.vision.backlog import Bounds

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from facade.errors import RerankerError
-from facade.reranking.image_file import ImageLimits
+from facade.reranking.images import ImageLimits
 from facade.reranking.tensors import IMAGE_FEATURES, Logits, Row
 from reranker.calls import Answer, Call
 from reranker.engines.engine import Vision

@@ -16,6 +16,7 @@ from facade.errors import OverloadedError, ScoringError
 from facade.scoring.admission import Admission, Limits, Work
 from facade.scoring.speed import Speed
 
+MIB = 1 << 20
 REQUESTS, TOKENS = 4, 100
 MOST = 1_000_000  # tokens that truncation leaves of a request, where a test isn't about them
 # Bytes stand for a quarter of their number in tokens; one request may be bigger than the bound.
@@ -353,3 +354,29 @@ def test_bulk_requests_leave_half_of_the_places_to_the_others(limits: dict[str, 
             come(stack, gate, 10, bulk=True)
         for _ in range(5):
             come(stack, gate, 10)
+
+
+# bytes
+
+
+def test_the_bytes_of_bodies_count_while_they_come_and_are_bounded() -> None:
+    gate = admission(held_bytes=10 * MIB)
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(gate.request(0, MOST)) for _ in range(2))
+        for size in (2 * MIB, 7 * MIB):
+            first.hold(size)
+        second.hold(3 * MIB)
+        assert gate.held == 10 * MIB
+        with pytest.raises(OverloadedError, match=f"bodies of {7 * MIB} bytes are in flight"):
+            second.hold(3 * MIB + 1)
+        with pytest.raises(OverloadedError):
+            stack.enter_context(gate.request(2 * MIB, MOST))  # as its head announces
+        stack.enter_context(gate.request(MIB, MOST)).hold(MIB)  # a small one is let in
+    assert gate.held == 0
+
+
+def test_a_body_larger_than_the_bound_is_let_in_alone() -> None:
+    gate = admission(held_bytes=MIB)
+    with gate.request(9 * MIB, MOST) as work:
+        work.hold(9 * MIB)
+        assert gate.held == 9 * MIB

@@ -2,41 +2,39 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL.Image import Resampling
+from PIL.Image import Image, Resampling
 
 from facade.reranking.image_block import ImageBlock
 
 Grid = tuple[int, int]
-_ENOUGH_AREA = 0.6  # more tiles than it takes to cover this part of the image's area make no grid better
+_ENOUGH = 0.6  # tiles for more than this part of the image's area make no grid better
 
 
-def grid_of(width: int, height: int, block: ImageBlock) -> Grid:
+def grid_for(width: int, height: int, block: ImageBlock) -> Grid:
     """Columns and rows for an image of that size: the first of the block's grids that no other one beats.
 
-    The order of the floating-point operations is the reference's: other orders round ties apart.
+    The order of the operations is the reference's, for rounding decides ties.
     """
     aspect, area = width / height, width * height
 
     def fitness(grid: Grid) -> float:
         columns, rows = grid
         ratio = columns / rows
-        covered = min(columns * rows * block.tile_size * block.tile_size / area, _ENOUGH_AREA)
+        covered = min(columns * rows * block.tile_size * block.tile_size / area, _ENOUGH)
         return covered * min(ratio / aspect, aspect / ratio)
 
-    return max(block.grids, key=fitness)  # the first of equals
+    return max(block.grids, key=fitness)
 
 
 def tiles_in(grid: Grid, block: ImageBlock) -> int:
-    """Tiles of an image that is cut so, the thumbnail included."""
+    """Tiles of an image of that grid, the thumbnail included."""
     tiles = grid[0] * grid[1]
     return tiles + (block.thumbnail and tiles > 1)
 
 
-def cut(image: Pillow.Image, block: ImageBlock) -> NDArray[np.uint8]:
+def cut(image: Image, block: ImageBlock) -> NDArray[np.uint8]:
     """The tiles of an RGB image, UINT8 [tiles, 3, tile_size, tile_size]: row-major, the thumbnail last."""
-    grid = grid_of(*image.size, block)
-    columns, rows = grid
+    columns, rows = grid = grid_for(*image.size, block)
     size = block.tile_size
     tiles = np.empty((tiles_in(grid, block), 3, size, size), np.uint8)
     whole = _resized(image, columns * size, rows * size).reshape(rows, size, columns, size, 3)
@@ -46,6 +44,6 @@ def cut(image: Pillow.Image, block: ImageBlock) -> NDArray[np.uint8]:
     return tiles
 
 
-def _resized(image: Pillow.Image, width: int, height: int) -> NDArray[np.uint8]:
-    """The whole image at that size, UINT8 [height, width, 3]."""
+def _resized(image: Image, width: int, height: int) -> NDArray[np.uint8]:
+    """The whole image in that size, UINT8 [height, width, 3]."""
     return np.asarray(image.resize((width, height), Resampling.BICUBIC))

@@ -1,5 +1,6 @@
 """Images of passages: from a data URL or base64 to the file and its number of tiles, and from the file to its tiles.
 
+`read_image` reads the file's header alone and needs no decoder; `tiles_of` decodes. Both see the same size, or the file is refused.
 Nothing is ever fetched. Knows no requests, no tokens and no HTTP.
 """
 
@@ -9,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facade.reranking.data_url import decoded
 from facade.reranking.image_block import ImageBlock
-from facade.reranking.image_file import ImageLimits, UnusableImageError, opened, rgb, upright_size
-from facade.reranking.tiles import cut, grid_of, tiles_in
+from facade.reranking.images.data_url import bytes_in
+from facade.reranking.images.limits import ImageLimits, UnusableImageError
+from facade.reranking.images.pixels import upright_rgb
+from facade.reranking.images.reading import header_of
+from facade.reranking.images.tiles import cut, grid_for, tiles_in
 
 __all__ = ["Image", "ImageLimits", "UnusableImageError", "read_image", "tiles_of"]
 
@@ -27,10 +30,9 @@ class Image:
 
 
 def read_image(data: str, block: ImageBlock, limits: ImageLimits) -> Image:
-    """The image that a data URL or bare base64 holds. Reads the file's header alone. Raises UnusableImageError."""
-    content = decoded(data, limits.file_bytes)
-    with opened(content, limits) as image:
-        grid = grid_of(*upright_size(image), block)
+    """The image that a data URL or bare base64 holds. Raises UnusableImageError."""
+    content = bytes_in(data, limits.file_bytes)
+    grid = grid_for(*header_of(content, limits).upright_size, block)
     return Image(content, hashlib.sha256(content).digest(), tiles_in(grid, block))
 
 
@@ -39,5 +41,4 @@ def tiles_of(content: bytes, block: ImageBlock, limits: ImageLimits) -> NDArray[
 
     Raises UnusableImageError.
     """
-    with opened(content, limits) as image:
-        return cut(rgb(image), block)
+    return cut(upright_rgb(header_of(content, limits)), block)
