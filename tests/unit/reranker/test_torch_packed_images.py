@@ -20,8 +20,11 @@ from PIL import Image as Pillow  # noqa: E402
 from facade.config.settings import Settings  # noqa: E402
 from facade.reranking.bundle import Bundle, read_bundle  # noqa: E402
 from facade.reranking.chunks import pair_rows  # noqa: E402
-from facade.reranking.image_file import ImageLimits  # noqa: E402
-from facade.reranking.images import read_image, tiles_of  # noqa: E402
+from facade.reranking.images import (  # noqa: E402
+    ImageLimits,
+    read_image,
+    tiles_of,
+)
 from facade.reranking.pairs import PairTokenizer  # noqa: E402
 from facade.reranking.tensors import IMAGE, IMAGE_FEATURES, Row  # noqa: E402
 from reranker.engines import load_engine  # noqa: E402

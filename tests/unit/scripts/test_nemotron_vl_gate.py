@@ -18,6 +18,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
 import torch
+from facade.reranking.tiles import grid_of
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -26,7 +27,6 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from facade.reranking.bundle import VISION, Bundle, read_bundle
 from facade.reranking.image_block import ImageBlock
 from facade.reranking.images import ImageLimits, tiles_of
-from facade.reranking.tiles import grid_of
 from scripts.export import families, parity, runtimes, served
 from scripts.export.checkpoint import Checkpoint
 from scripts.export.families.nemotron_vl.graphs import LanguageGraph, VisionGraph
