@@ -1,10 +1,11 @@
 """Texts to logits, for gRPC clients of the Reranking NIM; calls the model `reranker` inside Triton (BLS).
 
     in   query BYTES [1, 1] for all passages, or [n, 1]; passage, or passages, BYTES [n, 1]; UTF-8
+         passage_image BYTES [n, 1], optional: a data URL or base64 for each passage, empty for none
          request parameter truncate: END or NONE (default), in any case
     out  index INT32 [n, 1] by descending logit, logit FP32 [n, 1], token_count INT32 [n]
 
-facade/reranking/pairs.py tokenises and truncates, as for HTTP.
+facade/reranking/pairs.py tokenises and truncates, as for HTTP; facade/reranking/images.py reads images.
 """
 
 import asyncio
@@ -20,16 +21,20 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from facade.config.engine_settings import EngineSettings
+from facade.config.image_settings import ImageSettings
 from facade.config.log_settings import LogSettings
-from facade.errors import InvalidRequestError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
+from facade.errors import ImageError, InvalidRequestError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.chunks import Chunk, chunks, gather_logits
+from facade.reranking.images import ImageLimits
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.ranking import MAX_PASSAGES, rank
-from facade.reranking.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Logits, served_digest
+from facade.reranking.sent_images import SentImages, refused_image
+from facade.reranking.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, Inputs, Logits, served_digest
 from facade.telemetry import logs
 from facade.unforeseen import in_a_line
 from rerank_text import asked
+from rerank_text.images import ImageReader
 from rerank_text.room import Room
 
 LOG = logging.getLogger("rerank_text")
@@ -55,6 +60,10 @@ class TritonPythonModel:
         repository = Path(args["model_repository"]).resolve().parent
         self._current = ActiveBundle(repository / MODEL, self._settings.max_seq_len)
         self._room = Room(MOST_PASSAGES, MOST_BYTES)
+        images = ImageSettings.from_environment()
+        limits = ImageLimits(images.image_bytes, images.image_pixels)
+        self._images = ImageReader(limits, images.images_per_request, images.image_tiles_per_request)
+        self._sent = SentImages()
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(CHUNKS_AT_A_TIME, "reranker-call"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
@@ -87,13 +96,18 @@ class TritonPythonModel:
         _send(sender, response)
 
     async def _rank(self, request: Any, call: asked.Asked, tokenizer: PairTokenizer) -> Any:
+        images = await asyncio.to_thread(self._images.read, call.images, tokenizer.bundle.image) if call.images else {}
         logits = np.empty(len(call.passages), np.float32)
         token_counts = np.empty(len(call.passages), np.int32)
         for query in dict.fromkeys(call.queries):  # almost always one
             _require_client(request)
             rows = [row for row, other in enumerate(call.queries) if other == query]
-            pairs = tokenizer.encode(query, [call.passages[row] for row in rows], truncate=call.truncate)
-            logits[rows] = await self._score(pairs, request)
+            own = [images.get(row) for row in rows] if images else ()
+            try:
+                pairs = tokenizer.encode(query, [call.passages[row] for row in rows], truncate=call.truncate, images=own)
+                logits[rows] = await self._score(pairs, request)
+            except ImageError as error:
+                raise ImageError(rows[error.index], error.reason) from None
             token_counts[rows] = pairs.lengths()
         index = np.array([ranking.index for ranking in rank(logits.tolist())], np.int32)
         return pb_utils.InferenceResponse(
@@ -107,7 +121,7 @@ class TritonPythonModel:
     async def _score(self, pairs: TokenPairs, request: Any) -> Logits:
         async def call(chunk: Chunk) -> Logits:
             _require_client(request)
-            return await _infer(chunk, pairs.bundle.digest)
+            return await self._sent.call(chunk, partial(_infer, pairs.bundle.digest))
 
         work = chunks(pairs, self._settings.chunk_tokens)
         return await gather_logits(work, pairs.firsts, self._settings.chunks_in_flight, call)
@@ -125,16 +139,17 @@ def _require_client(request: Any) -> None:
         raise DisconnectedError
 
 
-async def _infer(chunk: Chunk, digest: str) -> Logits:
+async def _infer(digest: str, inputs: Inputs) -> Logits:
     call = pb_utils.InferenceRequest(
         model_name=MODEL,
         requested_output_names=[LOGIT],
-        inputs=[pb_utils.Tensor(name, array) for name, array in chunk.inputs.items()],
+        inputs=[pb_utils.Tensor(name, array) for name, array in inputs.items()],
         parameters={BUNDLE_DIGEST: digest},
     )
     response = await call.async_exec()
     if response.has_error():
-        raise _fault(response.error().message())
+        text = response.error().message()
+        raise refused_image(text) or _fault(text)
     logits: Logits = pb_utils.get_output_tensor_by_name(response, LOGIT).as_numpy()[:, 0]
     return logits
 
@@ -165,6 +180,8 @@ def _meaning(error: Exception, request: Any) -> Any:
     if not isinstance(error, RerankerError):
         LOG.error("unforeseen error %s", in_a_line(error), extra={"request_id": request.request_id()})
         return pb_utils.TritonError("an unforeseen error; the server's log says why", pb_utils.TritonError.INTERNAL)
+    if isinstance(error, ImageError):
+        return pb_utils.TritonError(f"{asked.PASSAGE_IMAGE}[{error.index}]: {error.reason}", pb_utils.TritonError.INVALID_ARG)
     if isinstance(error, InvalidRequestError):
         return pb_utils.TritonError(error.message, pb_utils.TritonError.INVALID_ARG)
     unavailable = isinstance(error, (OverloadedError, NotReadyError))

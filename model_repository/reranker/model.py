@@ -16,6 +16,7 @@ from facade.errors import InvalidRequestError, NotReadyError, OverloadedError, R
 from facade.reranking import tensors
 from facade.reranking.bundle import read_bundle
 from facade.reranking.images import ImageLimits
+from facade.reranking.images.decoders import Decoders
 from facade.reranking.tensors import BULK, BUNDLE_DIGEST, IMAGE, OTHER_BUNDLE, Row
 from facade.telemetry import logs
 from reranker.aside import logged
@@ -27,7 +28,7 @@ from reranker.metrics import EngineMetrics
 from reranker.scheduler import Scheduler
 from reranker.vision.cache import FeatureCache
 from reranker.vision.entry import Waits
-from reranker.vision.stage import VisionStage
+from reranker.vision.stage import DECODERS, VisionStage
 
 LOG = logging.getLogger("reranker")
 
@@ -66,6 +67,7 @@ class TritonPythonModel:
         """Close the stage of images and the scheduler; Triton has had every response."""
         if self._vision:
             self._vision.close()
+            self._decoders.close()
         self._scheduler.close()
 
     def _vision_stage(self, engine: Engine, settings: EngineSettings) -> VisionStage | None:
@@ -73,11 +75,12 @@ class TritonPythonModel:
         if not (engine.vision and self._bundle.image):
             return None
         images = ImageSettings.from_environment()
+        self._decoders = Decoders(DECODERS, self._bundle.image, ImageLimits(images.image_bytes, images.image_pixels))
         return VisionStage(
             engine.vision,
             self._scheduler.submit,
             self._bundle.image,
-            limits=ImageLimits(images.image_bytes, images.image_pixels),
+            decode=self._decoders.tiles_of,
             tile_budget=settings.batch_tiles or engine.vision.tile_budget,
             cache=self._cache,
             waits=Waits(engine.patience_s * self._bundle.image.tokens_per_tile),

@@ -17,7 +17,8 @@ from facade.reranking.chunks import chunks, pair_rows
 from facade.reranking.image_block import ImageBlock
 from facade.reranking.images import Image, ImageLimits, read_image, tiles_of
 from facade.reranking.pairs import PairTokenizer, TokenPairs
-from facade.reranking.tensors import ATTENTION_MASK, IMAGE_FEATURES, IMAGE_POSITIONS, INPUT_IDS, Inputs, Row, pack
+from facade.reranking.tensors import IMAGE_FEATURES, Inputs, Row
+from reranker.engines.graph_inputs import graph_inputs
 from scripts.export import runtimes
 from scripts.export.graph import TILES
 from scripts.export.trial import BATCH_TOKENS, Trial
@@ -33,7 +34,7 @@ class Served:
         self._tokenizer = PairTokenizer(bundle, longest)
         self._images: dict[bytes, Image] = {}
         self._features: dict[bytes, NDArray[np.float32]] = {}
-        self._no_features = np.zeros((0, 0), np.float32)
+        self._width = 0  # numbers of a feature
         if bundle.image:
             self._look_at({image for trial in trials for image in trial.images if image is not None}, bundle.image)
 
@@ -50,13 +51,7 @@ class Served:
 
     def inputs(self, rows: Sequence[Row]) -> Inputs:
         """The graph's inputs for rows of one batch."""
-        inputs = pack([replace(row, extra={}) for row in rows], self._bundle)
-        block = self._bundle.image
-        if block is None:
-            return inputs
-        places = np.flatnonzero((inputs[INPUT_IDS] == block.placeholder_id) & (inputs[ATTENTION_MASK] == 1))
-        found = [row.extra[IMAGE_FEATURES] for row in rows if row.extra]
-        return inputs | {IMAGE_FEATURES: np.concatenate([self._no_features, *found]), IMAGE_POSITIONS: places}
+        return graph_inputs(rows, self._bundle, self._width)
 
     def _pairs(self, trial: Trial) -> TokenPairs:
         images = [None if content is None else self._images[content] for content in trial.images]
@@ -69,9 +64,9 @@ class Served:
     def _look_at(self, contents: set[bytes], block: ImageBlock) -> None:
         """Keep each image, and its features [tokens, width], all tiles in one pass."""
         run, _ = runtimes.load(self._bundle.folder / VISION, self._bundle.manifest["precision"])
-        self._no_features = run({TILES: np.zeros((1, 3, block.tile_size, block.tile_size), np.uint8)})[0, :0]
+        self._width = run({TILES: np.zeros((1, 3, block.tile_size, block.tile_size), np.uint8)}).shape[-1]
         for content in contents:
             image = read_image(base64.b64encode(content).decode(), block, ANY)
             found = run({TILES: tiles_of(content, block, ANY)})
             self._images[content] = image
-            self._features[image.digest] = found.reshape(-1, found.shape[-1])
+            self._features[image.digest] = found.reshape(-1, self._width)

@@ -13,6 +13,8 @@ def bytes_in(data: str, most: int) -> bytes:
     """The bytes that `data` holds. Raises UnusableImageError for a reference, for anything but base64, and, without decoding it, for
     more than `most` bytes.
     """
+    if len(data) > 2 * most + _LONGEST_LABEL:  # with any blanks
+        raise too_large(most)
     try:
         base64 = _base64_in(data).encode("ascii").translate(None, _BLANKS).rstrip(b"=")
     except UnicodeEncodeError:

@@ -16,8 +16,7 @@ import numpy as np
 
 from facade.errors import OverloadedError, RerankerError, ScoringError
 from facade.reranking.image_block import ImageBlock
-from facade.reranking.images import ImageLimits, UnusableImageError, tiles_of
-from facade.reranking.images.limits import too_large
+from facade.reranking.images import UnusableImageError
 from facade.unforeseen import in_a_line
 from reranker.aside import Aside, Task, logged
 from reranker.calls import Answer, Call
@@ -30,13 +29,14 @@ from reranker.vision.passes import see
 
 LOG = logging.getLogger(__name__)
 
-# Threads that decode files. Pillow decodes a page in some 50 ms, outside of Python's lock; two keep a GPU busy, and leave cores for it.
+# Files that are decoded at a time. A page takes some 50 ms: two keep a GPU busy, and leave cores for the engine.
 DECODERS = 2
 
 
 class VisionStage:
     """Takes calls with images and passes them on to `submit`, with features in the rows.
 
+    `decode`: a file to its tiles, called in DECODERS threads; raises UnusableImageError.
     `tile_budget`: tiles of a pass; bounds its memory. `asked` gets how many of a call's rows had features and how many had not, `seen` the
     tiles of every pass. An unexpected exception fails at most the calls of its image.
     """
@@ -47,7 +47,7 @@ class VisionStage:
         submit: Callable[[Call], None],
         block: ImageBlock,
         *,
-        limits: ImageLimits,
+        decode: Callable[[bytes], Tiles],
         tile_budget: int,
         cache: FeatureCache,
         waits: Waits,
@@ -58,7 +58,7 @@ class VisionStage:
         self._vision = vision
         self._submit = submit
         self._block = block
-        self._limits = limits
+        self._decode = decode
         self._tile_budget = tile_budget
         self._waits = waits
         self._asked = asked
@@ -123,10 +123,10 @@ class VisionStage:
         while self._decoding < DECODERS and (image := self._backlog.next_to_decode()):
             image.is_begun = True
             self._decoding += 1
-            self._decoders.submit(self._decode, image)
+            self._decoders.submit(self._read, image)
         self._changed.notify_all()
 
-    def _decode(self, image: Image) -> None:
+    def _read(self, image: Image) -> None:
         pixels: Tiles | None = None
         fault: Exception | None = None
         try:
@@ -143,9 +143,7 @@ class VisionStage:
         with self._changed:
             if not self._is_wanted(image):
                 return None
-        if len(image.content) > self._limits.file_bytes:
-            raise too_large(self._limits.file_bytes)
-        return tiles_of(image.content, self._block, self._limits)
+        return self._decode(image.content)
 
     def _decoded(self, image: Image, pixels: Tiles | None, fault: Exception | None) -> None:
         """Put an image up for vision, and refuse the calls that can't use it."""

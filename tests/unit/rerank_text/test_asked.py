@@ -57,6 +57,20 @@ def test_what_cannot_be_ranked_is_refused_with_what_to_send(queries: Sequence[st
         read({"query": column(*queries), "passage": column(*passages)}, {})
 
 
+def test_an_empty_image_is_none() -> None:
+    asked = read({"query": column("a"), "passage": column("b", "", "c"), "passage_image": column("", "data:image/png;base64,AA==", "")}, {})
+    assert asked.images == {1: "data:image/png;base64,AA=="}
+    assert asked.size == len("abcdata:image/png;base64,AA==")
+    assert read({"query": column("a"), "passage": column("b")}, {}).images == {}
+
+
+def test_there_is_an_image_for_each_passage_or_none_at_all() -> None:
+    with pytest.raises(InvalidRequestError, match="passage_image: 1 images for 2 passages; send one for each, empty for none"):
+        read({"query": column("a"), "passage": column("b", "c"), "passage_image": column("x")}, {})
+    with pytest.raises(InvalidRequestError, match="passage_image: not valid UTF-8"):
+        read({"query": column("a"), "passage": column("b"), "passage_image": column(b"\xff")}, {})
+
+
 @given(st.text(max_size=2), st.lists(st.text(max_size=2), max_size=2))
 def test_http_refuses_the_same_texts(query: str, passages: list[str]) -> None:
     asked_over_http = request(query={"text": query}, passages=[{"text": passage} for passage in passages])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from facade.errors import RerankerError
-from facade.reranking.images import ImageLimits
+from facade.reranking.images import ImageLimits, tiles_of
 from facade.reranking.tensors import IMAGE_FEATURES, Logits, Row
 from reranker.calls import Answer, Call
 from reranker.engines.engine import Vision
@@ -66,7 +66,7 @@ def running(
         vision,
         scheduler.submit,
         BLOCK,
-        limits=limits,
+        decode=lambda content: tiles_of(content, BLOCK, limits),
         tile_budget=vision.tile_budget,
         cache=cache or FeatureCache(1 << 20),
         waits=Waits(tile_s, known_s=0.0),

@@ -33,10 +33,10 @@ class VisionGraph(nn.Module):
             states = layer(states, None)
         if "norm" in self.model:
             states = self.model["norm"](states)
-        features: Tensor = self.model["projector"](self._merged(states)).float()
+        features: Tensor = self.model["projector"](self.merged(states)).float()
         return features
 
-    def _merged(self, states: Tensor) -> Tensor:
+    def merged(self, states: Tensor) -> Tensor:
         """[tiles, patches, width] -> [tiles, patches / 4, 4 * width]: a square's patches row by row, the squares likewise."""
         half, width = self.side // SIDE, states.shape[-1]
         squares = states.reshape(-1, half, SIDE, half, SIDE, width).permute(0, 1, 3, 2, 4, 5)
@@ -62,7 +62,10 @@ class LanguageGraph(nn.Module):
         # Positions from 0 on whatever side the padding is; only their differences matter to rotary embeddings.
         positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)
         output = self.model(inputs_embeds=states, attention_mask=attention_mask, position_ids=positions, use_cache=False)
-        weights = attention_mask.unsqueeze(-1).float()
-        pooled = (self.norm(output.last_hidden_state.float()) * weights).sum(dim=1) / weights.sum(dim=1)
+        pooled = self.pooled(self.norm(output.last_hidden_state.float()), attention_mask.unsqueeze(-1).float())
         logits: Tensor = self.score(pooled)[:, 0] / self.temperature
         return logits
+
+    def pooled(self, states: Tensor, weights: Tensor) -> Tensor:
+        """The mean of FP32 [batch, sequence, hidden] over the tokens, whose FP32 [batch, sequence, 1] is 1."""
+        return (states * weights).sum(dim=1) / weights.sum(dim=1)
