@@ -102,6 +102,8 @@ def _as_list(value: Any) -> list[Any] | None:
 def _document(value: Any, path: str, fields: Sequence[str]) -> _Sent:
     if not isinstance(value, dict):
         raise _NotOneError(path, "expected a string, or an object with text")
+    if "image" in fields:
+        raise _NotOneError("rank_fields", "image is no text: leave it out, and the image itself is ranked")
     if fields:
         return _Sent("\n".join(_line(value[field], f"{path}.{quoted(field)}") for field in fields if value.get(field) is not None))
     if isinstance(value.get("content"), list):

@@ -51,7 +51,7 @@ def take_images(content: Any, reader: ImageReader | None) -> tuple[dict[str, Ima
     Without a reader each is a fault: a text model must not drop one silently, not even where other unknown fields are ignored.
     Passages beyond the limit are one fault of their own, so that a body of millions of them does not become as many faults.
     """
-    given = {}
+    given: dict[str, Any] = {}
     for index, entry in enumerate(_passages(content)[:MAX_PASSAGES]):
         if isinstance(entry, dict) and "image" in entry:
             given[image_path(index)] = entry.pop("image")

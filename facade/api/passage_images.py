@@ -3,9 +3,11 @@
 Knows neither request shapes nor an HTTP library.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from facade.api.body_images import Cut
 from facade.api.faults import Fault
 from facade.reranking.image_block import NO_IMAGES, ImageBlock
 from facade.reranking.images import Image, ImageLimits, UnusableImageError, read_image
@@ -15,18 +17,20 @@ from facade.reranking.images import Image, ImageLimits, UnusableImageError, read
 class ImageReader:
     """Reads images for a model that takes them as `block` says.
 
-    `most_images`: different ones of a request; `most_tiles`: of all of these.
+    `most_images`: different ones of a request; `most_tiles`: of all of these. `cuts`: data that was cut out of the body, by the text that
+    stands for it.
     """
 
     block: ImageBlock
     limits: ImageLimits
     most_images: int
     most_tiles: int
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
 
     def read(self, given: dict[str, Any]) -> tuple[dict[str, Image], list[Fault]]:
         """The image at each path, and a fault for each that can't be used. Equal files become one image.
 
-        `given` is emptied: its texts are freed one by one.
+        `given`: the data at each path. It is emptied, so that texts are freed one by one.
         """
         images: dict[str, Image] = {}
         faults: list[Fault] = []
@@ -48,7 +52,8 @@ class ImageReader:
     def _image(self, data: Any) -> Image:
         if not isinstance(data, str):
             raise UnusableImageError("expected a string: the file as a data URL, data:image/png;base64,...")
-        return read_image(data, self.block, self.limits)
+        cut = self.cuts.get(data)
+        return read_image(cut.text() if cut else data, self.block, self.limits)
 
     def _over(self, images: int, tiles: int) -> str | None:
         """Why these are too many for one request."""

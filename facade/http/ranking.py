@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiohttp import web
 
+from facade.api.body_images import read_with_images
 from facade.api.json_text import read_json
 from facade.api.passage_images import ImageReader
 from facade.api.shape import Allowed, Asked, Ranked, Shape, shape_of
@@ -59,9 +61,9 @@ async def _asked(request: web.Request, shapes: Sequence[Shape], work: Work, stag
     work.received(len(body))
 
     def parse(images: ImageReader | None) -> Asked:
-        content = read_json(body)
+        content, cuts = read_with_images(body) if images else (read_json(body), {})
         shape = request[SHAPE] = shape_of(content, shapes)
-        return shape.parse(content, Allowed(service.most_passages(shape), images))
+        return shape.parse(content, Allowed(service.most_passages(shape), images and replace(images, cuts=cuts)))
 
     with stages.time("decode"):
         return await service.read(body, parse)

@@ -1,12 +1,13 @@
 """Bodies of a ranking request, what refuses them, and marked text by which a leak into a refusal is found."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from facade.api.json_text import read_json
+from facade.api.body_images import read_with_images
 from facade.api.nim import HOSTED, STRICT
 from facade.api.passage_images import ImageReader
 from facade.api.shape import Allowed, Asked, Shape
@@ -28,7 +29,8 @@ def request(**changes: object) -> dict[str, Any]:
 
 def parse(shape: Shape, content: bytes, images: ImageReader | None = None) -> Asked:
     """The request in a body of at most 1,000 passages."""
-    return shape.parse(read_json(content), Allowed(1_000, images))
+    values, cuts = read_with_images(content)
+    return shape.parse(values, Allowed(1_000, images and replace(images, cuts=cuts)))
 
 
 def refusal_of(content: bytes, shape: Shape = STRICT, images: ImageReader | None = None) -> InvalidRequestError | None:
