@@ -6,7 +6,7 @@ chunk's images are bounded, too: Triton keeps as much shared memory as its large
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from facade.errors import ScoringError
 from facade.reranking.batching import plan
+from facade.reranking.images import Image
 from facade.reranking.pairs import NO_EXTRA, Extra, TokenPairs
-from facade.reranking.tensors import IMAGE, INPUT_IDS, Inputs, Logits, Row, pack
+from facade.reranking.tensors import IMAGE, INPUT_IDS, MOST_TILES, Inputs, Logits, Row, pack
 from facade.reranking.token_ids import count, unpacked
 
 # Of the different images of one call; a larger one is sent alone.
@@ -43,26 +44,30 @@ def chunks(pairs: TokenPairs, token_budget: int) -> Iterator[Chunk]:
     """The pairs, of equal ones the first, as chunks of at most `token_budget` tokens each, padding included, packed one at a time."""
     for firsts in _alike(pairs):
         for batch in plan([count(pairs.rows[index]) for index in firsts], token_budget):
-            for indexes in _by_files(pairs, [firsts[place] for place in batch]):
+            for indexes in _by_images(pairs, [firsts[place] for place in batch]):
                 digests = tuple(pairs.images[index].digest for index in indexes if index in pairs.images)
                 yield Chunk(indexes, pack(pair_rows(pairs, indexes), pairs.bundle), digests)
 
 
-def _by_files(pairs: TokenPairs, indexes: list[int]) -> Iterator[list[int]]:
-    """The indexes, in parts whose different images have files of at most `_MOST_FILE_BYTES` together."""
+def _by_images(pairs: TokenPairs, indexes: list[int]) -> Iterator[list[int]]:
+    """The indexes, in parts whose different images are within `_MOST_FILE_BYTES` and `MOST_TILES` together."""
     if not pairs.images:
         yield indexes
         return
     part: list[int] = []
-    sizes: dict[bytes, int] = {}
+    images: dict[bytes, Image] = {}
     for index in indexes:
         if image := pairs.images.get(index):
-            sizes[image.digest] = len(image.content)
-            if part and sum(sizes.values()) > _MOST_FILE_BYTES:
+            images[image.digest] = image
+            if part and not _fit_one_call(images.values()):
                 yield part
-                part, sizes = [], {image.digest: len(image.content)}
+                part, images = [], {image.digest: image}
         part.append(index)
     yield part
+
+
+def _fit_one_call(images: Collection[Image]) -> bool:
+    return sum(len(image.content) for image in images) <= _MOST_FILE_BYTES and sum(image.tiles for image in images) <= MOST_TILES
 
 
 def _extra(pairs: TokenPairs, index: int) -> Extra:

@@ -35,6 +35,8 @@ IMAGE_POSITIONS = "image_positions"  # INT64 [features]: the place of each in [r
 ENGINE = "engine"
 INFER_US = "infer_us"
 
+MOST_TILES = 256  # of the different images of one call; the model refuses more
+
 # The first words of the model's refusal of a call for another bundle. Triton's status says it, too (UNIMPLEMENTED), but not to models
 # that call through BLS: they get a text and no code (Triton 24.10).
 OTHER_BUNDLE = "this server has bundle"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from facade.errors import InvalidRequestError
-from facade.reranking.tensors import IMAGE
+from facade.reranking.tensors import IMAGE, MOST_TILES
 from reranker.engines.engine import Tiles
 from reranker.vision.images import Asking, Image
 
@@ -23,7 +23,7 @@ class Bounds:
     `file_bytes`: of the files of all calls that wait, which is what 256 calls of two pages take; a further call is refused.
     """
 
-    tiles: int = 256
+    tiles: int = MOST_TILES
     decoded_tiles: int = 64
     file_bytes: int = 256 << 20
 

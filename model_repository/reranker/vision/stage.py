@@ -1,4 +1,4 @@
-"""Calls with images: their files are decoded in a few threads, a thread of its own computes features, and rows go on to the scheduler.
+"""Calls with images: their files are decoded a few at a time, a thread of its own computes features, and rows go on to the scheduler.
 
 Text alone never comes here. A file that several calls send at a time is decoded and computed once, and its features are kept in a cache. A
 call is answered once: refused for its images, given up where its client has disconnected, or passed on. No Triton import.
@@ -29,16 +29,16 @@ from reranker.vision.passes import see
 
 LOG = logging.getLogger(__name__)
 
-# Files that are decoded at a time. A page takes some 50 ms: two keep a GPU busy, and leave cores for the engine.
+# Files that are decoded at a time. Pillow decodes a page in some 50 ms; two keep a GPU busy, and leave cores for it.
 DECODERS = 2
 
 
 class VisionStage:
     """Takes calls with images and passes them on to `submit`, with features in the rows.
 
-    `decode`: a file to its tiles, called in DECODERS threads; raises UnusableImageError.
-    `tile_budget`: tiles of a pass; bounds its memory. `asked` gets how many of a call's rows had features and how many had not, `seen` the
-    tiles of every pass. An unexpected exception fails at most the calls of its image.
+    `decode` returns a file's tiles or raises UnusableImageError; threads call it. `tile_budget`: tiles of a pass, for its memory. `asked`
+    gets how many of a call's rows had features and how many had not, `seen` the tiles of every pass. An unexpected exception fails at most
+    the calls of its image.
     """
 
     def __init__(  # noqa: PLR0913 (values of their own)
@@ -58,7 +58,7 @@ class VisionStage:
         self._vision = vision
         self._submit = submit
         self._block = block
-        self._decode = decode
+        self._tiles_of = decode
         self._tile_budget = tile_budget
         self._waits = waits
         self._asked = asked
@@ -143,7 +143,7 @@ class VisionStage:
         with self._changed:
             if not self._is_wanted(image):
                 return None
-        return self._decode(image.content)
+        return self._tiles_of(image.content)
 
     def _decoded(self, image: Image, pixels: Tiles | None, fault: Exception | None) -> None:
         """Put an image up for vision, and refuse the calls that can't use it."""

@@ -88,8 +88,8 @@ def test_a_digest_of_what_is_not_here_is_refused_for_the_file() -> None:
 def test_a_bad_image_fails_its_own_call_alone() -> None:
     with running(Shades()) as here:
         good = here.ask([seen_row(file_of(9, 1), 1, 2)])
-        bad = here.ask([text_row(1), seen_row(file_of(9, 1), 1), seen_row(b"no image at all", 1)])
-        assert refusal(bad).startswith("the image of row 2: ")
+        bad = here.ask([text_row(1), seen_row(file_of(9, 1), 1), seen_row(b"GIF89a, says its first bytes", 1)])
+        assert "the image of row 2: the file is damaged: its header can't be read" in refusal(bad)
         assert len(logits(good)) == 1
 
 
@@ -106,7 +106,7 @@ def test_an_image_of_other_tiles_than_its_placeholders_is_refused() -> None:
 def test_a_file_over_a_limit_is_refused() -> None:
     page = file_of(9, 1)
     with running(Shades(), limits=ImageLimits(len(page) - 1, 100)) as here:
-        assert f"the image of row 0: the file has more than the {len(page) - 1} bytes" in refusal(here.ask([seen_row(page, 1)]))
+        assert "the image of row 0: the file has more than" in refusal(here.ask([seen_row(page, 1)]))
     with running(Shades(), limits=ImageLimits(len(page), 63)) as here:
         assert "63" in refusal(here.ask([seen_row(page, 1)]))
 

@@ -27,6 +27,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from facade.reranking.bundle import VISION, Bundle, read_bundle
 from facade.reranking.image_block import ImageBlock
 from facade.reranking.images import ImageLimits, tiles_of
+from facade.reranking.images.tiles import grid_for
 from scripts.export import families, parity, runtimes, served
 from scripts.export.checkpoint import Checkpoint
 from scripts.export.families.nemotron_vl.graphs import LanguageGraph, VisionGraph
@@ -122,7 +123,7 @@ def tiles(change: Callable[[NDArray[np.uint8], tuple[int, int]], NDArray[np.uint
 
     def made(content: bytes, block: ImageBlock, limits: ImageLimits) -> NDArray[np.uint8]:
         with Image.open(BytesIO(content)) as image:
-            return change(tiles_of(content, block, limits), grid_of(*image.size, block))
+            return change(tiles_of(content, block, limits), grid_for(*image.size, block))
 
     return lambda side: replace(side, tiles=made)
 
@@ -130,7 +131,7 @@ def tiles(change: Callable[[NDArray[np.uint8], tuple[int, int]], NDArray[np.uint
 def nearest(content: bytes, block: ImageBlock, limits: ImageLimits) -> NDArray[np.uint8]:
     resized = BytesIO()
     with Image.open(BytesIO(content)) as image:
-        columns, rows = grid_of(*image.size, block)
+        columns, rows = grid_for(*image.size, block)
         image.resize((columns * block.tile_size, rows * block.tile_size), Image.Resampling.NEAREST).save(resized, "PNG")
     return tiles_of(resized.getvalue(), block, limits)
 

@@ -65,6 +65,12 @@ def test_the_files_of_one_call_have_at_most_8_mib(vision: Bundle, sizes: Sequenc
     assert [list(chunk.digests) for chunk in made] == [[images[index].digest for index in part] for part in parts]
 
 
+def test_the_images_of_one_call_have_at_most_256_tiles(vision: Bundle) -> None:
+    images = [Image(bytes([place]), bytes([place]) * 32, 7) for place in range(100)]
+    pairs = PairTokenizer(vision, 64).encode("q", ["a"] * 100, truncate=False, images=images)
+    assert [len(chunk.indexes) for chunk in chunks(pairs, 1 << 20)] == [36, 36, 28]
+
+
 def test_an_image_that_comes_twice_counts_once(vision: Bundle) -> None:
     image = Image(bytes(5 * MIB), bytes(32), 1)
     pairs = PairTokenizer(vision, 64).encode("q", ["a", "b", "c"], truncate=False, images=[image] * 3)
