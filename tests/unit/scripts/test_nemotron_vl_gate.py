@@ -18,7 +18,6 @@ pytest.importorskip("transformers")
 pytest.importorskip("onnxruntime")
 
 import torch
-from facade.reranking.tiles import grid_of
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
