@@ -158,20 +158,6 @@ def test_an_image_is_computed_while_one_of_its_clients_waits() -> None:
     assert len(vision.passes) == 5
 
 
-def test_a_small_call_overtakes_a_large_one_between_passes() -> None:
-    vision = Shades()
-    vision.free.clear()
-    with running(vision, tile_s=60.0) as here:
-        large = here.ask([seen_row(file_of(shade, 5), 5) for shade in (1, 2, 3, 4)])
-        wait_until(lambda: vision.passes)
-        small = here.ask([seen_row(file_of(100, 1), 1)])
-        wait_until(lambda: here.stage.waiting_tiles() == 21)
-        vision.free.set()
-        logits(small)
-        logits(large)
-    assert [100.0] in vision.passes[:8]
-
-
 def test_a_call_whose_images_are_cached_goes_on_while_passes_run_for_others() -> None:
     vision = Shades()
     with running(vision) as here:
