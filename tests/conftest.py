@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +52,13 @@ def pytest_runtest_setup() -> None:
 def one_reading_of_a_tokenizer() -> Iterator[None]:
     """Read a tokenizer.json of the same content once in this process: it takes 40 ms, and hundreds of tests start an app of their own."""
 
-    known: dict[bytes, Tokenizer] = {}
+    known: dict[tuple[bytes, frozenset[int]], Tokenizer] = {}
 
-    def read(path: Path) -> Tokenizer:
-        digest = hashlib.sha256(path.read_bytes()).digest()
-        if digest not in known:
-            known[digest] = read_tokenizer(path)
-        return known[digest]
+    def read(path: Path, as_text: Collection[int] = ()) -> Tokenizer:
+        key = hashlib.sha256(path.read_bytes()).digest(), frozenset(as_text)
+        if key not in known:
+            known[key] = read_tokenizer(path, as_text)
+        return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pairs, "read_tokenizer", read)
