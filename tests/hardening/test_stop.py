@@ -27,7 +27,7 @@ from tests.unit.waiting import until
 pytestmark = pytest.mark.alone
 
 CLIENTS = 6
-PASSAGES = 128  # of each: at any time most of the clients wait for their answers, also where the clients themselves are late
+PASSAGES = 64  # of each: at any time most of the clients wait for their answers, also where the clients themselves are late
 DRAIN_S = 30.0  # the default, which is also the promise
 TRITON_S = 10.0  # what Triton has beyond it
 # Some seconds of work: at the signal it has begun, and it is not done when everything else of a test is.
