@@ -11,6 +11,7 @@ GOOD: list[dict[str, Any]] = [
     {"query": "which rock floats", "texts": ["pumice", "basalt"], "raw_scores": False},
     {"query": "which rock floats", "documents": ["pumice", "basalt"], "top_k": 1, "truncation": True},
     {"text_1": "which rock floats", "text_2": ["pumice", "basalt"]},
+    {"query": "which rock floats", "documents": ["pumice", "basalt"], "property": ""},
     {"query": {"text": "which rock floats"}, "passages": [{"text": "pumice"}]},
 ]
 _NAMES = st.sampled_from(
