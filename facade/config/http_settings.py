@@ -79,10 +79,10 @@ class HttpSettings(Group):
         "RERANKER_SHAPES",
         None,
         names,
-        "request shapes beside the NIM's: some of documents, score, texts and voyage, separated by commas, or none; default: all",
+        "request shapes beside the NIM's, separated by commas, or none (docs/clients.md lists them); default: all",
     )
     max_documents: int = setting(
-        # Embedded in a page of search results, as other rerank APIs advise.
+        # What Cohere and Voyage advise or allow.
         "RERANKER_MAX_DOCUMENTS",
         1000,
         integer(1, 10_000),

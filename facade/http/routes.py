@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from facade.api import documents, nim, score, texts, voyage
+from facade.api import documents, nim, score, texts, voyage, weaviate
 from facade.api.shape import Shape
 from facade.errors import SettingsError
 from facade.http import about
@@ -13,6 +13,7 @@ from facade.http.route import Route
 # At the paths that clients of several servers share, the first shape whose keys a body has, else the last.
 _SHARED = (
     nim.HOSTED,
+    weaviate.SHAPE,
     score.SHAPE,
     texts.SHAPE,
     voyage.SHAPE,
@@ -49,6 +50,8 @@ ALL = (
     ),
     Route("health", "/health", about.ready, "The same.", group="health", quiet=True, any_version=True, refusals={"503": "Not ready."}),
     Route("ping", "/ping", about.ready, "The same.", group="health", quiet=True, any_version=True, refusals={"503": "Not ready."}),
+    Route("weaviate_ready", "/.well-known/ready", about.ready, "The same.", group="health", quiet=True, refusals={"503": "Not ready."}),
+    Route("weaviate_meta", "/meta", about.info, "The same as /info."),
     Route("info", "/info", about.info, "The model and its limits, as Text Embeddings Inference (TEI) names them.", any_version=True),
     Route("metadata", "/v1/metadata", about.metadata, "Versions, the model, its limits, the engine, and the parity report of its export."),
     Route("version", "/v1/version", about.version, "The release and the API's version."),

@@ -129,6 +129,15 @@ async def weaviate(client: aiohttp.ClientSession) -> Found:
     return dict(enumerate(scores))
 
 
+async def weaviate_transformers(client: aiohttp.ClientSession) -> Found:
+    """reranker-transformers: waits for a server, asks what it is, and reads the scores in the request's order."""
+    assert (await get(client, "/.well-known/ready")).status == 200
+    assert good(await get(client, "/meta"))
+    scores = good(await post(client, {"query": QUERY, "documents": PASSAGES, "property": ""}, "/rerank"))["scores"]
+    assert [each["document"] for each in scores] == PASSAGES
+    return {index: each["score"] for index, each in enumerate(scores)}
+
+
 async def milvus_vllm(client: aiohttp.ClientSession) -> Found:
     """Also SiliconFlow: no model, no top_n, batches of 32."""
     results = good(await post(client, {"query": QUERY, "documents": PASSAGES, "truncate_prompt_tokens": None}, "/rerank"))["results"]
@@ -162,6 +171,7 @@ CLIENTS: list[Callable[[aiohttp.ClientSession], Awaitable[Found]]] = [
     elasticsearch,
     opensearch,
     weaviate,
+    weaviate_transformers,
     milvus_vllm,
     milvus_tei,
     haystack_vllm,

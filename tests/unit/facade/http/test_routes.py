@@ -42,7 +42,7 @@ def test_no_other_module_names_an_endpoint(path: Path) -> None:
 
 @pytest.mark.parametrize("route", routes.ALL, ids=lambda route: route.name)
 def test_a_path_reads_as_the_documentation_writes_it(route: Route) -> None:
-    assert re.fullmatch(r"(/[a-z0-9.]+|/\{(model|file)\})+", route.path)
+    assert re.fullmatch(r"(/[a-z0-9.-]+|/\{(model|file)\})+", route.path)
 
 
 def test_every_group_that_may_need_no_key_has_an_endpoint_and_rankings_are_in_none() -> None:
@@ -53,4 +53,11 @@ def test_every_group_that_may_need_no_key_has_an_endpoint_and_rankings_are_in_no
 def test_the_app_serves_all_endpoints_and_the_health_address_those_of_monitoring_alone() -> None:
     app = create_app(Settings(), Fixed())
     assert set(app.router.named_resources()) == NAMES
-    assert set(create_health_app(app).router.named_resources()) == {"health", "ping", "health_live", "health_ready", "metrics"}
+    assert set(create_health_app(app).router.named_resources()) == {
+        "health",
+        "ping",
+        "weaviate_ready",
+        "health_live",
+        "health_ready",
+        "metrics",
+    }
