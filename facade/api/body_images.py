@@ -1,6 +1,6 @@
 """A JSON body with the data of its images cut out, so that the parser takes no time over it.
 
-orjson holds the interpreter while it parses: 0.8 s for 512 pages, in which no other request gets on. The data is base64, which has nothing
+orjson holds the interpreter while it parses: 0.8 s for 512 pages, in which all other requests wait. The data is base64, which has nothing
 to parse. Knows no request shape.
 """
 

@@ -59,6 +59,8 @@ def _other_columns(path: Path, first: Path) -> BulkError:
 
 
 def _require_texts(schema: pa.Schema, form: Form, path: Path) -> None:
+    if form is Form.PAIRS and form.texts not in schema.names:
+        return  # images alone
     texts = schema.field(form.texts).type
     if form is Form.RANKINGS:
         if not _is_list(texts):
