@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from facade.api.body_images import read_with_images
 from facade.api.faults import found, invalid
 from facade.api.json_text import read_json
 from facade.api.nim_body import drop_nulls, image_path, refuse_crowds, take_images
@@ -165,11 +166,11 @@ _OWNERS_WITH_IMAGES = (RankingRequest, Query, _PassageWithImage)
 
 def _parsed(asked: type[RankingRequest], body: bytes | bytearray, images: ImageReader | None = None) -> RankingRequest:
     """The request in `body`. Raises InvalidRequestError that lists every fault with its path, and quotes no text of the body."""
-    content = read_json(body)
+    content, cuts = read_with_images(body) if images else (read_json(body), {})
     if asked.model_config.get("extra") == "forbid":  # where unknown fields are ignored they make no faults
         refuse_crowds(content, len(RankingRequest.model_fields))
     drop_nulls(content)
-    shown, faults = take_images(content, images)
+    shown, faults = take_images(content, cuts, images)
     try:
         request = asked.model_validate(content)
     except ValidationError as error:

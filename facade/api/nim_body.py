@@ -3,8 +3,10 @@
 Knows no models of pydantic and no HTTP library.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from facade.api.body_images import Cut
 from facade.api.faults import Fault
 from facade.api.passage_images import ImageReader
 from facade.errors import InvalidRequestError
@@ -45,16 +47,19 @@ def image_path(index: int) -> str:
     return f"passages[{index}].image"
 
 
-def take_images(content: Any, reader: ImageReader | None) -> tuple[dict[str, Image], list[Fault]]:
+def take_images(content: Any, cuts: Mapping[str, Cut], reader: ImageReader | None) -> tuple[dict[str, Image], list[Fault]]:
     """Take the images out of a body: each by its path, or as a fault. A passage with an image needs no text.
+
+    `cuts`: data that was cut out of the body, by the text that stands for it.
 
     Without a reader each is a fault: a text model must not drop one silently, not even where other unknown fields are ignored.
     Passages beyond the limit are one fault of their own, so that a body of millions of them does not become as many faults.
     """
-    given = {}
+    given: dict[str, Any] = {}
     for index, entry in enumerate(_passages(content)[:MAX_PASSAGES]):
         if isinstance(entry, dict) and "image" in entry:
-            given[image_path(index)] = entry.pop("image")
+            image = entry.pop("image")
+            given[image_path(index)] = cuts.get(image, image) if isinstance(image, str) else image
             if entry.get("text") is None:
                 entry["text"] = ""
     query = content.get("query") if isinstance(content, dict) else None

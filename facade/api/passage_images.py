@@ -6,6 +6,7 @@ Knows neither request shapes nor an HTTP library.
 from dataclasses import dataclass
 from typing import Any
 
+from facade.api.body_images import Cut
 from facade.api.faults import Fault
 from facade.reranking.image_block import ImageBlock
 from facade.reranking.images import Image, ImageLimits, UnusableImageError, read_image
@@ -26,7 +27,7 @@ class ImageReader:
     def read(self, given: dict[str, Any]) -> tuple[dict[str, Image], list[Fault]]:
         """The image at each path, and a fault for each that can't be used. Equal files become one image.
 
-        `given` is emptied: its texts are freed one by one.
+        `given`: the data at each path, as a body has it or cut out of it. It is emptied, so that texts are freed one by one.
         """
         images: dict[str, Image] = {}
         faults: list[Fault] = []
@@ -46,6 +47,8 @@ class ImageReader:
         return images, faults
 
     def _image(self, data: Any) -> Image:
+        if isinstance(data, Cut):
+            data = data.text()
         if not isinstance(data, str):
             raise UnusableImageError("expected a string: the file as a data URL, data:image/png;base64,...")
         return read_image(data, self.block, self.limits)

@@ -24,6 +24,9 @@ from facade.telemetry.metrics import Metrics
 from facade.triton.fleet import Fleet
 from facade.triton.readiness import Readiness
 
+# A body that is read in a thread without a look at it, where it may have images.
+_LARGE_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class Service:
@@ -71,7 +74,7 @@ class Service:
             return shape.parse(body)
         limits = ImageLimits(self.settings.image_bytes, self.settings.image_pixels)
         reader = ImageReader(block, limits, self.settings.images_per_request, self.settings.image_tiles_per_request)
-        if b'image"' not in body and b"\\u" not in body:  # an escape could hide the name
+        if len(body) < _LARGE_BYTES and b'image"' not in body and b"\\u" not in body:  # an escape could hide the name
             return shape.parse(body, reader)
         return await asyncio.get_running_loop().run_in_executor(self.readers, shape.parse, body, reader)
 

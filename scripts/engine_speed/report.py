@@ -67,3 +67,25 @@ def table(results: Sequence[Mapping[str, Any]], stated: Mapping[str, str], peak:
         rates = f"{pairs:12,.1f}{entry['tokens_per_second']:14,.0f}{share:9.1%}"
         lines.append(f"{entry['engine']:22}{rates}{pairs / first:8.2f}{entry['greatest_difference']:10.1e}")
     return "\n".join(lines)
+
+
+def page_entry(name: str, seconds: Sequence[float], pages: int, operations: float, peak: float) -> dict[str, Any]:
+    """Figures of the median round; `operations`: of a page."""
+    typical = median(seconds)
+    return {
+        "pages": name,
+        "pages_per_second": pages / typical,
+        "share_of_matrix_peak": pages * operations / typical / peak,
+        "seconds": list(seconds),
+    }
+
+
+def page_table(results: Sequence[Mapping[str, Any]], stated: Mapping[str, str], peak: float) -> str:
+    """Pages a second, with and without the cache of features."""
+    lines = [
+        f"{stated['hardware']}, torch {stated['torch']}, {stated['precision']}: matrix peak {peak / 1e12:,.2f} TFLOP/s",
+        f"{stated['model']}: {stated['pages']} pages, {stated['batch_tokens']} tokens a batch; median of {stated['rounds']} rounds",
+        f"{'pages':22}{'pages/s':>12}{'of peak':>9}",
+        *(f"{entry['pages']:22}{entry['pages_per_second']:12,.3f}{entry['share_of_matrix_peak']:9.1%}" for entry in results),
+    ]
+    return "\n".join(lines)

@@ -24,6 +24,24 @@ def architecture(family: str, config: Any, stored: Mapping[str, Any], max_seq_le
     return None
 
 
+def vision_language(vision: Any, language: Any, select_layer: int, temperature: float, max_seq_len: int) -> dict[str, Any] | None:
+    """The entry for NVIDIA's vision-language rerankers. `select_layer`: of the vision model's hidden states; -1: after the final norm."""
+    own = _bidirectional(language, {"temperature": temperature}, max_seq_len)
+    if own is None or vision.hidden_act != "gelu_pytorch_tanh":
+        return None
+    layers = int(vision.num_hidden_layers)
+    return {
+        "language": own,
+        "vision": {
+            "layers": select_layer if select_layer >= 0 else layers + 1 + select_layer,
+            "heads": vision.num_attention_heads,
+            "epsilon": vision.layer_norm_eps,
+            "norm": select_layer == -1,
+            "patch": vision.patch_size,
+        },
+    }
+
+
 def _bert(config: Any) -> dict[str, Any] | None:
     known = config.hidden_act == "gelu" and config.type_vocab_size > 1 and not getattr(config, "is_decoder", False)
     if not known or getattr(config, "position_embedding_type", "absolute") != "absolute":

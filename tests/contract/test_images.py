@@ -114,7 +114,7 @@ async def test_a_reference_is_refused_and_not_followed(vision: StartVision, path
     client = await vision()
     reported = faults(await post(client, asked({"text": "a", "image": reference}), path))
     assert set(reported) == {"passages[0].image"}
-    assert "nothing is fetched" in reported["passages[0].image"]
+    assert "not fetched" in reported["passages[0].image"]
 
 
 @PATHS

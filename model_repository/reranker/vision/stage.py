@@ -123,10 +123,10 @@ class VisionStage:
         while self._decoding < DECODERS and (image := self._backlog.next_to_decode()):
             image.is_begun = True
             self._decoding += 1
-            self._decoders.submit(self._decode, image)
+            self._decoders.submit(self._read, image)
         self._changed.notify_all()
 
-    def _decode(self, image: Image) -> None:
+    def _read(self, image: Image) -> None:
         pixels: Tiles | None = None
         fault: Exception | None = None
         try:

@@ -10,6 +10,7 @@ pytest.importorskip("transformers")
 
 from scripts import bench_engine  # noqa: E402
 from scripts.engine_speed import rounds  # noqa: E402
+from scripts.engine_speed.pages import PAGES, TILES  # noqa: E402
 from scripts.engine_speed.subject import load  # noqa: E402
 
 SMALL = ["--model", "tiny", "--pairs", "5", "--rounds", "2", "--threads", "1", "--device", "cpu", "--batch-tokens", "600"]
@@ -29,6 +30,24 @@ def test_a_random_model_is_measured_without_an_export(tmp_path: Path, capsys: py
     table = capsys.readouterr().out
     assert "matrix peak" in table
     assert "packed-eager" in table
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_pages_are_measured_with_and_without_the_cache(precision: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "figures.json"
+    arguments = ["--model", "vl-tiny", "--pages", "3", "--rounds", "2", "--device", "cpu", "--threads", "1", "--precision", precision]
+    assert bench_engine.main([*arguments, "--json", str(path)]) == 0
+    results = json.loads(path.read_text())["results"]
+    assert [entry["pages"] for entry in results] == ["cache off", "cache on"]
+    assert all(entry["pages_per_second"] > 0 and entry["share_of_matrix_peak"] > 0 for entry in results)
+    assert "pages/s" in capsys.readouterr().out
+
+
+def test_operations_of_a_page_are_those_of_the_real_model() -> None:
+    """0.98 TFLOP a tile and 4.0 at 1,850 tokens, by arithmetic of its dimensions."""
+    own = PAGES["vl"]
+    assert own.vision_operations() / TILES == pytest.approx(0.98e12, rel=0.03)
+    assert own.language_operations() == pytest.approx(4.0e12, rel=0.1)
 
 
 def test_low_precision_is_measured_too() -> None:

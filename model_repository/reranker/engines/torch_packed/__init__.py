@@ -4,7 +4,7 @@ from facade.reranking.bundle import INT8, Bundle
 from reranker.engines.engine import AUTO, NO_GPU, EngineEntry
 from reranker.engines.machine import Machine
 
-FAMILY_NAMES = ("bert", "llama_bidirec", "mistral_bidirec")  # of models; families.py builds them
+FAMILY_NAMES = ("bert", "llama_bidirec", "mistral_bidirec", "llama_nemotron_vl_rerank")  # of models; families.py builds them
 ARCHITECTURE = "architecture"  # the manifest's entry, written by scripts/export/architecture.py
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # and torch's names of them
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from facade.reranking.tensors import Row
 from reranker.engines.torch_packed.attention import Bounds
+from reranker.engines.torch_packed.vision import Images
 
 # Integers to which each part of the buffer is aligned: 16 bytes, below which compiled kernels would copy their inputs first.
 ALIGNED = 4
@@ -44,12 +45,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """A batch on the device, as the module's docstring says."""
+    """A batch on the device, as the module's docstring says; `images`: where rows have any."""
 
     input_ids: Tensor
     segments: Tensor
     positions: Tensor
     bounds: Bounds
+    images: Images | None = None
 
 
 def exact_shape(lengths: Sequence[int]) -> Shape:

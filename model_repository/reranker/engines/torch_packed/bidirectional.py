@@ -1,4 +1,5 @@
-"""Decoders that read both ways, on packed tokens: NVIDIA's llama_bidirec rerankers, and Mistral ones of the same kind.
+"""Decoders that read both ways, on packed tokens: NVIDIA's llama_bidirec rerankers, Mistral ones of the same kind, and the
+language part of NVIDIA's vision-language ones, where the features of images replace embeddings.
 
 Every token of a pair sees every other one; pooling is in fp32, and a head without bias makes the logit, divided by a temperature. Knows
 the architecture and transformers' names of its weights, not where they come from.
@@ -59,23 +60,25 @@ class Layer(nn.Module):
 
 
 class Bidirectional(nn.Module):
-    """The decoder with its head; `positions`: the longest sequence that it can be given."""
+    """The decoder with its head; `positions`: the longest sequence that it can be given. `norm`: the final one, where it is another."""
 
-    def __init__(self, own: Architecture, weights: Weights, positions: int) -> None:
+    def __init__(self, own: Architecture, weights: Weights, positions: int, norm: nn.RMSNorm | None = None) -> None:
         super().__init__()
         self.own = own
         self.embeddings = weights.embedding("model.embed_tokens")
         self.layers = nn.ModuleList(Layer(weights, f"model.layers.{number}", own) for number in range(own.layers))
-        self.norm = weights.rms_norm("model.norm", own.epsilon)
+        self.norm = norm or weights.rms_norm("model.norm", own.epsilon)
         self.score = weights.linear("score", bias=False, precision=torch.float32)
         self.turns: Tensor = rotary.table(own.head_size, own.theta, own.scaling, positions).to(weights.device)
 
     def forward(self, batch: PackedBatch) -> Tensor:
         """Raw logits, FP32 [sequences]; those of empty sequences mean nothing."""
         states, turns = self.embeddings(batch.input_ids), self.turns[batch.positions]
+        if batch.images:
+            states = states.index_copy(0, batch.images.places, batch.images.features)
         for layer in self.layers:
             states = layer(states, turns, batch.bounds)
-        pooled = _pool(self.norm(states), batch.bounds.places, self.own.pooling)
+        pooled = _pool(self.norm(states.to(self.norm.weight.dtype)), batch.bounds.places, self.own.pooling)
         logits: Tensor = self.score(pooled)[:, 0] / self.own.temperature
         return logits
 

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 
 from facade.config.engine_settings import EngineSettings
-from facade.reranking.bundle import WEIGHTS, Bundle
+from facade.reranking.bundle import VISION, WEIGHTS, Bundle
 from facade.reranking.tensors import Logits, Row
-from reranker.engines.engine import AUTO, Vision
+from reranker.engines.engine import AUTO
 from reranker.engines.machine import Machine
 from reranker.engines.torch_packed import ARCHITECTURE, PRECISIONS
 from reranker.engines.torch_packed.batch import SHORTEST_BUCKET, Shape, bucket, exact_shape, fill
-from reranker.engines.torch_packed.families import FAMILIES, Model
+from reranker.engines.torch_packed.families import FAMILIES, Family, Model
 from reranker.engines.torch_packed.onnx_weights import read_weights
 from reranker.engines.torch_packed.replay import RECORDED_AT, Runner
+from reranker.engines.torch_packed.vision import PackedVision
 from reranker.engines.torch_packed.weights import Weights
 
 # Tokens of a batch up to which shapes are rounded up and recorded as graphs. Above, kernels take longer than their start, and tokens that
@@ -29,6 +30,7 @@ MOST_RECORDED = 4096
 # OpenVINO's speed on a processor.
 GPU_PATIENCE_S, CPU_PATIENCE_S = 0.00001, 0.0001
 GPU_PRECISION = "bf16"  # half the time and memory of fp32, and its range
+VISION_AXES = (1, 2, 3, 4)  # of the vision graph's weights, among them kernels of patches
 COMPILERS = ("cc", "gcc", "clang")  # one of them builds the launchers of torch.compile's kernels
 
 
@@ -65,7 +67,7 @@ class PackedEngine:
     batch_cost = 1 << 20  # tokens: rows aren't padded, so smaller batches save nothing
     token_budget = 32_768  # an estimate of what keeps a GPU busy
 
-    def __init__(self, model: Model, running: Running, positions: int, filler: int, vision: Vision | None = None) -> None:
+    def __init__(self, model: Model, running: Running, positions: int, filler: int, vision: PackedVision | None = None) -> None:
         self.vision = vision
         self.precision = running.precision
         self.patience_s = GPU_PATIENCE_S if running.device.type == "cuda" else CPU_PATIENCE_S
@@ -81,7 +83,8 @@ class PackedEngine:
         """Compute raw logits, FP32 [rows]."""
         lengths = [len(row.input_ids) for row in rows]
         repeats, shape = self._repeats(lengths), self._shape(lengths)
-        logits: Logits = self._runner.run(fill(rows, shape, self._filler), shape, repeats=repeats)[: len(rows)].numpy()
+        images = self.vision.images(rows) if self.vision else None
+        logits: Logits = self._runner.run(fill(rows, shape, self._filler), shape, repeats=repeats, images=images)[: len(rows)].numpy()
         return logits
 
     def computed_tokens(self, lengths: Sequence[int]) -> int:
@@ -134,4 +137,12 @@ def build(bundle: Bundle, running: Running) -> PackedEngine:
     family = FAMILIES[bundle.manifest["family"]]
     weights = Weights(read_weights(bundle.folder / WEIGHTS, family.prefix), running.device, running.type)
     model = family.build(bundle.manifest[ARCHITECTURE], weights, bundle.max_seq_len)
-    return PackedEngine(model, running, bundle.max_seq_len, bundle.pad_id)
+    return PackedEngine(model, running, bundle.max_seq_len, bundle.pad_id, _vision(bundle, family, running))
+
+
+def _vision(bundle: Bundle, family: Family, running: Running) -> PackedVision | None:
+    if not (bundle.image and family.see):
+        return None
+    weights = Weights(read_weights(bundle.folder / VISION, "", VISION_AXES), running.device, running.type)
+    model = family.see(bundle.manifest[ARCHITECTURE], weights)
+    return PackedVision(model, running.device, running.type, model.width, bundle.image.placeholder_id)

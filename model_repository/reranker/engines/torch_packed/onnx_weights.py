@@ -7,7 +7,7 @@ from. Knows graphs, no model.
 
 import ast
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,17 +78,20 @@ class GraphWeights(Mapping[str, Tensor]):
         return self._files[name]
 
 
-def read_weights(path: Path, prefix: str) -> GraphWeights:
-    """The weights in the graph at `path`, `prefix` taken off their names. Raises SettingsError for a graph without such weights."""
+def read_weights(path: Path, prefix: str, axes: Collection[int] = (1, 2)) -> GraphWeights:
+    """The weights in the graph at `path`, `prefix` taken off their names. `axes`: numbers of axes that a weight may have.
+
+    Raises SettingsError for a graph without such weights.
+    """
     graph = onnx.load(str(path), load_external_data=False).graph
-    found = {name.removeprefix(prefix): stored for name, stored in _named(graph).items()}
+    found = {name.removeprefix(prefix): stored for name, stored in _named(graph, axes).items()}
     if not found:
         raise SettingsError(f"{path} holds no weights that can be recognised by name: export the model again with `make export-model`")
     return GraphWeights(path.parent, found)
 
 
-def _named(graph: onnx.GraphProto) -> dict[str, Stored]:
-    stored = _stored(graph)
+def _named(graph: onnx.GraphProto, axes: Collection[int]) -> dict[str, Stored]:
+    stored = _stored(graph, axes)
     named = {name: value for name, value in stored.items() if name.endswith((".weight", ".bias"))}
     added = {name: other for node in graph.node if node.op_type == "Add" for name, other in (node.input, reversed(node.input))}
     for node in graph.node:
@@ -103,9 +106,9 @@ def _named(graph: onnx.GraphProto) -> dict[str, Stored]:
     return named
 
 
-def _stored(graph: onnx.GraphProto) -> dict[str, Stored]:
+def _stored(graph: onnx.GraphProto, axes: Collection[int]) -> dict[str, Stored]:
     """Floating-point weights by every name under which the graph's nodes read them."""
-    found = {tensor.name: Stored(tensor) for tensor in graph.initializer if tensor.data_type in TYPES and len(tensor.dims) in {1, 2}}
+    found = {tensor.name: Stored(tensor) for tensor in graph.initializer if tensor.data_type in TYPES and len(tensor.dims) in axes}
     for node in graph.node:
         source = found.get(node.input[0]) if node.input else None
         if source and node.op_type in PASSED_ON:

@@ -6,13 +6,14 @@ family.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from reranker.engines.torch_packed.batch import Buffer, PackedBatch, Shape, fill
+from reranker.engines.torch_packed.vision import Images
 
 # Occurrence at which a shape is recorded: some never repeat, and recording costs as much as some ten runs.
 RECORDED_AT = 2
@@ -57,18 +58,19 @@ class Runner:
         self._pool: Any = None
 
     @torch.inference_mode()
-    def run(self, buffer: Buffer, shape: Shape, *, repeats: bool) -> Tensor:
-        """Logits FP32 [sequences], on the host. `repeats`: the shape is one of a few, so that a graph of it pays."""
+    def run(self, buffer: Buffer, shape: Shape, *, repeats: bool, images: Images | None = None) -> Tensor:
+        """Logits FP32 [sequences], on the host. `repeats`: the shape is one of a few, so that a graph of it pays; not with images."""
         host = torch.from_numpy(buffer)
         if self._device.type != "cuda":
-            return self._model(shape.split(host))
+            return self._model(replace(shape.split(host), images=images))
         with torch.cuda.device(self._device):  # each thread has a current device of its own
-            return self._run_on_gpu(host.pin_memory(), shape, repeats=repeats)  # pinned: the copy doesn't wait for the device
+            # Pinned: the copy doesn't wait for the device.
+            return self._run_on_gpu(host.pin_memory(), shape, images, repeats=repeats and images is None)
 
-    def _run_on_gpu(self, host: Tensor, shape: Shape, *, repeats: bool) -> Tensor:
+    def _run_on_gpu(self, host: Tensor, shape: Shape, images: Images | None, *, repeats: bool) -> Tensor:
         recording = self._recordings.of(shape) if repeats else None
         if recording is None:
-            return self._model(shape.split(host.to(self._device, non_blocking=True))).cpu()
+            return self._model(replace(shape.split(host.to(self._device, non_blocking=True)), images=images)).cpu()
         recording.buffer.copy_(host, non_blocking=True)
         recording.graph.replay()
         return recording.logits.cpu()

@@ -56,9 +56,9 @@ class Weights:
         made.weight, made.bias = weight, self.take(f"{name}.bias")
         return made
 
-    def rms_norm(self, name: str, epsilon: float) -> nn.RMSNorm:
+    def rms_norm(self, name: str, epsilon: float, precision: torch.dtype | None = None) -> nn.RMSNorm:
         """A norm with a scale alone."""
-        weight = self.take(f"{name}.weight")
+        weight = self.take(f"{name}.weight", precision=precision)
         made = nn.RMSNorm(weight.shape[0], eps=epsilon, device="meta")
         made.weight = weight
         return made

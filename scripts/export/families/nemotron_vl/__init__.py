@@ -15,6 +15,7 @@ from transformers import LlamaModel, PreTrainedTokenizerFast, SiglipVisionModel
 from transformers.initialization import no_init_weights
 
 from facade.reranking.tensors import ATTENTION_MASK, IMAGE_FEATURES, IMAGE_POSITIONS, INPUT_IDS
+from scripts.export.architecture import vision_language
 from scripts.export.checkpoint import Checkpoint, ExportError, Images
 from scripts.export.families.bidirectional import PROMPT
 from scripts.export.families.nemotron_vl.graphs import LanguageGraph, VisionGraph
@@ -81,6 +82,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
         pad_id=pad_id(tokenizer, settings.language.pad_token_id),
         encode=reference.encode,
         reference=reference.logit,
+        architecture=vision_language(settings.vision, settings.language, settings.select_layer, settings.temperature, limit),
         images=Images(
             module=VisionGraph(parts.model.vision_model, parts.model.mlp1, settings.select_layer).eval(),
             block=block,
