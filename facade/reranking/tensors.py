@@ -44,6 +44,8 @@ OTHER_BUNDLE = "this server has bundle"
 BAD_IMAGE = "the image of row"
 # Of a call whose images the model has not, and which sent their digests alone: the call is to be sent again with the files.
 UNKNOWN_IMAGE = "unknown image of row"
+# In the model's refusal of a call whose images would be too much beside those that wait; its status is that of a Triton that is away.
+IMAGES_WAIT = "bytes of images wait here"
 # What stands for a file of which the model may have the features: this, and the file's SHA-256 (32 bytes). No image begins so.
 DIGEST_MARK = b"sha256:"
 _SERVED_DIGEST = re.compile(rf"{OTHER_BUNDLE} ([0-9a-f]{{64}})")

@@ -107,7 +107,7 @@ def _meaning(error: InferenceServerException) -> RerankerError:
     LOG.debug("Triton answered %s: %s", status, text)
     if "protocol is restricted" in text:
         return NotReadyError("Triton expects another key; set RERANKER_TRITON_KEY to the same on both sides")
-    if "maximum queue size" in text:
+    if "maximum queue size" in text or tensors.IMAGES_WAIT in text:
         return OverloadedError("Triton's queue is full; retry after a second")
     if status == grpc.StatusCode.UNIMPLEMENTED.name:
         return OtherBundleError(served=tensors.served_digest(text))

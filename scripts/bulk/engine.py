@@ -10,12 +10,17 @@ from concurrent.futures import Future
 from typing import Any
 
 from facade.config.engine_settings import EngineSettings
-from facade.errors import InvalidRequestError
+from facade.config.image_settings import ImageSettings
+from facade.errors import InvalidRequestError, ScoringError
 from facade.reranking.bundle import lowered_limit, newest_version, read_bundle
+from facade.reranking.image_block import NO_IMAGES
+from facade.reranking.images import Image, ImageLimits, UnusableImageError, read_image
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.tensors import MODEL, Row
 from reranker.calls import Answer, Call
 from scripts.bulk.errors import BrokenOffError
+from scripts.bulk.image_features import ImageFeatures
+from scripts.bulk.images import Source, UnreadableImageError, data_url
 from scripts.bulk.rows import Refused, Request, Scored
 from scripts.bulk.run_state import Model
 from scripts.serving import in_process
@@ -29,6 +34,12 @@ class EngineScorer:
         bundle.verify(*bundle.manifest["files"])
         self._tokenizer = PairTokenizer(bundle, lowered_limit(bundle, settings.max_seq_len))
         engine, self._scheduler = in_process.load(bundle, settings)
+        images = ImageSettings.from_environment()
+        self._limits = ImageLimits(images.image_bytes, images.image_pixels)
+        self._block = bundle.image
+        self._features: ImageFeatures | None = None
+        if engine.vision and bundle.image:
+            self._features = ImageFeatures(engine.vision, bundle.image, self._limits, settings.image_cache_bytes)
         # Tokens of a call: one batch for each stream. With whole blocks as calls, the scheduler would hold too many rows at a time.
         self._call_tokens = (settings.batch_tokens or engine.token_budget) * engine.streams
         self._truncate = truncate
@@ -51,20 +62,44 @@ class EngineScorer:
 
     def _tokenise(self, request: Request) -> TokenPairs | Refused:
         try:
-            return self._tokenizer.encode(request.query, request.passages, truncate=self._truncate)
+            images = [None if source is None else self._image(source) for source in request.images]
+            return self._tokenizer.encode(request.query, request.passages, truncate=self._truncate, images=images)
         except InvalidRequestError as error:
             return Refused(error.message)
+        except (UnreadableImageError, UnusableImageError) as error:
+            return Refused(f"image: {error}")
+
+    def _image(self, source: Source) -> Image:
+        if self._block is None:
+            raise UnusableImageError(NO_IMAGES)
+        return read_image(data_url(source), self._block, self._limits)
 
     def _outcomes(self, rows: Sequence[Row]) -> list[Any]:
         """A logit or an error for each row, in order."""
         outcomes: list[Any] = [None] * len(rows)
+        calls: list[tuple[list[int], Future[Answer | None]]] = []
         with self._feeding:
-            calls = [(indexes, self._submit([rows[index] for index in indexes])) for indexes in self._calls(rows)]
+            for indexes in self._calls(rows):
+                ready = self._ready({index: rows[index] for index in indexes}, outcomes)
+                if ready:
+                    calls.append((list(ready), self._submit(list(ready.values()))))
         for indexes, answered in calls:
             answer = answered.result()
             for index, outcome in zip(indexes, answer.outcomes if answer else [], strict=True):
                 outcomes[index] = outcome
         return outcomes
+
+    def _ready(self, rows: dict[int, Row], outcomes: list[Any]) -> dict[int, Row]:
+        """The rows as the engine takes them; the outcome of one whose image can't be used is the error."""
+        if not self._features:
+            return rows
+        ready = {}
+        for index, row in rows.items():
+            try:
+                ready[index] = self._features.seen(row)
+            except ScoringError as error:
+                outcomes[index] = error
+        return ready
 
     def _calls(self, rows: Sequence[Row]) -> Iterator[list[int]]:
         """The rows' indexes by length, cut into calls."""

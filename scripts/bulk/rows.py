@@ -3,6 +3,7 @@
     rankings   {"id", "query", "passages": [...]}   ->  {"id", "rankings": [{"index", "logit"}, ...], "truncated": [index, ...], "tokens"}
     pairs      {"id", "query", "passage"}           ->  {"id", "logit", "truncated"}
 
+A row of pairs may have an `image` beside the passage or instead of it: a path, a file's bytes or a data URL.
 `id` is optional and defaults to null; other fields are ignored. A row of rankings may have any number of passages. A rejected row stays in
 the output, with null for all fields but its id, so the n-th row of the output always belongs to the n-th row of the input.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 from facade.reranking.ranking import rank
 from scripts.bulk.errors import BulkError
+from scripts.bulk.images import Source
 
 
 class Form(StrEnum):
@@ -33,7 +35,7 @@ class Form(StrEnum):
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields that are read."""
-        return ("id", "query", self.texts)
+        return ("id", "query", self.texts, *(("image",) if self is Form.PAIRS else ()))
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Request:
-    """A query and the passages to score with it."""
+    """A query and the passages to score with it; `images`: that of each passage, or none at all."""
 
     query: str
     passages: tuple[str, ...]
+    images: tuple[Source | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ class Scored:
 
 def form_of(fields: Collection[str]) -> Form | None:
     """The form with these fields, or None."""
-    return next((form for form in Form if {"query", form.texts} <= set(fields)), None)
+    if "query" not in fields:
+        return None
+    return next((form for form in Form if form.texts in fields), Form.PAIRS if "image" in fields else None)
 
 
 def require_form(fields: Collection[str], where: str) -> Form:
@@ -90,10 +95,15 @@ def request_of(row: Any, form: Form) -> Request | Refused:
         return Refused("expected a JSON object")
     query: Any = row.get("query")
     texts: Any = row.get(form.texts)
+    image: Any = row.get("image") if form is Form.PAIRS else None
+    if image is not None and not isinstance(image, str | bytes):
+        return Refused("image: expected a path, a file's bytes or a data URL")
+    if image is not None and texts is None:
+        texts = ""
     fault = _query_fault(query) or (_passages_fault(texts) if form is Form.RANKINGS else _text_fault(texts, "passage"))
     if fault:
         return Refused(fault)
-    return Request(query, tuple(texts) if form is Form.RANKINGS else (texts,))
+    return Request(query, tuple(texts) if form is Form.RANKINGS else (texts,), () if image is None else (image,))
 
 
 def output_row(row: object, form: Form, outcome: Scored | Refused) -> dict[str, Any]:

@@ -16,11 +16,13 @@ import orjson
 
 from facade.reranking.ranking import MAX_PASSAGES
 from scripts.bulk.errors import BrokenOffError, BulkError
+from scripts.bulk.images import Source, UnreadableImageError, data_url
 from scripts.bulk.patient_client import PatientClient
 from scripts.bulk.rows import Refused, Request, Scored
 from scripts.bulk.run_state import Model
 
 PATIENCE_S = 600.0  # a rollout of new servers takes minutes
+PASSAGES_WITH_IMAGES = 16  # of one request, so that all requests in flight have some 100 MB of images
 REQUESTS_IN_FLIGHT = 16  # a few for each of several GPUs; a saturated server refuses the rest
 KEY_VARIABLE = "NVIDIA_API_KEY"  # the variable that the NIM's clients read
 
@@ -120,8 +122,9 @@ class ServerScorer:
         logits: list[float] = []
         truncated: list[int] = []
         tokens = 0
-        for start in range(0, len(request.passages), MAX_PASSAGES):
-            outcome = await self._rank(request.query, request.passages[start : start + MAX_PASSAGES])
+        most = PASSAGES_WITH_IMAGES if request.images else MAX_PASSAGES
+        for start in range(0, len(request.passages), most):
+            outcome = await self._rank(request.query, request.passages[start : start + most], request.images[start : start + most])
             if isinstance(outcome, Refused):
                 return outcome
             logits += outcome.logits
@@ -129,9 +132,13 @@ class ServerScorer:
             tokens += outcome.tokens
         return Scored(logits, tuple(truncated), tokens)
 
-    async def _rank(self, query: str, passages: Sequence[str]) -> Scored | Refused:
-        body = {"query": {"text": query}, "passages": [{"text": text} for text in passages], "truncate": self._truncate}
+    async def _rank(self, query: str, passages: Sequence[str], images: Sequence[Source | None]) -> Scored | Refused:
         async with self._slots:
+            try:
+                shown = await asyncio.to_thread(_with_images, passages, images) if images else [{"text": text} for text in passages]
+            except UnreadableImageError as error:
+                return Refused(f"image: {error}")
+            body = {"query": {"text": query}, "passages": shown, "truncate": self._truncate}
             reply = await self._client.request("POST", "/v1/ranking", orjson.dumps(body), _REFUSALS)
         if reply.status != 200:
             return Refused(reply.message)
@@ -142,3 +149,8 @@ class ServerScorer:
             return Scored([by_index[index] for index in range(len(passages))], truncated, answer["usage"]["total_tokens"])
         except (KeyError, TypeError, ValueError):
             raise BrokenOffError(f"{self._url} answered something other than rankings: check which server listens there") from None
+
+
+def _with_images(passages: Sequence[str], images: Sequence[Source | None]) -> list[dict[str, str]]:
+    pairs = zip(passages, images, strict=True)
+    return [{"text": text} if image is None else {"text": text, "image": data_url(image)} for text, image in pairs]

@@ -111,7 +111,7 @@ class BlockWorker:
         groups: defaultdict[str, list[int]] = defaultdict(list)
         for place, request in valid.items():
             groups[request.query].append(place)
-        together = [Request(query, tuple(valid[place].passages[0] for place in places)) for query, places in groups.items()]
+        together = [_joined(query, [valid[place] for place in places]) for query, places in groups.items()]
         outcomes: dict[int, Scored | Refused] = {}
         alone: list[int] = []
         for places, outcome in zip(groups.values(), self._scorer.score(together), strict=True):
@@ -133,6 +133,12 @@ def require_model(scorer: Scorer, model: Model) -> None:
             f"a worker computes with {scorer.model.engine} and bundle {scorer.model.digest[:12]}, the run with {model.engine} and bundle "
             f"{model.digest[:12]}: set RERANKER_ENGINE and RERANKER_PRECISION, and give all workers the same bundle"
         )
+
+
+def _joined(query: str, pairs: Sequence[Request]) -> Request:
+    """The pairs, all of `query`, as one request."""
+    images = tuple(pair.images[0] if pair.images else None for pair in pairs)
+    return Request(query, tuple(pair.passages[0] for pair in pairs), images if any(images) else ())
 
 
 def _single(outcome: Scored, index: int) -> Scored:

@@ -17,6 +17,7 @@ import numpy as np
 from facade.errors import OverloadedError, RerankerError, ScoringError
 from facade.reranking.image_block import ImageBlock
 from facade.reranking.images import UnusableImageError
+from facade.reranking.tensors import IMAGES_WAIT
 from facade.unforeseen import in_a_line
 from reranker.aside import Aside, Task, logged
 from reranker.calls import Answer, Call
@@ -81,7 +82,7 @@ class VisionStage:
         size = file_bytes(call)
         with self._changed:
             if self._held and self._held + size > self._bounds.file_bytes:
-                raise OverloadedError(f"{self._held} bytes of images wait here, and this call would exceed the limit; retry later")
+                raise OverloadedError(f"{self._held} {IMAGES_WAIT}, and this call would exceed the limit; retry later")
             self._held += size
             self._unsettled += 1
         self._aside.put(partial(self._enter, call, refuse, size))

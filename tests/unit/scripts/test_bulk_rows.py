@@ -28,6 +28,20 @@ def test_a_valid_row_becomes_a_request_and_other_fields_are_ignored() -> None:
     assert request_of({"query": "q", "passage": "a"}, Form.PAIRS) == Request("q", ("a",))
 
 
+@pytest.mark.parametrize("image", ["page.png", b"\x89PNG", "data:image/png;base64,iVBORw0KGgo="])
+def test_a_pair_may_have_an_image_beside_its_passage_or_instead_of_it(image: str | bytes) -> None:
+    assert request_of({"query": "q", "passage": "a", "image": image}, Form.PAIRS) == Request("q", ("a",), (image,))
+    assert request_of({"query": "q", "passage": None, "image": image}, Form.PAIRS) == Request("q", ("",), (image,))
+    assert form_of(["query", "image"]) is Form.PAIRS
+    assert "image" in Form.PAIRS.fields
+
+
+def test_an_image_that_is_none_is_refused() -> None:
+    assert request_of({"query": "q", "passage": "a", "image": 7}, Form.PAIRS) == Refused(
+        "image: expected a path, a file's bytes or a data URL"
+    )
+
+
 def test_a_row_may_have_more_passages_than_a_request() -> None:
     assert isinstance(request_of({"query": "q", "passages": ["a"] * 2000}, Form.RANKINGS), Request)
 

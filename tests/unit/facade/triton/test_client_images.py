@@ -10,11 +10,11 @@ import grpc
 import pytest
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
-from facade.errors import ImageError, ScoringError
+from facade.errors import ImageError, OverloadedError, ScoringError
 from facade.reranking.bundle import Bundle
 from facade.reranking.images import Image
 from facade.reranking.pairs import PairTokenizer, TokenPairs
-from facade.reranking.tensors import BAD_IMAGE, DIGEST_MARK, IMAGE, UNKNOWN_IMAGE
+from facade.reranking.tensors import BAD_IMAGE, DIGEST_MARK, IMAGE, IMAGES_WAIT, UNKNOWN_IMAGE
 from tests.unit.facade.inference_server import AMPLE_S, Server, arrays, client, says, works
 
 
@@ -72,6 +72,13 @@ async def test_an_image_that_the_model_can_not_use_names_its_passage(triton: Ser
         triton.behaviours = [works]
         await scorer.score(pairs, AMPLE_S)
     assert sent(triton.requests) == [[b"page 1", b"page 2"]] * 2  # none of a refused call counts as sent
+
+
+async def test_a_model_without_room_for_more_images_is_overloaded_and_not_away(triton: Server, vision: Bundle) -> None:
+    triton.behaviours = [says(grpc.StatusCode.UNAVAILABLE, f"9 {IMAGES_WAIT}, and this call would exceed the limit; retry later")]
+    async with client(triton.target, vision) as scorer:
+        with pytest.raises(OverloadedError):
+            await scorer.score(pairs_of(vision, ("a", b"page")), AMPLE_S)
 
 
 async def test_a_model_that_wants_files_it_has_got_fails_the_request(triton: Server, vision: Bundle) -> None:
