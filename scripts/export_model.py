@@ -12,6 +12,7 @@ from pathlib import Path
 from facade.reranking.bundle import INT8
 from scripts.export import failures, families, trial, whole_files
 from scripts.export.assembly import Names, Texts, export
+from scripts.export.card import PASSAGES
 from scripts.export.log import library_log, warn
 from scripts.export.manifest import Licence, Manifest, Parity
 from scripts.export.origin import UNSTATED, fetch
@@ -63,6 +64,7 @@ def _table(manifest: Manifest, out: Path) -> str:
         "source": f"{manifest.source.model}, commit {manifest.source.revision}" if manifest.source.revision else manifest.source.model,
         "licence": manifest.licence.name,
         "size": f"{size / 1e6:,.1f} MB",
+        "passages": PASSAGES[bool(manifest.image)],
         "limit": f"{manifest.max_seq_len:,} tokens a pair",
     }
     lines = [f"{name:13} {value}" for name, value in rows.items()]
@@ -87,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Write the model bundle of a reranker's checkpoint, and prove that it scores like the checkpoint in transformers.\n\n"
         f"Families: {', '.join(sorted(families.FAMILIES))}.\n"
         "The family is read from config.json; code that comes with a checkpoint is never run. Before anything is written, 64 pairs\n"
-        "of all lengths are scored by the server's tokenising and the graph, and by transformers. If the scores differ, nothing is\n"
-        "written, and the message names the pairs.",
+        "of all lengths, and images of every number of tiles where the model takes them, are scored by the server's tokenising and\n"
+        "the graph, and by transformers. If the scores differ, nothing is written, and the message names the pairs.",
         epilog="examples:\n"
         "  python -m scripts.export_model --model cross-encoder/ms-marco-MiniLM-L6-v2\n"
         "  python -m scripts.export_model --model ./checkpoint --name my/reranker --out model_repository/reranker/2",

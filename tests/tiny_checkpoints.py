@@ -218,6 +218,12 @@ def _gemma(folder: Path) -> None:
     GemmaForCausalLM(config).save_pretrained(folder)
 
 
+def _vision_language(folder: Path) -> None:
+    from tests.vl_checkpoint import make_checkpoint  # noqa: PLC0415 (it takes its tokenizer from here)
+
+    make_checkpoint(folder)
+
+
 def sentencepiece_model(file: Path, kind: str, vocabulary_size: int, **options: Any) -> None:
     """A SentencePiece model, trained on the same sentences."""
     written = io.BytesIO()
@@ -261,6 +267,7 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "mistral_bidirec": _mistral,
     "qwen3": _qwen3,
     "gemma": _gemma,
+    "llama_nemotron_vl_rerank": _vision_language,
     "xlm-roberta with sentencepiece.bpe.model": _xlm_roberta_sentencepiece,
     "deberta-v2 with spm.model": _deberta_sentencepiece,
 }

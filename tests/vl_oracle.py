@@ -123,7 +123,7 @@ class _Model:
             image = "<img>" + "<IMG_CONTEXT>" * placeholders + "</img>"
             space = "" if "no space after the image" in self.changes else " "
             prompt = f"{prompt}{space}{image}" if "the image last" in self.changes else f"{image}{space}{prompt}"
-        return torch.tensor(self.tokenizer(prompt)["input_ids"])
+        return torch.tensor(self.tokenizer(prompt, truncation=True)["input_ids"])
 
     def logit(self, query: str, text: str, tiles: NDArray[np.uint8] | None) -> float:
         features = torch.empty(0) if tiles is None else self.features(tiles).flatten(0, 1)

@@ -1,10 +1,6 @@
 """The 1B model's real dimensions with random weights: it is exported and answers on a machine with 24 GiB, and the peaks are printed."""
 
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +12,10 @@ pytest.importorskip("transformers")
 from transformers import LlamaConfig, LlamaForSequenceClassification  # noqa: E402
 
 from tests import tiny_checkpoints  # noqa: E402
+from tests.large.measured import MACHINE, measured  # noqa: E402
 
 pytestmark = [pytest.mark.large, pytest.mark.timeout(3600)]
 
-MACHINE = 24 * 2**30  # bytes
 # Llama-3.2-1B, which nvidia/llama-nemotron-rerank-1b-v2 is made from.
 DIMENSIONS: dict[str, Any] = {
     "vocab_size": 128_256,
@@ -75,17 +71,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": 8192}))
     return folder
-
-
-def measured(*command: str) -> tuple[str, int, float]:
-    """What a command printed, its peak of resident memory in bytes, and its seconds."""
-    start = time.monotonic()
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True) as process:
-        output = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, output
-    return output, usage.ru_maxrss * 1024, time.monotonic() - start
 
 
 def test_1b_model_is_exported_and_answers_within_the_machine(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,8 @@ def one_layer(folder: Path) -> None:
     """The first layer alone, for the exporters' sake: they take seconds for each."""
     own = read(folder)
     kept = {name: 1 for name in ("num_hidden_layers", "n_layers") if name in own}
-    config(**kept, **({"layer_types": own["layer_types"][:1]} if "layer_types" in own else {}))(folder)
+    parts = {name: {**own[name], "num_hidden_layers": 1} for name in ("vision_config", "llm_config") if name in own}
+    config(**kept, **parts, **({"layer_types": own["layer_types"][:1]} if "layer_types" in own else {}))(folder)
     weights(lambda stored: {name: tensor for name, tensor in stored.items() if not re.search(r"\blayers?\.[1-9]", name)})(folder)
 
 
@@ -58,6 +59,36 @@ def config(*left_out: str, **entries: Any) -> Change:
     def change(folder: Path) -> None:
         kept = {name: value for name, value in read(folder).items() if name not in left_out}
         write(folder, "config.json", kept | entries)
+
+    return change
+
+
+def entries(name: str, *left_out: str, **more: Any) -> Change:
+    """The same in another JSON file of the checkpoint."""
+
+    def change(folder: Path) -> None:
+        kept = {key: value for key, value in read(folder, name).items() if key not in left_out}
+        write(folder, name, kept | more)
+
+    return change
+
+
+def part(name: str, *left_out: str, **more: Any) -> Change:
+    """The same in one of the configurations that config.json consists of."""
+
+    def change(folder: Path) -> None:
+        kept = {key: value for key, value in read(folder)[name].items() if key not in left_out}
+        config(**{name: kept | more})(folder)
+
+    return change
+
+
+def token_renamed(old: str, new: str) -> Change:
+    """Another name of a token in tokenizer.json."""
+
+    def change(folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        path.write_text(path.read_text().replace(json.dumps(old), json.dumps(new)))
 
     return change
 

@@ -10,17 +10,22 @@ from tests.oddities.changes import (
     config,
     cross_encoder,
     decoder_labelled,
+    entries,
     labelled,
     one_segment,
+    part,
     pickled,
     renamed,
     sharded,
     template,
+    token_renamed,
     tokenizer_code,
     without,
     write,
 )
 from tests.oddities.odd import Odd
+
+PROCESSOR = "processor_config.json"
 
 REFUSED = [
     Odd("no head: a base model under a reranker's name", "bert", base_only, "missing: classifier.bias, classifier.weight."),
@@ -132,5 +137,50 @@ REFUSED = [
         "qwen3",
         template(PAIR_TEMPLATE.replace('"query"', '"q"').replace('"document"', '"query"').replace('"q"', '"document"')),
         "the query once and then the document once",
+    ),
+    *(
+        Odd(what, "llama_nemotron_vl_rerank", change, refused)
+        for what, change, refused in (
+            ("`architectures: LlamaNemotronVLModel`", config(architectures=["LlamaNemotronVLModel"]), "LlamaNemotronVLModel"),
+            ("a vision model of another type", part("vision_config", model_type="clip_vision_model"), "of type 'clip_vision_model'"),
+            ("a language model of another type", part("llm_config", model_type="llama"), "a llm_config of type 'llama'"),
+            ("a causal language model", part("llm_config", architectures=["LlamaForCausalLM"]), "language model 'LlamaForCausalLM'"),
+            ("`bidirectional_attention: false`", config(bidirectional_attention=False), "bidirectional_attention false"),
+            ("an unknown prompt template", config(prompt_template="v2"), "prompt_template 'v2'"),
+            ("prompt templates that differ", entries(PROCESSOR, prompt_template="v0"), "prompt_template 'v0'"),
+            ("pooling left out of config.json", config("pooling"), "has no pooling, for which no default is assumed"),
+            ("`pooling: last`", config(pooling="last"), "pooling 'last'"),
+            ("`ps_version: v1`", config(ps_version="v1"), "ps_version 'v1'"),
+            ("`dynamic_image_size: false`", config(dynamic_image_size=False), "dynamic_image_size False"),
+            ("a `select_layer` that is not there", config(select_layer=-4), "select_layer -4"),
+            ("tiles of another size than the vision model's", config(force_image_size=128), "tiles of 128 pixels (force_image_size)"),
+            ("a patch that is not a part of a tile", part("vision_config", patch_size=24), "patches of 24"),
+            ("another number of tokens a tile", entries(PROCESSOR, num_image_token=16), "num_image_token 16"),
+            ("twelve tiles", entries(PROCESSOR, max_input_tiles=12), "max_input_tiles 12"),
+            ("no word of a thumbnail", both(config("use_thumbnail"), entries(PROCESSOR, "use_thumbnail")), "use_thumbnail None"),
+            (
+                "a temperature in the language model's entries alone",
+                both(config("temperature"), part("llm_config", temperature=2.0)),
+                "alone",
+            ),
+            ("a temperature of 0", config(temperature=0), "temperature 0:"),
+            ("two labels", config(id2label={"0": "no", "1": "yes"}), "has 2 labels"),
+            ("a tokenizer without the token of images", token_renamed("<IMG_CONTEXT>", "<OTHER>"), "has no token <IMG_CONTEXT>"),
+            ("another token of images in the model", config(img_context_token_id=4), "token 4 (img_context_token_id)"),
+            ("no room for text beside an image", entries("tokenizer_config.json", model_max_length=30), "leaves none for text"),
+            ("no projector", without("model.mlp1.1."), "missing: model.mlp1.1.bias, model.mlp1.1.weight."),
+            (
+                "a layer more than in config.json",
+                part("vision_config", num_hidden_layers=1),
+                "unused: model.vision_model.encoder.layers.1.",
+            ),
+            ("a head of the language model", added(model__language_model__lm_head__weight=(9, 64)), "unused: model.language_model.lm_head"),
+            ("a head for two labels", added(score__weight=(2, 64)), "of another shape: score.weight [2, 64] instead of [1, 64]"),
+            (
+                "vision weights under both names",
+                added(model__vision_model__vision_model__post_layernorm__bias=(32,)),
+                "unused: model.vision",
+            ),
+        )
     ),
 ]

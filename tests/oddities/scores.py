@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from tests.tiny_checkpoints import LANGUAGE_MODEL_LIMIT, LIMIT
+from tests.vl_oracle import Oracle
 
 Score = Callable[[str, str], float]
 LOGITS = {"": lambda logits: logits[0], "second": lambda logits: logits[1] - logits[0], "first": lambda logits: logits[0] - logits[1]}
@@ -51,6 +52,8 @@ def own_score(folder: Path, family: str, scored_as: str) -> Score:
         return _both_ways(folder, family, scored_as)
     if family == "gemma":
         return _gemma(folder)
+    if family == "llama_nemotron_vl_rerank":
+        return Oracle(folder).logit
     if family == "qwen3":
         return _qwen3(folder, scored_as)
     return _pair(folder, scored_as)

@@ -1,6 +1,7 @@
 """The bundle of a vision-language reranker scores as its checkpoint does, and a fault of any part would be seen."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from facade.reranking.bundle import Bundle, file_digest, read_bundle
 from facade.reranking.tensors import Row
+from scripts import export_model
 from scripts.export import families, graph, runtimes
 from scripts.export.precision import lowered
 from scripts.export.served import Served
@@ -149,6 +151,21 @@ def test_weights_too_large_for_a_graph_stand_beside_it(exports: Exports, tmp_pat
     run, _ = runtimes.load(tmp_path / "vision.onnx", "fp32")
     tiles = tried.oracle.tiles(image_of(5))
     np.testing.assert_allclose(run({"tiles": tiles}), tried.oracle.features(tiles), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_other_precisions_pass_their_gate(
+    precision: str, exports: Exports, tried: Tried, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if precision == "int8":  # made of the fp32 graphs, which need not be drawn again
+        monkeypatch.setattr(graph, "write", lambda _, path: shutil.copy(tried.bundle.folder / "model.onnx", path))
+        monkeypatch.setattr(graph, "write_vision", lambda _, path: shutil.copy(tried.bundle.folder / "vision.onnx", path))
+    options = ["--model", str(exports.vl_checkpoint()), "--out", str(tmp_path / "1"), "--longest", "96", "--precision", precision]
+    assert export_model.main(options) == 0
+    bundle = read_bundle(tmp_path / "1")
+    assert bundle.precisions == (("fp32", "int8") if precision == "int8" else (precision,))
+    assert bundle.parity(precision)["max_abs_difference"] > TOLERANCE
+    assert bundle.parity(precision)["pairs"] == 64 + 16
 
 
 @pytest.mark.parametrize("select_layer", [-2, 0, 1, 2])

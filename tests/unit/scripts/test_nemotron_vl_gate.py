@@ -81,7 +81,8 @@ def gate(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Gate:
 class FirstShuffle(VisionGraph):
     def merged(self, states: Tensor) -> Tensor:
         half = self.side // 2
-        return super().merged(states).unflatten(1, (half, half)).transpose(1, 2).flatten(1, 2)
+        turned: Tensor = super().merged(states).unflatten(1, (half, half)).transpose(1, 2).flatten(1, 2)
+        return turned
 
 
 class MeanOverPadding(LanguageGraph):
