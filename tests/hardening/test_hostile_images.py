@@ -1,7 +1,7 @@
 """python -m pytest tests/hardening/test_hostile_images.py [--full]
 
 Ten thousand broken images, to the functions that read them and to a real server: each is refused or read in less than two seconds, nothing
-fails, and no memory is lost.
+fails, and no memory is lost. Nor does a request of many pages take much of it.
 """
 
 import base64
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
 import psutil
@@ -25,6 +26,7 @@ from tests.broken_images import bombs, broken_file, broken_text, whole_files
 from tests.conftest import Server
 from tests.exported import Exports, exports
 from tests.hardening.leaks import internals
+from tests.image_files import noise, png
 from tests.image_server import serving
 from tests.process_tree import descendants
 from tests.slowness import slowness
@@ -139,6 +141,26 @@ def test_a_server_answers_broken_images_soon_and_loses_nothing(server: Server, f
     reported = server.output()[logged:]
     assert "Traceback" not in reported
     assert re.findall(r"^.* (?:WARNING|ERROR|CRITICAL) .*$", reported, re.MULTILINE) == []
+
+
+def shared_memory(server: Server) -> int:
+    """Bytes of the files in /dev/shm that the server's processes share. None becomes smaller before the server stops."""
+    maps = {entry.path for pid in descendants(server.process.pid) for entry in psutil.Process(pid).memory_maps()}
+    return sum(path.stat().st_size for path in map(Path, maps) if path.parent == Path("/dev/shm") and path.exists())
+
+
+@pytest.mark.alone
+def test_requests_of_many_pages_take_a_bounded_memory(server: Server, full: bool) -> None:
+    pages, rounds = (512, 10) if full else (96, 3)
+    held = []
+    for number in range(rounds):
+        files = (png(noise(200, 300, 3, seed=pages * number + page), 2) for page in range(pages))
+        passages = [{"image": base64.b64encode(content).decode()} for content in files]
+        Tally(server).ask(json.dumps({"query": {"text": "which way?"}, "passages": passages}).encode())
+        held.append(sum(memory(server).values()))
+    features = pages * rounds * 7 * 4 * 64 * 4  # the cache keeps those of all pages: FP32 of 64 values, 4 a tile
+    assert held[-1] < held[0] + features + 2 * GROWTH
+    assert shared_memory(server) < 256 << 20
 
 
 @pytest.mark.alone
