@@ -56,6 +56,7 @@ def test_a_page_asked_about_by_eight_queries_is_computed_once() -> None:
         first = here.ask([seen_row(page, 5, 0)])
         wait_until(lambda: vision.passes)
         meanwhile = [here.ask([seen_row(digest_of(page), 5, query)]) for query in range(1, 4)]
+        wait_until(lambda: len(here.counts) == 4)
         vision.free.set()
         later = [
             here.ask([seen_row(content, 5, query)]) for query, content in enumerate([digest_of(page)] * 3 + [page], 4) if logits(first)
