@@ -10,7 +10,7 @@ from pydantic import Field
 from facade.api.document import Document, Documents, Query, read_documents, read_query
 from facade.api.lenient import LenientErrorResponse, Options, Question, read_options, refusal, require
 from facade.api.relevance import relevance
-from facade.api.shape import Ranked, Shape
+from facade.api.shape import Allowed, Ranked, Shape
 
 
 class WeaviateRequest(Options):
@@ -35,10 +35,10 @@ class WeaviateResponse(Options):
     scores: list[WeaviateScore]
 
 
-def _parse(content: Any, most: int) -> Question:
+def _parse(content: Any, allowed: Allowed) -> Question:
     asked = read_options(WeaviateRequest, content)
     query, query_faults = read_query(asked.query)
-    documents, faults = read_documents(asked.documents, most)
+    documents, faults = read_documents(asked.documents, allowed)
     require(query_faults, faults)
     return Question(query, documents, partial(_answer, query, documents))
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.api.relevance import relevance, score
-from facade.api.shape import Asked, Ranked, Shape, shape_of
+from facade.api.shape import Allowed, Asked, Ranked, Shape, shape_of
 from facade.errors import InvalidRequestError, RerankerError
 from facade.http import routes
 from facade.reranking.ranking import Ranking
@@ -25,7 +25,7 @@ LENIENT = [shape for shape in SHARED if shape.lenient]
 
 def parsed(shape: Shape, content: Any) -> Asked | InvalidRequestError:
     try:
-        return shape.parse(content, 100)
+        return shape.parse(content, Allowed(100))
     except InvalidRequestError as error:
         return error
 
