@@ -97,4 +97,7 @@ class DelimitedOutput:
 
 
 def _as_text(value: object) -> str:
-    return "" if value is None else value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    """A string or time as it is, other values as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return orjson.dumps(value, default=str).decode().strip('"')

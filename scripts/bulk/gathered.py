@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ DOCUMENTS = "documents"  # the field of a row with the passages' ids
 
 def remove(path: Path) -> None:
     """Delete the file, and the unfinished ones of runs that were killed while they gathered."""
-    for each in (path, *path.parent.glob(f".{path.name}.*")):
+    for each in (path, *path.parent.glob(f".{escape(path.name)}.*")):
         each.unlink(missing_ok=True)
 
 

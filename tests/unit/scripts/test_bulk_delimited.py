@@ -4,6 +4,7 @@ CSV and TSV as bulk input and output: each record is one row, and a fault costs 
 """
 
 import csv
+import datetime as dt
 import random
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,7 @@ ROWS: list[dict[str, Any]] = [
     {"id": 'a "b"', "url": "x,\ty", "logit": 1.5, "truncated": False},
     {"id": None, "url": None, "logit": None, "truncated": None},
     {"id": 7, "url": ["list"], "logit": -0.25, "truncated": True},
+    {"id": dt.date(2026, 1, 2), "url": b"bytes", "logit": 0.0, "truncated": False},
 ]
 
 
@@ -161,6 +163,7 @@ def test_the_output_has_a_header_and_a_line_for_each_row(tmp_path: Path, suffix:
         ['a "b"', "x,\ty", "1.5", "false"],
         ["", "", "", ""],
         ["7", '["list"]', "-0.25", "true"],
+        ["2026-01-02", "b'bytes'", "0.0", "false"],
     ]
 
 
