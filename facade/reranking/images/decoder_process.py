@@ -44,6 +44,7 @@ def main(socket: int, memory: int) -> None:
     _bound_memory(limits["pixels"] * _BYTES_A_PIXEL)
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # decoders write a line about each broken file
+    pipe.send_bytes(b"ready")
     serve(pipe, mmap.mmap(memory, 0), ImageBlock.of(block), ImageLimits(**limits))
 
 

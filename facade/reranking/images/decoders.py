@@ -24,6 +24,7 @@ from facade.reranking.images.limits import ImageLimits, UnusableImageError
 
 LOG = logging.getLogger(__name__)
 _PROCESS = "facade.reranking.images.decoder_process"
+_START_S = 60.0  # of a process, which takes half a second on an idle machine; not part of a file's time
 
 
 class Decoders:
@@ -85,17 +86,24 @@ class _Decoder:
             )
         os.close(memory)
         self._pipe.send_bytes(json.dumps([asdict(block), asdict(limits)]).encode())
+        self._is_ready = False
 
     def tiles_of(self, content: bytes, timeout_s: float) -> NDArray[np.uint8]:
         """Raises OSError or EOFError where the process has ended or takes too long."""
+        if not self._is_ready:
+            self._receive(_START_S)
+            self._is_ready = True
         self._pipe.send_bytes(content)
-        if not self._pipe.poll(timeout_s):
-            raise TimeoutError
-        answer = json.loads(self._pipe.recv_bytes())
+        answer = json.loads(self._receive(timeout_s))
         if "reason" in answer:
             raise UnusableImageError(**answer)
         tiles = np.frombuffer(self._tiles, np.uint8).reshape(self._shape)
         return tiles[: answer["tiles"]].copy()
+
+    def _receive(self, timeout_s: float) -> bytes:
+        if not self._pipe.poll(timeout_s):
+            raise TimeoutError
+        return self._pipe.recv_bytes()
 
     def close(self) -> None:
         """End the process."""

@@ -67,7 +67,8 @@ def test_a_process_that_was_ended_is_replaced_unnoticed() -> None:
 
 
 def test_a_file_that_takes_too_long_is_given_up() -> None:
-    with one_decoder(timeout_s=0.2) as (decoders, process):
+    with one_decoder(timeout_s=2) as (decoders, process):
+        decoders.tiles_of(FILE)
         process.suspend()
         with pytest.raises(UnusableImageError, match="can't be decoded"):
             decoders.tiles_of(FILE)
