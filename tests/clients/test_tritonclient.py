@@ -118,6 +118,7 @@ def test_the_metadata_has_the_shapes_of_the_nim(triton: Triton, name: str) -> No
         "query": ("BYTES", [-1, 1]),
         "passage": ("BYTES", [-1, 1]),
         "passages": ("BYTES", [-1, 1]),
+        "passage_image": ("BYTES", [-1, 1]),
         "index": ("INT32", [-1, 1]),
         "logit": ("FP32", [-1, 1]),
         "token_count": ("INT32", [-1]),

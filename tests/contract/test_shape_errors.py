@@ -64,13 +64,16 @@ async def test_what_is_wrong_is_named_with_its_place(app: StartApp, change: dict
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"image": "https://example.org/a.png"}, "documents[0].image: a URL, and nothing is fetched"),
+        ({"image": "https://example.org/a.png"}, "documents[0].image: this model ranks text"),
         ({"text": "a", "image": 5}, "documents[0].image: expected a data URL or base64"),
-        ({"content": [{"type": "image_url", "image_url": {"url": "http://a/b"}}]}, "documents[0].content[0].image_url.url: a URL"),
+        (
+            {"content": [{"type": "image_url", "image_url": {"url": "http://a/b"}}]},
+            "documents[0].content[0].image_url: this model ranks text",
+        ),
         ({"content": [{"type": "image_url"}]}, "documents[0].content[0].image_url: required"),
         ({"content": [{"type": "video_url"}]}, "documents[0].content[0]: expected a part of type text or image_url"),
         ({"content": [{"type": "image_url", "image_url": {"url": "data:,a"}}] * 2}, "documents[0].content[1]: a second image"),
-        ({"text": "a", "image": "data:image/png;base64,AAAA"}, "documents[0]: this model ranks text"),
+        ({"text": "a", "image": "data:image/png;base64,AAAA"}, "documents[0].image: this model ranks text"),
     ],
     ids=repr,
 )

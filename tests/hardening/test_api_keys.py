@@ -100,7 +100,7 @@ async def test_without_a_key_or_with_a_wrong_one_nothing_is_ranked(client: aioht
         b"Authorization: Bearer %(key)s %(key)s",
         b"Authorization: Bearer %(key)s,",
         b"Authorization: Bearer %(key)s\r\nAuthorization: Bearer %(key)s",
-        b"X-Api-Key: %(key)s",
+        b"X-Auth-Token: %(key)s",
         b"Cookie: Authorization=Bearer %(key)s",
     ],
     ids=[

@@ -12,9 +12,10 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -42,7 +43,17 @@ LIMIT_S = 2.0
 DELIBERATE = {503}
 
 
-def test_ten_thousand_broken_images_are_refused_or_read() -> None:
+@dataclass(frozen=True)
+class Reading:
+    """The longest processor time of a file in seconds, the files that were read, and bytes by which memory grew."""
+
+    slowest: float
+    read: int
+    growth: int
+
+
+def read_broken_images() -> Reading:
+    """Read them all, in a process that does nothing else."""
     slowest, before, read = 0.0, 0, 0
     for seed in range(FILES):
         if seed == WARM_UP:
@@ -51,15 +62,22 @@ def test_ten_thousand_broken_images_are_refused_or_read() -> None:
         started = time.process_time()
         with suppress(UnusableImageError):
             image = read_image(base64.b64encode(content).decode(), block(), LIMITS)
-            assert len(tiles_of(content, block(), LIMITS)) == image.tiles, seed
+            if len(tiles_of(content, block(), LIMITS)) != image.tiles:
+                raise ValueError(f"the header of file {seed} has other tiles than its pixels")
             read += 1
         slowest = max(slowest, time.process_time() - started)
     for seed in range(TEXTS):
         with suppress(UnusableImageError):
             read_image(broken_text(Random(seed)), block(), LIMITS)
-    assert slowest < LIMIT_S
-    assert FILES / 10 < read < FILES / 2
-    assert psutil.Process().memory_info().rss < before + GROWTH
+    return Reading(slowest, read, psutil.Process().memory_info().rss - before)
+
+
+def test_ten_thousand_broken_images_are_refused_or_read() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as own:
+        reading = own.submit(read_broken_images).result()
+    assert reading.slowest < LIMIT_S
+    assert FILES / 10 < reading.read < FILES / 2
+    assert reading.growth < GROWTH
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from facade.http import routes
 from facade.telemetry.metrics import REASONS, STAGES, Metrics
 from scripts.deploy.programs import MissingError, promtool
 from tests import documented
@@ -27,6 +28,7 @@ TRITONS |= {"nv_gpu_memory_total_bytes"}
 # Given by Prometheus itself to what it scrapes, and to alerts.
 SCRAPED = {"namespace", "job", "instance", "le"}
 WIDTH = 24
+RANKINGS = tuple(route.name for route in routes.ALL if route.shapes)
 
 Rule = dict[str, Any]
 
@@ -88,7 +90,7 @@ def test_every_series_that_is_asked_for_exists_and_has_the_labels(query: str) ->
             assert set(matchers) <= QUERIED[name].labels | SCRAPED
 
 
-@pytest.mark.parametrize(("label", "known"), [("reason", REASONS), ("stage", STAGES), ("route", ("ranking", "hosted_ranking"))])
+@pytest.mark.parametrize(("label", "known"), [("reason", REASONS), ("stage", STAGES), ("route", RANKINGS)])
 def test_every_value_that_is_asked_for_exists(label: str, known: tuple[str, ...]) -> None:
     asked = {value for query in QUERIES for _, matchers in selectors(query) for value in matchers.get(label, "").split("|") if value}
     assert asked

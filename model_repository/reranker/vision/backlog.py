@@ -61,7 +61,7 @@ class Backlog:
             raise InvalidRequestError(
                 f"{IMAGE}: {asking.tiles} tiles, the most in one call is {self._bounds.tiles}; send fewer rows in a call"
             )
-        for digest in asking.places.keys() - asking.features.keys():
+        for digest in (digest for digest in asking.places if digest not in asking.features):  # in the order of the rows
             if digest not in self._images:
                 self._images[digest] = Image(digest, files[digest], asking.places[digest].tiles)
             self._images[digest].askers.append(asking)

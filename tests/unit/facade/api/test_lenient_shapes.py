@@ -54,7 +54,7 @@ def test_each_good_body_is_of_a_shape_of_its_own() -> None:
 def test_a_refusal_repeats_no_text_of_the_body(shape: Any) -> None:
     body = {name: "kestrel" for name in shape.request.model_fields if name not in {"query", "queries", "model", "documents", "texts"}}
     with pytest.raises(InvalidRequestError) as raised:
-        shape.parse({"query": "kestrel", "documents": [{"kestrel": 1}], "texts": [5], "text_1": "kestrel", **body}, 100)
+        shape.parse({"query": "kestrel", "documents": [{"kestrel": 1}], "texts": [5], "text_1": "kestrel", **body}, Allowed(100))
     assert "kestrel" not in json.dumps(shape.refuse(raised.value))
 
 

@@ -45,6 +45,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "image_pixels": ("1000", 1000),
     "images_per_request": ("3", 3),
     "image_tiles_per_request": ("21", 21),
+    "batch_tiles": ("4", 4),
+    "image_cache_bytes": ("1000", 1000),
     "body_timeout_s": ("3", 3.0),
     "head_limit_bytes": ("8190", 8190),
     "chunk_tokens": ("1024", 1024),
