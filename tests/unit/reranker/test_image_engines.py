@@ -19,7 +19,8 @@ from facade.reranking.tensors import IMAGE_FEATURES, Row
 from reranker.engines import load_engine
 from reranker.engines.engine import Engine
 from reranker.engines.machine import Machine
-from tests.unit.reranker.seeing import BLOCK, LIMITS, PER_TILE, WIDTH, TinyModel, png, seen_row, text_row, tiles_in, tiny_bundle
+from tests.unit.reranker.seeing import BLOCK, LIMITS, PER_TILE, WIDTH, png, seen_row, text_row, tiles_in
+from tests.unit.reranker.tiny_vision import TinyModel, tiny_bundle
 
 FILES = [png(200), png(60, 8, 16), png(130, 16, 16)]
 HERE = Machine(None, 2)
