@@ -84,12 +84,6 @@ def read_documents(value: Any, allowed: Allowed, path: str = "documents", fields
     return [Document(each.text, shown.get(each.path)) for each in sent], faults + unusable
 
 
-def images(documents: Sequence[Document]) -> list[Image | None]:
-    """The image of each document; empty where none has one."""
-    found = [document.image for document in documents]
-    return found if any(image is not None for image in found) else []
-
-
 def _as_list(value: Any) -> list[Any] | None:
     """A single text is a list of one; an object with content parts is the list of these, as vLLM takes it."""
     if isinstance(value, str):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from facade.api.document import Document, Documents, Model, Query, Truncate, read_documents, read_query
-from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, read_options, refusal, require, usage
+from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, faultless, read_options, refusal, usage
 from facade.api.relevance import score
 from facade.api.shape import Allowed, Ranked, Shape
 from facade.reranking.token_limits import TokenLimits
@@ -69,9 +69,7 @@ class DocumentsResponse(Options):
 
 def _parse(content: Any, allowed: Allowed) -> Question:
     asked = read_options(DocumentsRequest, content)
-    query, query_faults = read_query(asked.query)
-    documents, faults = read_documents(asked.documents, allowed, fields=asked.rank_fields)
-    require(query_faults, faults)
+    query, documents = faultless(read_query(asked.query), read_documents(asked.documents, allowed, fields=asked.rank_fields))
     pair = asked.truncate_prompt_tokens
     return Question(
         query,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from facade.api.document import Document, images
+from facade.api.document import Document
 from facade.api.faults import Fault, found, invalid
 from facade.api.shape import Ranked
 from facade.errors import ImageError, InputTooLongError, OverloadedError, RerankerError
@@ -56,8 +56,9 @@ class Question:
 
     @property
     def passage_images(self) -> Sequence[Image | None]:
-        """The documents' images."""
-        return images(self.documents)
+        """The documents' images; empty where none has one."""
+        images = [document.image for document in self.documents]
+        return images if any(images) else ()
 
 
 def read_options(model: type[Model], content: Any) -> Model:
@@ -70,10 +71,11 @@ def read_options(model: type[Model], content: Any) -> Model:
         raise invalid(found(error, (model,))) from None
 
 
-def require(*faults: Sequence[Fault]) -> None:
-    """Raise InvalidRequestError where there is a fault."""
-    if every := [fault for each in faults for fault in each]:
-        raise invalid(every)
+def faultless(query: tuple[str, list[Fault]], documents: tuple[list[Document], list[Fault]]) -> tuple[str, list[Document]]:
+    """The query and the documents, each with its faults as `facade.api.document` reads them. Raises InvalidRequestError that lists all."""
+    if faults := query[1] + documents[1]:
+        raise invalid(faults)
+    return query[0], documents[0]
 
 
 class LenientErrorResponse(BaseModel):

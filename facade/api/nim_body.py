@@ -6,7 +6,7 @@ Knows no models of pydantic and no HTTP library.
 from typing import Any
 
 from facade.api.faults import Fault
-from facade.api.passage_images import ImageReader
+from facade.api.passage_images import ImageReader, read_images
 from facade.errors import InvalidRequestError
 from facade.reranking.image_block import NO_IMAGES
 from facade.reranking.images import Image
@@ -48,7 +48,7 @@ def image_path(index: int) -> str:
 def take_images(content: Any, reader: ImageReader | None) -> tuple[dict[str, Image], list[Fault]]:
     """Take the images out of a body: each by its path, or as a fault. A passage with an image needs no text.
 
-    Without a reader each is a fault: a text model must not drop one silently, not even where other unknown fields are ignored.
+    Without a reader each is a fault, also where other unknown fields are ignored.
     Passages beyond the limit are one fault of their own, so that a body of millions of them does not become as many faults.
     """
     given: dict[str, Any] = {}
@@ -59,7 +59,5 @@ def take_images(content: Any, reader: ImageReader | None) -> tuple[dict[str, Ima
                 entry["text"] = ""
     query = content.get("query") if isinstance(content, dict) else None
     of_query = isinstance(query, dict) and query.pop("image", query) is not query
-    if reader is None:
-        return {}, [Fault(path, NO_IMAGES) for path in [*given, *(["query.image"] if of_query else [])]]
-    images, faults = reader.read(given)
-    return images, [*faults, *([Fault("query.image", "a query is text alone; leave it out")] if of_query else [])]
+    images, faults = read_images(given, reader)
+    return images, [*faults, *([Fault("query.image", "a query is text alone; leave it out" if reader else NO_IMAGES)] if of_query else [])]

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field
 
 from facade.api.document import Documents, Model, Query, Truncate, read_documents, read_query
 from facade.api.faults import Fault, invalid
-from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, read_options, refusal, require, usage
+from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, faultless, read_options, refusal, usage
 from facade.api.relevance import score
 from facade.api.shape import Allowed, Ranked, Shape
 from facade.reranking.token_limits import TokenLimits
@@ -55,9 +55,7 @@ class ScoreResponse(Options):
 
 def _parse(content: Any, allowed: Allowed) -> Question:
     asked = read_options(ScoreRequest, content)
-    query, query_faults = read_query(_one(asked.queries), _QUERIES[0])
-    documents, faults = read_documents(asked.documents, allowed)
-    require(query_faults, faults)
+    query, documents = faultless(read_query(_one(asked.queries), _QUERIES[0]), read_documents(asked.documents, allowed))
     pair = asked.truncate_prompt_tokens
     limits = TokenLimits(None if pair < 0 else pair, asked.max_tokens_per_doc or None)
     raw = not (asked.use_activation and asked.activation and asked.softmax)

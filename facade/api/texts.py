@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field, RootModel
 
 from facade.api.document import Documents, Query, read_documents, read_query
-from facade.api.lenient import Options, Question, message_of, read_options, require, status_of
+from facade.api.lenient import Options, Question, faultless, message_of, read_options, status_of
 from facade.api.relevance import score
 from facade.api.shape import Allowed, Ranked, Shape
 from facade.errors import InputTooLongError, InvalidRequestError, RerankerError
@@ -54,9 +54,7 @@ class TextsErrorResponse(BaseModel):
 
 def _parse(content: Any, allowed: Allowed) -> Question:
     asked = read_options(TextsRequest, content)
-    query, query_faults = read_query(asked.query)
-    documents, faults = read_documents(asked.texts, allowed, _FIELD)
-    require(query_faults, faults)
+    query, documents = faultless(read_query(asked.query), read_documents(asked.texts, allowed, _FIELD))
     texts = [document.text for document in documents]
     return Question(query, documents, partial(_answer, asked, texts), truncates=asked.truncate, most_rankings=asked.top_n or None)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from facade.api.document import Document, Documents, Model, Query, read_documents, read_query
-from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, read_options, refusal, require, usage
+from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, faultless, read_options, refusal, usage
 from facade.api.relevance import relevance
 from facade.api.shape import Allowed, Ranked, Shape
 
@@ -41,9 +41,7 @@ class VoyageResponse(Options):
 
 def _parse(content: Any, allowed: Allowed) -> Question:
     asked = read_options(VoyageRequest, content)
-    query, query_faults = read_query(asked.query)
-    documents, faults = read_documents(asked.documents, allowed)
-    require(query_faults, faults)
+    query, documents = faultless(read_query(asked.query), read_documents(asked.documents, allowed))
     answer = partial(_answer, asked, documents)
     return Question(query, documents, answer, truncates=asked.truncation, most_rankings=asked.top_k or None)
 

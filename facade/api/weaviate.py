@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from facade.api.document import Document, Documents, Query, read_documents, read_query
-from facade.api.lenient import LenientErrorResponse, Options, Question, read_options, refusal, require
+from facade.api.lenient import LenientErrorResponse, Options, Question, faultless, read_options, refusal
 from facade.api.relevance import relevance
 from facade.api.shape import Allowed, Ranked, Shape
 
@@ -37,9 +37,7 @@ class WeaviateResponse(Options):
 
 def _parse(content: Any, allowed: Allowed) -> Question:
     asked = read_options(WeaviateRequest, content)
-    query, query_faults = read_query(asked.query)
-    documents, faults = read_documents(asked.documents, allowed)
-    require(query_faults, faults)
+    query, documents = faultless(read_query(asked.query), read_documents(asked.documents, allowed))
     return Question(query, documents, partial(_answer, query, documents))
 
 

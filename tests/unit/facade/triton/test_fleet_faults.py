@@ -1,6 +1,6 @@
 """python -m pytest tests/unit/facade/triton/test_fleet_faults.py
 
-A server of several that fails or falls silent costs no answer; where none can answer, the error says why.
+Where one of several servers fails or falls silent, another answers; where none can answer, the error says why.
 """
 
 import asyncio
