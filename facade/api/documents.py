@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from facade.api.document import Document, Documents, Model, Query, Truncate, read_documents, read_query
+from facade.api.document import Document, Documents, Model, Query, read_documents, read_query
 from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, faultless, read_options, refusal, usage
 from facade.api.relevance import score
 from facade.api.shape import Allowed, Ranked, Shape
-from facade.reranking.token_limits import TokenLimits
+from facade.api.vllm_options import ScoringOptions
 
 _TRUNCATED_IN_WARNING = 20
 
 
-class DocumentsRequest(Options):
+class DocumentsRequest(ScoringOptions):
     """Body of a rerank request with `documents`. Unknown fields are ignored, and null is absent."""
 
     model: Model = None
@@ -25,21 +25,15 @@ class DocumentsRequest(Options):
     top_n: Annotated[int, Field(ge=0, description="Results in the answer, the best ones; 0: all.")] = 0
     return_documents: Annotated[bool, Field(description="Whether a result has its document's text.")] = False
     rank_fields: Annotated[tuple[str, ...], Field(description="Of documents that are objects: the fields to rank, in this order.")] = ()
-    truncate: Annotated[Truncate, Field(description="Whether a document's end is cut where its pair is over the limit.")] = True
     truncation: Annotated[bool, Field(description="The same as truncate.")] = True
     truncation_side: Annotated[Literal["right"], Field(description="A document's end is cut.")] = "right"
-    max_tokens_per_doc: Annotated[int, Field(ge=0, description="Tokens to which a document is cut; 0: the model's limit.")] = 0
-    truncate_prompt_tokens: Annotated[int, Field(ge=-1, description="Tokens to which a pair is cut; -1: the model's limit.")] = -1
     raw_scores: Annotated[bool, Field(description="Whether a score is the raw logit.")] = False
     return_logits: Annotated[bool, Field(description="The same as raw_scores.")] = False
-    use_activation: Annotated[bool, Field(description="The opposite of raw_scores.")] = True
-    activation: Annotated[bool, Field(description="The opposite of raw_scores.")] = True
-    softmax: Annotated[bool, Field(description="The opposite of raw_scores.")] = True
 
     @property
     def raw(self) -> bool:
         """Whether a score is the raw logit."""
-        return self.raw_scores or self.return_logits or not (self.use_activation and self.activation and self.softmax)
+        return self.raw_scores or self.return_logits or super().raw
 
 
 class Text(Options):
@@ -70,14 +64,13 @@ class DocumentsResponse(Options):
 def _parse(content: Any, allowed: Allowed) -> Question:
     asked = read_options(DocumentsRequest, content)
     query, documents = faultless(read_query(asked.query), read_documents(asked.documents, allowed, fields=asked.rank_fields))
-    pair = asked.truncate_prompt_tokens
     return Question(
         query,
         documents,
         partial(_answer, asked, documents),
         truncates=asked.truncate and asked.truncation,
         most_rankings=asked.top_n or None,
-        limits=TokenLimits(None if pair < 0 else pair, asked.max_tokens_per_doc or None),
+        limits=asked.limits,
     )
 
 

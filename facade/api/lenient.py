@@ -102,10 +102,10 @@ def status_of(error: RerankerError) -> int:
     return 400 if isinstance(error, InputTooLongError) else error.status
 
 
-def message_of(error: RerankerError) -> str:
-    """The message, with the remedy of these shapes for a pair over the limit, and their name for passages."""
+def message_of(error: RerankerError, field: str = "documents") -> str:
+    """The message, with the remedy of these shapes for a pair over the limit; `field`: the shape's name for passages."""
     if isinstance(error, InputTooLongError):
         return f"{error.message}: shorten the query or this document, or let it be truncated, which is the default"
     if isinstance(error, ImageError):
-        return f"documents[{error.index}]: {error.reason}"
+        return f"{field}[{error.index}]: {error.reason}"
     return error.message

@@ -6,18 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from facade.api.document import Documents, Model, Query, Truncate, read_documents, read_query
+from facade.api.document import Documents, Model, Query, read_documents, read_query
 from facade.api.faults import Fault, invalid
 from facade.api.lenient import LenientErrorResponse, Options, Question, Usage, faultless, read_options, refusal, usage
 from facade.api.relevance import score
 from facade.api.shape import Allowed, Ranked, Shape
-from facade.reranking.token_limits import TokenLimits
+from facade.api.vllm_options import ScoringOptions
 
 _QUERIES = ("queries", "text_1", "data_1", "query")
 _DOCUMENTS = ("documents", "items", "text_2", "data_2")
 
 
-class ScoreRequest(Options):
+class ScoreRequest(ScoringOptions):
     """Body of vLLM's score request, with one query. Unknown fields are ignored, and null is absent.
 
     The query may also be called text_1 or data_1, and the documents items, text_2 or data_2.
@@ -26,12 +26,6 @@ class ScoreRequest(Options):
     model: Model = None
     queries: Annotated[Query, Field(validation_alias=AliasChoices(*_QUERIES))] = None
     documents: Annotated[Documents, Field(validation_alias=AliasChoices(*_DOCUMENTS))] = None
-    truncate: Annotated[Truncate, Field(description="Whether a document's end is cut where its pair is over the limit.")] = True
-    truncate_prompt_tokens: Annotated[int, Field(ge=-1, description="Tokens to which a pair is cut; -1: the model's limit.")] = -1
-    max_tokens_per_doc: Annotated[int, Field(ge=0, description="Tokens to which a document is cut; 0: the model's limit.")] = 0
-    use_activation: Annotated[bool, Field(description="Whether a score is sigmoid(logit), else the raw logit.")] = True
-    activation: Annotated[bool, Field(description="The same as use_activation.")] = True
-    softmax: Annotated[bool, Field(description="The same as use_activation.")] = True
 
 
 class ScoreEntry(Options):
@@ -56,10 +50,7 @@ class ScoreResponse(Options):
 def _parse(content: Any, allowed: Allowed) -> Question:
     asked = read_options(ScoreRequest, content)
     query, documents = faultless(read_query(_one(asked.queries), _QUERIES[0]), read_documents(asked.documents, allowed))
-    pair = asked.truncate_prompt_tokens
-    limits = TokenLimits(None if pair < 0 else pair, asked.max_tokens_per_doc or None)
-    raw = not (asked.use_activation and asked.activation and asked.softmax)
-    return Question(query, documents, partial(_answer, raw), truncates=asked.truncate, limits=limits)
+    return Question(query, documents, partial(_answer, asked.raw), truncates=asked.truncate, limits=asked.limits)
 
 
 def _one(queries: Any) -> Any:

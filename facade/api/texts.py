@@ -88,7 +88,7 @@ def _message(error: RerankerError) -> str:
     if isinstance(error, InputTooLongError):
         longest = max(pair["tokens"] for pair in error.detail["pairs"])
         return f"`inputs` must have less than {error.detail['max_tokens']} tokens. Given: {longest}; or leave truncate out"
-    return message_of(error)
+    return message_of(error, _FIELD)
 
 
 SHAPE = Shape(

@@ -21,7 +21,7 @@ class ImageSettings(Group):
         # An A4 page of 600 dpi has 34.8 million. A file of some kilobytes can have any number, and each takes 3 or 4 bytes once decoded.
         "RERANKER_IMAGE_PIXELS",
         36_000_000,
-        integer(1, 178_000_000),
+        integer(1, 89_000_000),
         "most pixels of an image, checked before it is decoded; beyond: 400",
     )
     images_per_request: int = setting(

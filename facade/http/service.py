@@ -17,6 +17,7 @@ from facade.errors import UnknownModelError
 from facade.http.request_body import BodyLimits
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.images import ImageLimits
+from facade.reranking.images.request_images import RequestImages
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.ranking import MAX_PASSAGES
 from facade.reranking.token_limits import limited
@@ -79,7 +80,7 @@ class Service:
         if block is None:
             return parse(None)
         limits = ImageLimits(self.settings.image_bytes, self.settings.image_pixels)
-        reader = ImageReader(block, limits, self.settings.images_per_request, self.settings.image_tiles_per_request)
+        reader = ImageReader(RequestImages(block, limits, self.settings.images_per_request, self.settings.image_tiles_per_request))
         if len(body) < _LARGE_BYTES and b'"image' not in body and b"\\u" not in body:  # an escape could hide the name
             return parse(reader)
         return await asyncio.get_running_loop().run_in_executor(self.readers, parse, reader)

@@ -26,7 +26,6 @@ from facade.config.log_settings import LogSettings
 from facade.errors import ImageError, InvalidRequestError, NotReadyError, OtherBundleError, OverloadedError, RerankerError, ScoringError
 from facade.reranking.active_bundle import ActiveBundle
 from facade.reranking.chunks import Chunk, chunks, gather_logits
-from facade.reranking.images import ImageLimits
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.ranking import MAX_PASSAGES, rank
 from facade.reranking.sent_images import SentImages, refused_image
@@ -34,7 +33,7 @@ from facade.reranking.tensors import BUNDLE_DIGEST, LOGIT, MODEL, OTHER_BUNDLE, 
 from facade.telemetry import logs
 from facade.unforeseen import in_a_line
 from rerank_text import asked
-from rerank_text.images import ImageReader
+from rerank_text.images import read_images
 from rerank_text.room import Room
 
 LOG = logging.getLogger("rerank_text")
@@ -60,9 +59,7 @@ class TritonPythonModel:
         repository = Path(args["model_repository"]).resolve().parent
         self._current = ActiveBundle(repository / MODEL, self._settings.max_seq_len)
         self._room = Room(MOST_PASSAGES, MOST_BYTES)
-        images = ImageSettings.from_environment()
-        limits = ImageLimits(images.image_bytes, images.image_pixels)
-        self._images = ImageReader(limits, images.images_per_request, images.image_tiles_per_request)
+        self._images = ImageSettings.from_environment()
         self._sent = SentImages()
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(CHUNKS_AT_A_TIME, "reranker-call"))
@@ -96,7 +93,7 @@ class TritonPythonModel:
         _send(sender, response)
 
     async def _rank(self, request: Any, call: asked.Asked, tokenizer: PairTokenizer) -> Any:
-        images = await asyncio.to_thread(self._images.read, call.images, tokenizer.bundle.image) if call.images else {}
+        images = await asyncio.to_thread(read_images, call.images, tokenizer.bundle.image, self._images) if call.images else {}
         logits = np.empty(len(call.passages), np.float32)
         token_counts = np.empty(len(call.passages), np.int32)
         for query in dict.fromkeys(call.queries):  # almost always one

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from facade.errors import InvalidRequestError, NotReadyError, OverloadedError, R
 from facade.reranking import tensors
 from facade.reranking.bundle import read_bundle
 from facade.reranking.images import ImageLimits
-from facade.reranking.images.decoders import Decoders
+from facade.reranking.images.decoders import Decoders, decoders_for
 from facade.reranking.tensors import BULK, BUNDLE_DIGEST, IMAGE, OTHER_BUNDLE, Row
 from facade.telemetry import logs
 from reranker.aside import logged
@@ -26,9 +27,9 @@ from reranker.engines.engine import Engine
 from reranker.engines.machine import Machine, Place
 from reranker.metrics import EngineMetrics
 from reranker.scheduler import Scheduler
+from reranker.vision.arrival import Waits
 from reranker.vision.cache import FeatureCache
-from reranker.vision.entry import Waits
-from reranker.vision.stage import DECODERS, VisionStage
+from reranker.vision.stage import VisionStage
 
 LOG = logging.getLogger("reranker")
 
@@ -75,12 +76,14 @@ class TritonPythonModel:
         if not (engine.vision and self._bundle.image):
             return None
         images = ImageSettings.from_environment()
-        self._decoders = Decoders(DECODERS, self._bundle.image, ImageLimits(images.image_bytes, images.image_pixels))
+        decoders = decoders_for(len(os.sched_getaffinity(0)))
+        self._decoders = Decoders(decoders, self._bundle.image, ImageLimits(images.image_bytes, images.image_pixels))
         return VisionStage(
             engine.vision,
             self._scheduler.submit,
             self._bundle.image,
             decode=self._decoders.tiles_of,
+            decoders=decoders,
             tile_budget=settings.batch_tiles or engine.vision.tile_budget,
             cache=self._cache,
             waits=Waits(engine.patience_s * self._bundle.image.tokens_per_tile),

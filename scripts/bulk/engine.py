@@ -15,6 +15,7 @@ from facade.errors import InvalidRequestError, ScoringError
 from facade.reranking.bundle import lowered_limit, newest_version, read_bundle
 from facade.reranking.image_block import NO_IMAGES
 from facade.reranking.images import Image, ImageLimits, UnusableImageError, read_image
+from facade.reranking.images.decoders import Decoders
 from facade.reranking.pairs import PairTokenizer, TokenPairs
 from facade.reranking.tensors import MODEL, Row
 from reranker.calls import Answer, Call
@@ -24,6 +25,8 @@ from scripts.bulk.images import Source, UnreadableImageError, data_url
 from scripts.bulk.rows import Refused, Request, Scored
 from scripts.bulk.run_state import Model
 from scripts.serving import in_process
+
+_DECODERS = 1  # features are computed one image at a time
 
 
 class EngineScorer:
@@ -38,8 +41,10 @@ class EngineScorer:
         self._limits = ImageLimits(images.image_bytes, images.image_pixels)
         self._block = bundle.image
         self._features: ImageFeatures | None = None
+        self._decoders: Decoders | None = None  # processes: a file that crashes a decoder costs its row alone
         if engine.vision and bundle.image:
-            self._features = ImageFeatures(engine.vision, bundle.image, self._limits, settings.image_cache_bytes)
+            self._decoders = Decoders(_DECODERS, bundle.image, self._limits)
+            self._features = ImageFeatures(engine.vision, bundle.image, self._decoders.tiles_of, settings.image_cache_bytes)
         # Tokens of a call: one batch for each stream. With whole blocks as calls, the scheduler would hold too many rows at a time.
         self._call_tokens = (settings.batch_tokens or engine.token_budget) * engine.streams
         self._truncate = truncate
@@ -59,6 +64,8 @@ class EngineScorer:
         self._closed.set()
         with self._feeding:  # a call submitted after the scheduler closed would never be answered
             self._scheduler.close()
+            if self._decoders:
+                self._decoders.close()
 
     def _tokenise(self, request: Request) -> TokenPairs | Refused:
         try:

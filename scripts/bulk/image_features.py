@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from facade.errors import ScoringError
 from facade.reranking.image_block import ImageBlock
-from facade.reranking.images import ImageLimits, UnusableImageError, tiles_of
+from facade.reranking.images import UnusableImageError
 from facade.reranking.tensors import IMAGE, IMAGE_FEATURES, Row
-from reranker.engines.engine import Features, Vision
+from reranker.engines.engine import Features, Tiles, Vision
 from reranker.vision.cache import FeatureCache
 from reranker.vision.passes import see
 
 
 class ImageFeatures:
-    """Computes features of images, and keeps at most `cache_bytes` of them. Thread-safe; one image is computed at a time."""
+    """Computes features of images, and keeps at most `cache_bytes` of them. Thread-safe; one image is computed at a time.
 
-    def __init__(self, vision: Vision, block: ImageBlock, limits: ImageLimits, cache_bytes: int) -> None:
+    `decode`: a file to its tiles, as `facade.reranking.images.tiles_of`.
+    """
+
+    def __init__(self, vision: Vision, block: ImageBlock, decode: Callable[[bytes], Tiles], cache_bytes: int) -> None:
         self._vision = vision
         self._block = block
-        self._limits = limits
+        self._decode = decode
         self._cache = FeatureCache(cache_bytes)
         self._computing = threading.Lock()
 
@@ -46,7 +49,7 @@ class ImageFeatures:
     def _features(self, content: bytes) -> Features:
         """Features [tokens, hidden]."""
         try:
-            tiles = tiles_of(content, self._block, self._limits)
+            tiles = self._decode(content)
         except UnusableImageError as error:
             raise ScoringError(f"image: {error.reason}") from None
         size = self._vision.tile_budget

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from facade.errors import ImageError
 from facade.reranking.pairs import TokenPairs
 from facade.scoring.admission import Work
 from facade.scoring.scorer import Scores
 from tests import vision_bundle
 from tests.contract.calls import post
 from tests.contract.conftest import StartApp
-from tests.contract.scorers import Fixed
+from tests.contract.scorers import Failing, Fixed
 from tests.image_files import noise, png
 
 # More than 4,096 characters, so that its data is cut out of the body.
@@ -68,3 +69,11 @@ async def test_a_url_is_refused_at_its_place(app: StartApp, tmp_path: Path, docu
     answer = await post(client, {"query": "q", "documents": [document]}, "/v1/rerank")
     assert answer.status == 400
     assert f"{path}: references are not fetched" in answer.body["message"]
+
+
+@pytest.mark.parametrize(("path", "key"), [("/v1/rerank", "documents"), ("/rerank", "texts")])
+async def test_an_image_that_the_engine_refuses_is_named_in_the_clients_words(app: StartApp, tmp_path: Path, path: str, key: str) -> None:
+    vision_bundle.write(tmp_path / "models" / "reranker" / "1")
+    client = await app(Failing(lambda: ImageError(1, "the file is damaged")), RERANKER_MODEL_REPOSITORY=str(tmp_path / "models"))
+    answer = await post(client, {"query": "q", key: ["a", {"image": SMALL}]}, path)
+    assert f"{key}[1]: the file is damaged" in str(answer.body)

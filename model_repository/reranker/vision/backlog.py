@@ -11,7 +11,8 @@ from operator import attrgetter
 from facade.errors import InvalidRequestError
 from facade.reranking.tensors import IMAGE, MOST_TILES
 from reranker.engines.engine import Tiles
-from reranker.vision.images import Asking, Image
+from reranker.vision.images import Image
+from reranker.vision.waiting_call import WaitingCall
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Backlog:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._images: dict[bytes, Image] = {}
-        self._waiting: list[Asking] = []  # whose images are not admitted
+        self._waiting: list[WaitingCall] = []  # whose images are not admitted
         self._reserved = 0  # tiles of the calls that are admitted and not answered
 
     def __contains__(self, image: Image) -> bool:
@@ -52,44 +53,44 @@ class Backlog:
         """The image of that digest, if it waits here."""
         return self._images.get(digest)
 
-    def join(self, asking: Asking, files: Mapping[bytes, bytes]) -> None:
+    def join(self, waiting: WaitingCall, files: Mapping[bytes, bytes]) -> None:
         """Let a call wait for the images that it lacks; those that do not wait here yet are among `files`.
 
         Raises InvalidRequestError for a call of more tiles than there may be.
         """
-        if asking.tiles > self._bounds.tiles:
+        if waiting.tiles > self._bounds.tiles:
             raise InvalidRequestError(
-                f"{IMAGE}: {asking.tiles} tiles, the most in one call is {self._bounds.tiles}; send fewer rows in a call"
+                f"{IMAGE}: {waiting.tiles} tiles, the most in one call is {self._bounds.tiles}; send fewer rows in a call"
             )
-        for digest in (digest for digest in asking.places if digest not in asking.features):  # in the order of the rows
+        for digest in (digest for digest in waiting.places if digest not in waiting.features):  # in the order of the rows
             if digest not in self._images:
-                self._images[digest] = Image(digest, files[digest], asking.places[digest].tiles)
-            self._images[digest].askers.append(asking)
-        self._waiting.append(asking)
+                self._images[digest] = Image(digest, files[digest], waiting.places[digest].tiles)
+            self._images[digest].waiting_calls.append(waiting)
+        self._waiting.append(waiting)
         self._admit()
 
-    def leave(self, asking: Asking) -> None:
+    def leave(self, waiting: WaitingCall) -> None:
         """Forget a call, and the images that no other call waits for."""
-        for digest in asking.places:
+        for digest in waiting.places:
             image = self._images.get(digest)
-            if image and asking in image.askers:
-                image.askers.remove(asking)
-                if not image.askers:
+            if image and waiting in image.waiting_calls:
+                image.waiting_calls.remove(waiting)
+                if not image.waiting_calls:
                     del self._images[digest]
-        if asking in self._waiting:
-            self._waiting.remove(asking)
-        self.release(asking)
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+        self.release(waiting)
 
-    def finish(self, image: Image) -> list[Asking]:
+    def finish(self, image: Image) -> list[WaitingCall]:
         """Remove an image that has its features; the calls that waited for it."""
         del self._images[image.digest]
-        return image.askers
+        return image.waiting_calls
 
-    def release(self, asking: Asking) -> None:
+    def release(self, waiting: WaitingCall) -> None:
         """Let others have the room of a call that is answered."""
-        if asking.admitted:
-            asking.admitted = False
-            self._reserved -= asking.tiles
+        if waiting.admitted:
+            waiting.admitted = False
+            self._reserved -= waiting.tiles
         self._admit()
 
     def next_to_decode(self) -> Image | None:
@@ -121,6 +122,6 @@ class Backlog:
     def _admit(self) -> None:
         self._waiting.sort(key=attrgetter("due"))
         while self._waiting and (not self._reserved or self._reserved + self._waiting[0].tiles <= self._bounds.tiles):
-            asking = self._waiting.pop(0)
-            asking.admitted = True
-            self._reserved += asking.tiles
+            waiting = self._waiting.pop(0)
+            waiting.admitted = True
+            self._reserved += waiting.tiles

@@ -1,89 +1,14 @@
-"""Images on their way to features, and the calls that wait for them. Knows values, neither threads nor pixels' meaning."""
+"""An image on its way to features, and the calls that wait for it. Knows values, neither threads nor pixels' meaning."""
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from facade.errors import InvalidRequestError, RerankerError
-from facade.reranking.tensors import BAD_IMAGE, IMAGE_FEATURES, Row
-from reranker.aside import logged
-from reranker.calls import Call
 from reranker.engines.engine import Features, Tiles
-
-Refuse = Callable[[RerankerError], None]
-
-
-@dataclass(frozen=True)
-class Place:
-    """A row of a call and the tiles that its placeholders stand for."""
-
-    row: int
-    tiles: int
-
-
-@dataclass(eq=False)
-class Asking:
-    """A call that waits for images. `places`: the first row of each image, by digest; `digests`: each row's image, by the row.
-
-    The rest is the stage's: the `features` that are there, when the call is `due`, when its first pass `started`, and when its client was
-    last `asked` about, in seconds of perf_counter; whether its images are `admitted`, and whether it is `settled`: refused or passed on.
-    """
-
-    call: Call
-    refuse: Refuse
-    digests: Mapping[int, bytes]
-    places: Mapping[bytes, Place]
-    due: float
-    size: int
-    features: dict[bytes, Features] = field(default_factory=dict)
-    started: float | None = None
-    asked: float = field(default_factory=time.perf_counter)
-    admitted: bool = False
-    settled: bool = False
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of all of its images."""
-        return sum(place.tiles for place in self.places.values())
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the features of all of its images are there."""
-        return len(self.features) == len(self.places)
-
-    @property
-    def ready(self) -> int:
-        """How many of its rows with an image have the features."""
-        return sum(digest in self.features for digest in self.digests.values())
-
-    def is_gone(self, known_s: float) -> bool:
-        """Ask Triton whether the client has disconnected, unless that was done less than `known_s` ago. Only before it is settled: with the
-        answer Triton releases the request.
-        """
-        now = time.perf_counter()
-        if now - self.asked < known_s:
-            return False
-        self.asked = now
-        with logged("it is not known whether a client has disconnected"):
-            return self.call.gone()
-        return False
-
-    def mismatch(self, digest: bytes, tiles: int) -> InvalidRequestError | None:
-        """The refusal where its row has not the placeholders of the image's `tiles`; None where it has."""
-        place = self.places[digest]
-        if place.tiles == tiles:
-            return None
-        return bad_image(place.row, f"it has {tiles} tiles, and the row placeholders of {place.tiles}")
-
-    def rows(self) -> list[Row]:
-        """Its rows, with features in place of files."""
-        extras = {row: {IMAGE_FEATURES: self.features[digest]} for row, digest in self.digests.items()}
-        return [replace(own, extra=extras[row]) if row in extras else own for row, own in enumerate(self.call.rows)]
+from reranker.vision.waiting_call import WaitingCall
 
 
 @dataclass(eq=False)
 class Image:
-    """A file whose features are computed for the calls `askers`. `tiles`: how many it has, by the first call's placeholders.
+    """A file whose features are computed for the calls `waiting_calls`. `tiles`: how many it has, by the first call's placeholders.
 
     `is_begun`: whether its decoding is. `pixels`: its tiles once it is decoded; `done`: features of the first ones, by pass.
     """
@@ -91,7 +16,7 @@ class Image:
     digest: bytes
     content: bytes
     tiles: int
-    askers: list[Asking] = field(default_factory=list)
+    waiting_calls: list[WaitingCall] = field(default_factory=list)
     is_begun: bool = False
     pixels: Tiles | None = None
     done: list[Features] = field(default_factory=list)
@@ -104,14 +29,9 @@ class Image:
     @property
     def due(self) -> float:
         """When the first of its calls is due."""
-        return min(asker.due for asker in self.askers)
+        return min(waiting.due for waiting in self.waiting_calls)
 
     @property
     def is_admitted(self) -> bool:
         """Whether one of its calls is."""
-        return any(asker.admitted for asker in self.askers)
-
-
-def bad_image(row: int, reason: str) -> InvalidRequestError:
-    """The refusal of a call for the image of one of its rows."""
-    return InvalidRequestError(f"{BAD_IMAGE} {row}: {reason}")
+        return any(waiting.admitted for waiting in self.waiting_calls)

@@ -22,24 +22,22 @@ from facade.unforeseen import in_a_line
 from reranker.aside import Aside, Task, logged
 from reranker.calls import Answer, Call
 from reranker.engines.engine import Features, Tiles, Vision
+from reranker.vision.arrival import Waits, file_bytes, look_up, read_call
 from reranker.vision.backlog import Backlog, Bounds, Part
 from reranker.vision.cache import FeatureCache
-from reranker.vision.entry import Waits, asking_of, file_bytes, look_up
-from reranker.vision.images import Asking, Image, Refuse, bad_image
+from reranker.vision.images import Image
 from reranker.vision.passes import see
+from reranker.vision.waiting_call import Refuse, WaitingCall, bad_image
 
 LOG = logging.getLogger(__name__)
-
-# Files that are decoded at a time. Pillow decodes a page in some 50 ms; two keep a GPU busy, and leave cores for it.
-DECODERS = 2
 
 
 class VisionStage:
     """Takes calls with images and passes them on to `submit`, with features in the rows.
 
-    `decode` returns a file's tiles or raises UnusableImageError; threads call it. `tile_budget`: tiles of a pass, for its memory. `asked`
-    gets how many of a call's rows had features and how many had not, `seen` the tiles of every pass. An unexpected exception fails at most
-    the calls of its image.
+    `decode` returns a file's tiles or raises UnusableImageError; threads call it, `decoders` at a time. `tile_budget`: tiles of a pass, for
+    its memory. `asked` gets how many of a call's rows had features and how many had not, `seen` the tiles of every pass. An unexpected
+    exception fails at most the calls of its image.
     """
 
     def __init__(  # noqa: PLR0913 (values of their own)
@@ -49,6 +47,7 @@ class VisionStage:
         block: ImageBlock,
         *,
         decode: Callable[[bytes], Tiles],
+        decoders: int = 2,
         tile_budget: int,
         cache: FeatureCache,
         waits: Waits,
@@ -73,7 +72,8 @@ class VisionStage:
         self._decoding = 0
         self._closed = False
         self._aside = Aside("image-calls", "a call with images could not be handled")
-        self._decoders = ThreadPoolExecutor(DECODERS, "decoder")
+        self._most_decoding = decoders
+        self._decoders = ThreadPoolExecutor(decoders, "decoder")
         self._thread = threading.Thread(target=self._work, name="vision", daemon=True)
         self._thread.start()
 
@@ -104,24 +104,24 @@ class VisionStage:
 
     def _enter(self, call: Call, refuse: Refuse, size: int) -> None:
         """Let a call wait for its images, or pass it on where the cache has all of them."""
-        asking = Asking(call, refuse, {}, {}, 0.0, size)  # if that can't be found out
+        waiting = WaitingCall(call, refuse, {}, {}, 0.0, size)  # if that can't be found out
         try:
-            asking, files = asking_of(call, refuse, self._block, self._waits)
+            waiting, files = read_call(call, refuse, self._block, self._waits)
             with self._changed:
-                look_up(asking, files, self._backlog, self._cache, self._block.tokens_per_tile)
+                look_up(waiting, files, self._backlog, self._cache, self._block.tokens_per_tile)
                 with logged("images could not be counted"):
-                    self._asked(asking.ready, len(asking.digests) - asking.ready)
-                if asking.is_complete:
-                    self._pass_on(asking)
+                    self._asked(waiting.ready, len(waiting.digests) - waiting.ready)
+                if waiting.is_complete:
+                    self._pass_on(waiting)
                 else:
-                    self._backlog.join(asking, files)
+                    self._backlog.join(waiting, files)
                     self._start_decoding()
         except Exception as error:  # noqa: BLE001 (whatever it is, the call has to be answered)
             with self._changed:
-                self._refuse(asking, error if isinstance(error, RerankerError) else _unforeseen(error))
+                self._refuse(waiting, error if isinstance(error, RerankerError) else _unforeseen(error))
 
     def _start_decoding(self) -> None:
-        while self._decoding < DECODERS and (image := self._backlog.next_to_decode()):
+        while self._decoding < self._most_decoding and (image := self._backlog.next_to_decode()):
             image.is_begun = True
             self._decoding += 1
             self._decoders.submit(self._read, image)
@@ -151,14 +151,14 @@ class VisionStage:
         image.content = b""
         if pixels is not None:
             image.pixels, image.tiles = pixels, len(pixels)
-        for asking in list(image.askers):
-            row = asking.places[image.digest].row
+        for waiting in list(image.waiting_calls):
+            row = waiting.places[image.digest].row
             if isinstance(fault, UnusableImageError):
-                self._refuse(asking, bad_image(row, fault.reason))
+                self._refuse(waiting, bad_image(row, fault.reason))
             elif fault:
-                self._refuse(asking, _unforeseen(fault))
-            elif mismatch := asking.mismatch(image.digest, image.tiles):
-                self._refuse(asking, mismatch)
+                self._refuse(waiting, _unforeseen(fault))
+            elif mismatch := waiting.mismatch(image.digest, image.tiles):
+                self._refuse(waiting, mismatch)
 
     def _work(self) -> None:
         while parts := self._next():
@@ -176,8 +176,8 @@ class VisionStage:
             while not (parts := self._backlog.next_pass(self._tile_budget, self._is_wanted)) and not self._closed:
                 self._changed.wait()
             now = time.perf_counter()
-            for asking in (asking for part in parts for asking in part.image.askers):
-                asking.started = asking.started or now
+            for waiting in (waiting for part in parts for waiting in part.image.waiting_calls):
+                waiting.started = waiting.started or now
             return parts
 
     def _seen(self, image: Image, outcome: Features | ScoringError) -> None:
@@ -185,60 +185,60 @@ class VisionStage:
         if image not in self._backlog:  # all clients have disconnected meanwhile
             return
         if isinstance(outcome, ScoringError):
-            for asking in list(image.askers):
-                row = asking.places[image.digest].row
-                self._refuse(asking, ScoringError(f"the features of row {row} could not be computed; the server's log says why"))
+            for waiting in list(image.waiting_calls):
+                row = waiting.places[image.digest].row
+                self._refuse(waiting, ScoringError(f"the features of row {row} could not be computed; the server's log says why"))
             return
         image.done.append(outcome)
         if image.seen < image.tiles:
             return
         features = np.concatenate(image.done).reshape(-1, outcome.shape[-1])
         self._cache.put(image.digest, features)
-        for asking in self._backlog.finish(image):
-            asking.features[image.digest] = features
-            if asking.is_complete:
-                self._pass_on(asking)
+        for waiting in self._backlog.finish(image):
+            waiting.features[image.digest] = features
+            if waiting.is_complete:
+                self._pass_on(waiting)
 
     def _is_wanted(self, image: Image) -> bool:
         """Whether a client still waits for it; calls whose clients have disconnected are given up on the way to the first that has not."""
-        while image.askers and (asking := image.askers[0]).is_gone(self._waits.known_s):
-            self._backlog.leave(asking)
-            self._settle(asking, partial(asking.call.answered, None))
+        while image.waiting_calls and (waiting := image.waiting_calls[0]).is_gone(self._waits.known_s):
+            self._backlog.leave(waiting)
+            self._settle(waiting, partial(waiting.call.answered, None))
             self._start_decoding()
-        return bool(image.askers)
+        return bool(image.waiting_calls)
 
-    def _refuse(self, asking: Asking, error: RerankerError) -> None:
-        self._backlog.leave(asking)
-        self._settle(asking, partial(asking.refuse, error))
+    def _refuse(self, waiting: WaitingCall, error: RerankerError) -> None:
+        self._backlog.leave(waiting)
+        self._settle(waiting, partial(waiting.refuse, error))
 
-    def _pass_on(self, asking: Asking) -> None:
-        self._settle(asking, partial(self._hand_over, asking))
+    def _pass_on(self, waiting: WaitingCall) -> None:
+        self._settle(waiting, partial(self._hand_over, waiting))
 
-    def _settle(self, asking: Asking, task: Task) -> None:
-        if not asking.settled:
-            asking.settled = True
-            self._held -= asking.size
+    def _settle(self, waiting: WaitingCall, task: Task) -> None:
+        if not waiting.settled:
+            waiting.settled = True
+            self._held -= waiting.size
             self._unsettled -= 1
             self._aside.put(task)  # Triton takes most of a millisecond for an answer
             self._changed.notify_all()
 
-    def _hand_over(self, asking: Asking) -> None:
-        call = asking.call
+    def _hand_over(self, waiting: WaitingCall) -> None:
+        call = waiting.call
         try:
-            self._submit(Call(asking.rows(), partial(self._answered, asking), call.gone, bulk=call.bulk))
+            self._submit(Call(waiting.rows(), partial(self._answered, waiting), call.gone, bulk=call.bulk))
         except Exception as error:  # noqa: BLE001 (as in _enter)
             with self._changed:
-                self._backlog.release(asking)
-            asking.refuse(_unforeseen(error))
+                self._backlog.release(waiting)
+            waiting.refuse(_unforeseen(error))
 
-    def _answered(self, asking: Asking, answer: Answer | None) -> None:
+    def _answered(self, waiting: WaitingCall, answer: Answer | None) -> None:
         """Free the call's room; its time begins with its first vision pass, where it had one."""
         with self._changed:
-            self._backlog.release(asking)
+            self._backlog.release(waiting)
             self._start_decoding()
-        if answer and asking.started:
-            answer = replace(answer, seconds=time.perf_counter() - asking.started)
-        asking.call.answered(answer)
+        if answer and waiting.started:
+            answer = replace(answer, seconds=time.perf_counter() - waiting.started)
+        waiting.call.answered(answer)
 
 
 def _unforeseen(error: Exception) -> ScoringError:

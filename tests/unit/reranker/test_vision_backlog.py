@@ -11,18 +11,19 @@ import pytest
 from facade.errors import InvalidRequestError
 from reranker.calls import Call
 from reranker.vision.backlog import Backlog, Bounds
-from reranker.vision.images import Asking, Image, Place
+from reranker.vision.images import Image
+from reranker.vision.waiting_call import Place, WaitingCall
 
 
-def asking(due: float, images: Mapping[bytes, int]) -> Asking:
+def waiting(due: float, images: Mapping[bytes, int]) -> WaitingCall:
     """A call that is due then; `images`: the tiles of each."""
     places = {digest: Place(row, tiles) for row, (digest, tiles) in enumerate(images.items())}
     call = Call([], lambda _: None)
-    return Asking(call, lambda _: None, {place.row: digest for digest, place in places.items()}, places, due, 0)
+    return WaitingCall(call, lambda _: None, {place.row: digest for digest, place in places.items()}, places, due, 0)
 
 
-def joined(backlog: Backlog, due: float, images: Mapping[bytes, int]) -> Asking:
-    call = asking(due, images)
+def joined(backlog: Backlog, due: float, images: Mapping[bytes, int]) -> WaitingCall:
+    call = waiting(due, images)
     backlog.join(call, dict.fromkeys(images, b"file"))
     return call
 

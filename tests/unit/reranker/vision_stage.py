@@ -13,9 +13,9 @@ from facade.reranking.tensors import IMAGE_FEATURES, Logits, Row
 from reranker.calls import Answer, Call
 from reranker.engines.engine import Vision
 from reranker.scheduler import Scheduler
+from reranker.vision.arrival import Waits
 from reranker.vision.backlog import Bounds
 from reranker.vision.cache import FeatureCache
-from reranker.vision.entry import Waits
 from reranker.vision.stage import VisionStage
 from tests.unit.reranker.seeing import BLOCK, LIMITS, WIDTH, Shades
 from tests.unit.reranker.summing import Summing

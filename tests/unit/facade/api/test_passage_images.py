@@ -17,6 +17,7 @@ from facade.api.passage_images import ImageReader
 from facade.api.shape import Shape
 from facade.reranking.bundle import Bundle
 from facade.reranking.images import ImageLimits
+from facade.reranking.images.request_images import RequestImages
 from tests.unit.facade.bodies import BOTH, TEXT_MARKER, body, faults, parse, quotes_nothing, refusal_of, request
 
 ANY = st.recursive(
@@ -32,10 +33,15 @@ def picture(colour: str, width: int = 8) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def reader(vision: Bundle) -> ImageReader:
+    return reader_of(vision)
+
+
+def reader_of(vision: Bundle) -> ImageReader:
+    """A reader of one request's images."""
     assert vision.image
-    return ImageReader(vision.image, ImageLimits(10_000, 10_000), most_images=3, most_tiles=9)
+    return ImageReader(RequestImages(vision.image, ImageLimits(10_000, 10_000), most_images=3, most_tiles=9))
 
 
 def refused(reader: ImageReader, **changes: object) -> dict[str, str]:
@@ -83,7 +89,7 @@ def test_an_image_of_a_query_does_not_hide_the_querys_other_faults(reader: Image
 @given(
     passages=st.lists(st.fixed_dictionaries({}, optional={"text": ANY, "image": ANY | st.just(TEXT_MARKER)}) | ANY, max_size=4), query=ANY
 )
-def test_whatever_a_body_has_it_is_read_or_refused_without_being_quoted(reader: ImageReader, passages: Any, query: Any) -> None:
+def test_whatever_a_body_has_it_is_read_or_refused_without_being_quoted(vision: Bundle, passages: Any, query: Any) -> None:
     for shape in (STRICT, HOSTED):
-        error = refusal_of(body({"query": query, "passages": passages}), shape, reader)
+        error = refusal_of(body({"query": query, "passages": passages}), shape, reader_of(vision))
         assert error is None or quotes_nothing(error)

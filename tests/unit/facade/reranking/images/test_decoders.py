@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from facade.reranking.images import ImageLimits, UnusableImageError, tiles_of
-from facade.reranking.images.decoders import Decoders
+from facade.reranking.images.decoders import Decoders, decoders_for
 from tests.conftest import ROOT
 from tests.image_files import picture, saved
 from tests.unit.facade.reranking.images.blocks import LIMITS, block
@@ -90,10 +90,15 @@ def test_no_process_is_left_behind() -> None:
 
 def test_the_processes_end_with_the_one_that_started_them() -> None:
     script = (
-        "import os; from facade.reranking.images.decoders import Decoders; import psutil;"
+        "import os; from facade.reranking.images.decoders import Decoders, decoders_for; import psutil;"
         "from tests.unit.facade.reranking.images.blocks import LIMITS, block; d = Decoders(2, block(), LIMITS);"
         "print(*(child.pid for child in psutil.Process().children()), flush=True); os.kill(os.getpid(), 9)"
     )
     out = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     assert len(out.split()) == 2
     wait_until(lambda: not any(psutil.pid_exists(int(pid)) for pid in out.split()))
+
+
+@pytest.mark.parametrize(("cores", "decoders"), [(1, 2), (2, 2), (4, 2), (8, 4), (64, 8)])
+def test_half_of_the_cores_decode(cores: int, decoders: int) -> None:
+    assert decoders_for(cores) == decoders

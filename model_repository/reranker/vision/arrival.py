@@ -13,7 +13,7 @@ from facade.reranking.tensors import DIGEST_MARK, IMAGE, UNKNOWN_IMAGE
 from reranker.calls import Call
 from reranker.vision.backlog import Backlog
 from reranker.vision.cache import FeatureCache
-from reranker.vision.images import Asking, Place, Refuse, bad_image
+from reranker.vision.waiting_call import Place, Refuse, WaitingCall, bad_image
 
 DIGEST_BYTES = 32  # of SHA-256
 
@@ -34,7 +34,7 @@ def file_bytes(call: Call) -> int:
     return sum(len(row.extra[IMAGE][0]) for row in call.rows if IMAGE in row.extra)
 
 
-def asking_of(call: Call, refuse: Refuse, block: ImageBlock, waits: Waits) -> tuple[Asking, dict[bytes, bytes]]:
+def read_call(call: Call, refuse: Refuse, block: ImageBlock, waits: Waits) -> tuple[WaitingCall, dict[bytes, bytes]]:
     """What the call asks for, and the files that came with it, by digest. Hashes them: 1 ms or less for a page.
 
     Raises InvalidRequestError for what is no digest, and where rows of one image have different numbers of placeholders.
@@ -42,23 +42,23 @@ def asking_of(call: Call, refuse: Refuse, block: ImageBlock, waits: Waits) -> tu
     digests, files = _files_of(call)
     places = _places_of(call, digests, block)
     patience = waits.tile_s * sum(place.tiles for place in places.values()) + (waits.bulk_s if call.bulk else 0.0)
-    return Asking(call, refuse, digests, places, time.perf_counter() + patience, file_bytes(call)), files
+    return WaitingCall(call, refuse, digests, places, time.perf_counter() + patience, file_bytes(call)), files
 
 
-def look_up(asking: Asking, files: Mapping[bytes, bytes], backlog: Backlog, cache: FeatureCache, tokens_per_tile: int) -> None:
+def look_up(waiting: WaitingCall, files: Mapping[bytes, bytes], backlog: Backlog, cache: FeatureCache, tokens_per_tile: int) -> None:
     """Give the call the features that the cache has.
 
     Raises InvalidRequestError for an image that is neither there nor on its way nor among `files`, and for one that has other tiles than
     its row has placeholders for.
     """
-    for digest, place in asking.places.items():
+    for digest, place in waiting.places.items():
         image, features = backlog.get(digest), cache.get(digest)
         mismatch = None
         if features is not None:
-            mismatch = asking.mismatch(digest, len(features) // tokens_per_tile)
-            asking.features[digest] = features
+            mismatch = waiting.mismatch(digest, len(features) // tokens_per_tile)
+            waiting.features[digest] = features
         elif image and image.pixels is not None:
-            mismatch = asking.mismatch(digest, image.tiles)
+            mismatch = waiting.mismatch(digest, image.tiles)
         elif not image and digest not in files:
             raise InvalidRequestError(f"{UNKNOWN_IMAGE} {place.row}: send the file")
         if mismatch:
