@@ -9,6 +9,7 @@ endif
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := $(VENV)-clients/.done $(VENV)-clients-cohere5/.done $(VENV)-clients-cohere7/.done
+NPM := $(patsubst %/package-lock.json,%/node_modules/.done,$(wildcard tests/*/npm/package-lock.json))
 DOCKER ?= docker
 HAS_LIBPYTHON := import ctypes.util, os, sys, sysconfig; sys.exit(not (os.path.isfile(os.path.join(sysconfig.get_config_var("LIBDIR"), "libpython3.12.so.1.0")) or ctypes.util.find_library("python3.12")))
 PIP := -m pip install --disable-pip-version-check
@@ -29,7 +30,7 @@ serve: $(VENV)/.serve ## Start Triton and the HTTP API in the foreground. Ctrl-C
 unit: $(VENV)/.test ## Run the unit tests of what serves, without torch and Triton (one minute): [ARGS=…].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --without-torch $(or $(ARGS),$(UNIT))
 
-test: $(VENV)/.dev $(CLIENTS) $(VENV)-retrieval/.done ## Run all tests against a real Triton: [ARGS=…].
+test: $(VENV)/.dev $(CLIENTS) $(NPM) $(VENV)-retrieval/.done ## Run all tests against a real Triton: [ARGS=…].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS) $(MAY_BE_NONE)
 	$(BIN)/python -m pytest -m alone $(ARGS) $(MAY_BE_NONE)
 
@@ -133,7 +134,7 @@ help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 clean: ## Remove environments and caches. Bundles and checkpoints stay.
-	rm -rf $(VENV) $(VENV)-clients* $(VENV)-retrieval $(VENV)-ray $(VENV)-312 .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf tests/*/npm/node_modules $(VENV) $(VENV)-clients* $(VENV)-retrieval $(VENV)-ray $(VENV)-312 .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "neither Python 3.11 nor 3.12 was found: install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
@@ -201,6 +202,12 @@ $(VENV)-ray/.done: $(LOCKS) | $(VENV)/bin/python
 	@touch $@
 
 # The clients pin other versions than the server, so they have their own environment; three of them, since they pin three majors of cohere.
+# Packages are only unpacked: their install scripts don't run.
+$(NPM): %/node_modules/.done: %/package-lock.json
+	@if command -v npm > /dev/null; then \
+		echo "Installing npm packages of $* (half a minute) ..." && npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel error && touch $@; \
+	else echo "npm is not here: the tests that need packages of $* are left out" >&2; fi
+
 $(VENV)-clients/.done: tests/clients/requirements.lock | $(VENV)/bin/python
 $(VENV)-clients-cohere5/.done: tests/clients/requirements-cohere5.lock | $(VENV)/bin/python
 $(VENV)-clients-cohere7/.done: tests/clients/requirements-cohere7.lock | $(VENV)/bin/python
