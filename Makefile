@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve models switch unit test check format coverage test-python312 test-hardening test-large test-ray soak export-model export-plan train-model eval-model bench bench-peers rerank-bulk settings image check-deploy audit sbom lock clean
+.PHONY: help serve models switch unit test check format coverage test-python312 test-hardening test-large test-ray soak export-model export-plan train-model eval-model bench bench-peers bench-aiperf rerank-bulk settings image check-deploy audit sbom lock clean
 
 # A pyenv shim on PATH may point to no Python, so each candidate is run. Pyenv's Pythons are found without being selected.
 runs = $(shell for each in python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1)); do "$$each" -c "" 2> /dev/null && echo "$$each" && break; done)
@@ -100,6 +100,9 @@ bench: $(VENV)/.dev ## Measure a server over HTTP (needs the data sets): [URL=ht
 
 bench-peers: $(VENV)/.dev ## Measure this server beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
+
+bench-aiperf: $(VENV)/.dev ## Measure a running server with NVIDIA's AIPerf, which is installed into .bench (1.2 GB): [URL=http://…] [ARGS="--passages 32 --concurrency 4"].
+	@$(BIN)/python -m scripts.bench_aiperf $(if $(URL),--url "$(URL)") $(ARGS)
 
 rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank a file of rows: IN=<Parquet, JSON lines, CSV, TSV, folders> OUT=<file> [KEEP=columns] [URL=http://…] [RAY=local|<address>] [ARGS=…]; or a TREC run: IN=<run> QUERIES=<file> CORPUS=<files> OUT=<run>.
 	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(QUERIES),--queries "$(QUERIES)") $(if $(CORPUS),--corpus $(CORPUS)) $(if $(KEEP),--keep "$(KEEP)") $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)
