@@ -98,8 +98,8 @@ eval-model: $(VENV)/.dev ## Measure a bundle's ranking quality (needs the data s
 bench: $(VENV)/.dev ## Measure a server over HTTP (needs the data sets): [URL=http://…] [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench $(if $(URL),--url "$(URL)") $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
-bench-peers: $(VENV)/.dev ## Measure this server beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
-	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
+bench-peers: $(VENV)/.dev ## Measure this server beside its peers, which are installed into .bench (9 GB): [MODEL=xlmr-base|xlmr-large|modernbert-base|llama-1b|qwen3-0.6b] [REPORT=docs/benchmarks.md] [ARGS=…].
+	$(BIN)/python -m scripts.bench_peers $(if $(MODEL),--model "$(MODEL)") $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
 bench-aiperf: $(VENV)/.dev ## Measure a running server with NVIDIA's AIPerf, which is installed into .bench (1.2 GB): [URL=http://…] [ARGS="--passages 32 --concurrency 4"].
 	@$(BIN)/python -m scripts.bench_aiperf $(if $(URL),--url "$(URL)") $(ARGS)
