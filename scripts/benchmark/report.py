@@ -30,8 +30,8 @@ _RANDOM = """
 ## Other models
 
 `make bench-peers MODEL=…`: published dimensions with random weights of a fixed seed, and a tokenizer trained on the benchmark's texts; the
-load, the turns and the columns are those above. Speed does not depend on the weights. Logits of random weights lie closer together than a
-trained model's, so that rounding changes more orders.
+load, the turns and the columns are those above. Speed does not depend on the weights. Random weights round worse than trained ones; an
+offset that all logits have in common does not count as a difference.
 """
 _SERVER = """Medians of {rounds} rounds of {seconds:g} s per point; engine {engine}. In a closed loop each client sends its next request
 after its last answer. In an open loop requests arrive at random times, and a request's time starts when it is due.
