@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve unit test check format coverage test-python312 test-hardening test-large test-ray soak export-model export-plan train-model eval-model bench bench-peers rerank-bulk settings image check-deploy audit sbom lock clean
+.PHONY: help serve models switch unit test check format coverage test-python312 test-hardening test-large test-ray soak export-model export-plan train-model eval-model bench bench-peers bench-aiperf rerank-bulk settings image check-deploy audit sbom lock clean
 
 # A pyenv shim on PATH may point to no Python, so each candidate is run. Pyenv's Pythons are found without being selected.
 runs = $(shell for each in python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1)); do "$$each" -c "" 2> /dev/null && echo "$$each" && break; done)
@@ -19,13 +19,25 @@ SERVING := facade openvino triton
 PROJECT := --quiet --no-deps --no-build-isolation --editable .
 LOCKS := pyproject.toml $(wildcard requirements/*.lock)
 
+# The shell's `bundle` is the folder of MODEL's bundle, which is exported if it is not there. Without MODEL, nothing.
+FIND = $(BIN)/python -m scripts.models --find "$(MODEL)" $(if $(PRECISION),--precision "$(PRECISION)") $(if $(NAME),--name "$(NAME)")
+EXPORTED = $(if $(MODEL),bundle="$$($(FIND))" || exit 2; \
+	if [ -z "$$bundle" ]; then $(MAKE) --no-print-directory export-model OUT= || exit 2; bundle="$$($(FIND))" || exit 2; fi; )
+
 UNIT := tests/unit/facade tests/unit/reranker tests/unit/rerank_text tests/unit/serving $(wildcard tests/unit/test_*.py)
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
 # Pytest exits with 5 where it ran no test. With ARGS that is expected: a test runs either beside others or alone.
 MAY_BE_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
 
-serve: $(VENV)/.serve ## Start Triton and the HTTP API in the foreground. Ctrl-C stops both.
-	@$(BIN)/python -m scripts.serve
+serve: $(VENV)/.serve ## Start Triton and the HTTP API in the foreground, with the default model or another one, exported at its first start: [MODEL=<hub id, folder or exported model>] [PRECISION=…] [NAME=org/name]. Ctrl-C stops both.
+	@$(EXPORTED)exec $(if $(MODEL),env -u NIM_MODEL_NAME RERANKER_MODEL="$$bundle") $(BIN)/python -m scripts.serve
+
+models: $(VENV)/.serve ## List the exported models: [REMOVE=<name>] removes one.
+	@$(BIN)/python -m scripts.models $(if $(REMOVE),--remove "$(REMOVE)")
+
+switch: $(VENV)/.serve ## Have a server that was started with MODEL serve another one, without a failed request: MODEL=<as of serve> [PRECISION=…] [NAME=…].
+	@$(if $(MODEL),,echo "switch: which model? make switch MODEL=<hub id, folder or exported model>; make models lists those" >&2; exit 2;) \
+	$(EXPORTED)exec env -u NIM_MODEL_NAME RERANKER_MODEL="$$bundle" $(BIN)/python -m scripts.switch_model
 
 unit: $(VENV)/.test ## Run the unit tests of what serves, without torch and Triton (one minute): [ARGS=…].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --without-torch $(or $(ARGS),$(UNIT))
@@ -71,7 +83,7 @@ test-ray: $(VENV)/.dev $(VENV)-ray/.done ## Run the tests of bulk ranking on Ray
 soak: $(VENV)/.dev ## Load a server for half an hour and check that its memory stays flat: [ARGS="--minutes 30 --json FILE"].
 	@$(BIN)/python -m scripts.soak $(ARGS)
 
-export-model: $(VENV)/.dev ## Export a bundle: MODEL=<hub id or folder> [NAME=org/name] [PRECISION=fp32|fp16|bf16|int8] [OUT=folder] [LONGEST=tokens] [CALIBRATION=file].
+export-model: $(VENV)/.dev ## Export a model into the cache, or as a bundle into a folder: MODEL=<hub id or folder> [NAME=org/name] [PRECISION=fp32|fp16|bf16|int8] [OUT=folder] [LONGEST=tokens] [CALIBRATION=file].
 	@$(BIN)/python -m scripts.export_model --model "$(MODEL)" $(if $(NAME),--name "$(NAME)") $(if $(PRECISION),--precision "$(PRECISION)") $(if $(OUT),--out "$(OUT)") $(if $(LONGEST),--longest "$(LONGEST)") $(if $(CALIBRATION),--calibration "$(CALIBRATION)") $(ARGS)
 
 export-plan: $(VENV)/.dev ## Write TensorRT's command and profiles for a bundle, and build the engine where TensorRT is installed: [BUNDLE=folder] [PRECISION=fp16] [OUT=folder].
@@ -87,8 +99,11 @@ eval-model: $(VENV)/.dev ## Measure a bundle's ranking quality (needs the data s
 bench: $(VENV)/.dev ## Measure a server over HTTP (needs the data sets): [URL=http://…] [REPORT=docs/benchmarks.md] [ARGS=…].
 	$(BIN)/python -m scripts.bench $(if $(URL),--url "$(URL)") $(if $(REPORT),--report "$(REPORT)") $(ARGS)
 
-bench-peers: $(VENV)/.dev ## Measure this server beside its peers, which are installed into .bench (9 GB): [REPORT=docs/benchmarks.md] [ARGS=…].
-	$(BIN)/python -m scripts.bench_peers $(if $(REPORT),--report "$(REPORT)") $(ARGS)
+bench-peers: $(VENV)/.dev ## Measure this server beside its peers, which are installed into .bench (9 GB): [MODEL=xlmr-base|xlmr-large|modernbert-base|llama-1b|qwen3-0.6b] [REPORT=docs/benchmarks.md] [ARGS=…].
+	$(BIN)/python -m scripts.bench_peers $(if $(MODEL),--model "$(MODEL)") $(if $(REPORT),--report "$(REPORT)") $(ARGS)
+
+bench-aiperf: $(VENV)/.dev ## Measure a running server with NVIDIA's AIPerf, which is installed into .bench (1.2 GB): [URL=http://…] [ARGS="--passages 32 --concurrency 4"].
+	@$(BIN)/python -m scripts.bench_aiperf $(if $(URL),--url "$(URL)") $(ARGS)
 
 rerank-bulk: $(if $(RAY),$(VENV)-ray/.done,$(VENV)/.bulk) ## Rank a file of rows: IN=<Parquet, JSON lines, CSV, TSV, folders> OUT=<file> [KEEP=columns] [URL=http://…] [RAY=local|<address>] [ARGS=…]; or a TREC run: IN=<run> QUERIES=<file> CORPUS=<files> OUT=<run>.
 	@$(VENV)$(if $(RAY),-ray)/bin/python -m scripts.rerank_bulk $(IN) --out "$(OUT)" $(if $(QUERIES),--queries "$(QUERIES)") $(if $(CORPUS),--corpus $(CORPUS)) $(if $(KEEP),--keep "$(KEEP)") $(if $(URL),--url "$(URL)") $(if $(RAY),--ray "$(RAY)") $(ARGS)

@@ -5,7 +5,7 @@ import sys
 
 import uvloop
 
-from facade.errors import RerankerError
+from facade.errors import RerankerError, SettingsError
 from facade.http.access import new_key
 from facade.http.server import serve
 from facade.startup import report_refusal, settings_at_start
@@ -23,7 +23,10 @@ def main() -> int:
         if arguments.new_api_key is not None:
             _print_key(arguments.new_api_key)
         else:
-            uvloop.run(serve(settings_at_start(show=arguments.show_config)))
+            settings = settings_at_start(show=arguments.show_config)
+            if settings.model:
+                raise SettingsError("RERANKER_MODEL is for `make serve`: a facade alone reads the bundle in RERANKER_MODEL_REPOSITORY")
+            uvloop.run(serve(settings))
     except RerankerError as error:
         return report_refusal("facade", error)
     return 0

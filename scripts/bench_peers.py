@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -18,14 +19,15 @@ from facade.config.settings import REPOSITORY
 from facade.reranking.bundle import newest_version, read_bundle
 from facade.reranking.tensors import MODEL
 from scripts.arguments import Parser, duration, positive
-from scripts.benchmark import targets
+from scripts.benchmark import random_contenders, targets
 from scripts.benchmark.agreement import Reference, reference
 from scripts.benchmark.checkpoint import checkpoint
 from scripts.benchmark.contenders import CONTENDERS, INFINITY, OPENVINO, OUR_ENGINE, OURS, VLLM, Contender
 from scripts.benchmark.environments import InstallError, install
 from scripts.benchmark.machine import About, about
+from scripts.benchmark.random_models import RANDOM_MODELS
 from scripts.benchmark.report import peers_table, targets_table, write_report
-from scripts.benchmark.results import PEERS, PeerRow, PeersRun, read_server, write
+from scripts.benchmark.results import PeerRow, PeersRun, peers_file, read_server, write
 from scripts.benchmark.turns import Standing, Turns, start, unmeasured
 from scripts.benchmark.workload import Texts
 from scripts.benchmark.workplace import Workplace
@@ -45,20 +47,24 @@ def prepare(texts: Texts, workplace: Workplace) -> tuple[Path, Reference]:
 def main(arguments: list[str] | None = None, *, contenders: Sequence[Contender] = CONTENDERS, prepare: Prepare = prepare) -> int:
     """Measure; return 1 if data or the base model is missing. The first contender is this server."""
     options = _parser([each.name for each in contenders]).parse_args(arguments)
+    if options.model:
+        model = RANDOM_MODELS[options.model]
+        contenders, prepare = random_contenders.contenders(model), partial(random_contenders.prepare, model)
     report = options.report or options.workplace / "report.md"
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])  # inherited by all programs that are started
     chosen = [each for each in contenders if each.name == OURS or not options.peer or each.name in options.peer]
     try:
         run = asyncio.run(_run(chosen, options, prepare))
         folder = report.with_suffix("")
-        write(folder, PEERS, run)
+        write(folder, peers_file(options.model), run)
         write_report(report)
     except (DataMissingError, RebuildError, RuntimeError, OSError) as error:
         print(f"bench-peers: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    print(f"\n{peers_table(run.rows)}\n\n{targets_table(read_server(folder), run)}\n\nreport: {report}")
+    verdicts = "" if options.model else f"{targets_table(read_server(folder), run)}\n\n"
+    print(f"\n{peers_table(run.rows)}\n\n{verdicts}report: {report}")
     return 0
 
 
@@ -66,7 +72,8 @@ async def _run(chosen: Sequence[Contender], options: argparse.Namespace, prepare
     workplace, texts = Workplace(options.workplace), Texts(options.data)
     folder, expected = prepare(texts, workplace)
     rows = {each.name: row for each in chosen if (row := _install(each, workplace))}
-    described = about(options.seconds, options.rounds)
+    own = random_contenders.bundle_folder(RANDOM_MODELS[options.model], workplace) if options.model else None
+    described = about(options.seconds, options.rounds, own)
     async with AsyncExitStack() as stack:
         standings: list[Standing] = []
         for each in [each for each in chosen if each.name not in rows]:
@@ -119,6 +126,9 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
         prog="python -m scripts.bench_peers",
         description="Installs rerank servers and libraries into separate environments (10 GB, once), starts all of them with the default "
         "bundle's weights, checks their scores, and measures them in turns. Nothing else should run on the machine.",
+    )
+    parser.add_argument(
+        "--model", choices=RANDOM_MODELS, help="measure a model of these dimensions, with random weights, instead of the default one"
     )
     parser.add_argument("--peer", action="append", choices=names, help="measure only this peer; may be repeated")
     parser.add_argument("--data", type=Path, help="folder of the data sets (default: RERANKER_DATA, else ../shared/data)")

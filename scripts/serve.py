@@ -11,11 +11,13 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
 from facade.config.nim_names import without_ignored_names
+from facade.config.setting import declared
 from facade.config.settings import Settings
 from facade.errors import RerankerError
 from facade.reranking.active_bundle import ActiveBundle
@@ -24,12 +26,14 @@ from facade.scoring.scorer import TritonScorer, wait_until_scoring
 from facade.startup import report_refusal, settings_at_start
 from facade.triton.channel import Access, connect
 from facade.triton.client import Triton
+from scripts.model_cache.chosen import chosen_bundle
 from scripts.serving import triton_access, triton_log
 from scripts.serving.announcement import announce
 from scripts.serving.child import Child
 from scripts.serving.facade_ready import until_ready
 from scripts.serving.hang_watch import computes, facade_answers, until_broken
 from scripts.serving.health import address
+from scripts.serving.own_repository import noting, own_repository
 from scripts.serving.preflight import check
 from scripts.serving.run_folder import RunFolder, run_folder
 from scripts.serving.servers import Orders, Servers
@@ -46,14 +50,18 @@ _TRITON_GRACE_S = 10.0
 async def serve(settings: Settings) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP; a second SIGINT or SIGTERM kills both servers. Raises a RerankerError if a start fails."""
     began = time.monotonic()
-    versions = check(settings)
-    first = versions.first()
+    bundle = chosen_bundle(settings)
     orders = _orders_of_signals()
     admin_key = secrets.token_hex(16)
     access = Access.of(settings, admin=admin_key)
     for warning in triton_access.warnings(settings):
         LOG.warning(warning)
     with run_folder() as folder, triton_log.json_lines() if settings.json_logs else nullcontext() as output:
+        if bundle:
+            made = folder.fill(lambda: own_repository(settings.model_repository, bundle, folder.path, settings.address[1]))
+            settings = replace(settings, model_repository=made)
+        versions = check(settings, noting(folder.path))
+        first = versions.first()
         names, flags = (first.bundle.model_id, *settings.served_names), triton_access.access_flags(settings, admin_key)
         command = folder.fill(lambda: triton_command(settings, names, folder.path, folder.prefix, flags))
         current = ActiveBundle(settings.model_repository / MODEL, settings.max_seq_len, first.tokenizer)
@@ -116,12 +124,21 @@ def _facade(settings: Settings) -> Supervised:
     attempts = Attempts(f"a 200 from {url}")
     return Supervised(
         "facade",
-        start=lambda: Child.start([sys.executable, "-m", "facade"], without_ignored_names(os.environ)),
+        start=lambda: Child.start([sys.executable, "-m", "facade"], _facade_environment(settings)),
         ready=lambda: until_ready(settings, attempts),
         attempts=attempts,
         watch=lambda _: until_broken(lambda limit_s: facade_answers(urljoin(url, "live"), limit_s)),
         grace_s=settings.drain_s + _STOP_MARGIN_S,
     )
+
+
+def _facade_environment(settings: Settings) -> Mapping[str, str]:
+    """This process's environment. A chosen model is in the run's own repository, so its name is left out."""
+    inherited = without_ignored_names(os.environ)
+    if settings.model is None:
+        return inherited
+    kept = {name: text for name, text in inherited.items() if name not in declared(Settings)["model"].names}
+    return {**kept, "RERANKER_MODEL_REPOSITORY": str(settings.model_repository)}
 
 
 def main() -> int:

@@ -22,6 +22,16 @@ class EngineSettings(Group):
     model_repository: Path = setting(
         "RERANKER_MODEL_REPOSITORY", REPOSITORY, path, "folder of Triton models, with the bundle in `reranker/<version>/`"
     )
+    model: str | None = setting(
+        "RERANKER_MODEL NIM_MODEL_NAME",
+        None,
+        str,
+        "the model that `make serve` serves: an exported one by its name (`make models`), or the folder of a bundle; "
+        "default: the newest of RERANKER_MODEL_REPOSITORY",
+    )
+    home: Path | None = setting(
+        "RERANKER_HOME", None, path, "folder of exported models; default: `triton-reranker` in `XDG_CACHE_HOME`, else in `~/.cache`"
+    )
     max_seq_len: int | None = setting(
         "NIM_PIPELINE_MAX_SEQ_LEN NIM_MAX_SEQ_LEN NIM_TRITON_MAX_SEQ_LENGTH",
         None,

@@ -12,7 +12,7 @@ from facade.config.setting import known_names
 from facade.config.settings import Settings
 
 _NO_DOWNLOAD = "nothing is downloaded: the model is a bundle in RERANKER_MODEL_REPOSITORY, made by `make export-model`"
-_OWN_MODEL = "a checkpoint is served after `make export-model MODEL=...`, which verifies its scores first"
+_OWN_MODEL = "a checkpoint is served after `make export-model MODEL=...`, which verifies its scores first, by RERANKER_MODEL"
 _TOKENS = "batches are bounded in tokens: RERANKER_BATCH_TOKENS"
 _NO_WAITING = "an idle engine starts at once; no request waits for others to fill a batch"
 _ONE_MODE = "a batch takes what is queued, which gives both low latency and high throughput"
@@ -34,7 +34,6 @@ NO_MEANING = {
     "NIM_IGNORE_MODEL_DOWNLOAD_FAIL": _NO_DOWNLOAD,
     "NIM_MANIFEST_ALLOW_UNSAFE": _NO_DOWNLOAD,
     "NIM_MODEL_DOWNLOAD_PROVIDER": _NO_DOWNLOAD,
-    "NIM_MODEL_NAME": _OWN_MODEL,
     "NIM_MODEL_PATH": _OWN_MODEL,
     "NIM_MODEL_PROFILE": _PRECISION,
     "NIM_NUM_MODEL_INSTANCES": _ONE_ENGINE,

@@ -38,16 +38,18 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Reference:
-    """Fixed requests and their right logits."""
+    """Fixed requests and their right logits. `offset_free`: what all logits have in common does not count, since it changes no order."""
 
     requests: list[Request]
     logits: list[Logits]
+    offset_free: bool = False
 
     def compare(self, scores: Sequence[Sequence[float]], *, sigmoid: bool) -> Agreement:
         """`scores`, one list per request, against the reference. NaN and infinity are wrong."""
         found = [logits_of(np.asarray(own, np.float64), sigmoid=sigmoid) for own in scores]
         expected = [np.clip(own, -_SATURATED, _SATURATED) if sigmoid else own for own in self.logits]
-        differences = np.abs(np.concatenate(found) - np.concatenate(expected))
+        signed = np.concatenate(found) - np.concatenate(expected)
+        differences = np.abs(signed - np.median(signed) if self.offset_free else signed)
         largest = float(differences.max()) if np.isfinite(differences).all() else float("inf")
         spread = max(float(np.concatenate(self.logits).std()), 1.0)
         changed = float(np.mean([own.argmax() != right.argmax() for own, right in zip(found, self.logits, strict=True)]))

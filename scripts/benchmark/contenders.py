@@ -11,7 +11,7 @@ from pathlib import Path
 from scripts.benchmark import environments
 from scripts.benchmark.driven import Driver
 from scripts.benchmark.environments import Environment
-from scripts.benchmark.own_server import own_server
+from scripts.benchmark.own_server import PORTS, own_server
 from scripts.benchmark.process import HOST, Program
 from scripts.benchmark.wire import PEER_MODEL, RERANK
 from scripts.benchmark.workplace import ROOT, Workplace
@@ -32,6 +32,7 @@ POOL = 8
 
 
 Start = Callable[[Path, Workplace], Program | Driver]
+Bundle = Callable[[Workplace], Path | None]
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _vllm(checkpoint: Path, workplace: Workplace) -> Program:
+def vllm(checkpoint: Path, workplace: Workplace, *further: str, cache_gb: int = 1) -> Program:
+    """vLLM's CPU build with the checkpoint. `further`: arguments; `cache_gb`: memory for keys and values, which decoders need."""
     cores = ",".join(str(core) for core in sorted(os.sched_getaffinity(0)))
     limits = ("--max-num-seqs", "64", "--max-num-batched-tokens", "8192")
     served = ("--served-model-name", PEER_MODEL, "--host", HOST, "--port", str(_PORTS[VLLM]))
     arithmetic = ("--runner", "pooling", "--dtype", "bfloat16", "--enforce-eager")
-    command = (str(environments.VLLM.program("vllm", workplace)), "serve", str(checkpoint), *served, *arithmetic, *limits)
-    own = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": cores}
+    command = (str(environments.VLLM.program("vllm", workplace)), "serve", str(checkpoint), *served, *arithmetic, *limits, *further)
+    own = {"VLLM_CPU_KVCACHE_SPACE": str(cache_gb), "VLLM_CPU_OMP_THREADS_BIND": cores}
     return Program(VLLM, command, _PORTS[VLLM], RERANK, {**_offline("vllm", workplace), **own})
 
 
@@ -117,16 +119,36 @@ def _fastembed(checkpoint: Path, workplace: Workplace) -> Driver:
     return _driver("fastembed", environments.ONNX, "fastembed", str(_cores()))(checkpoint, workplace)
 
 
+def _sentence_transformers(name: str, environment: Environment, backend: str) -> Contender:
+    return Contender(name, _driver(name, environment, "sentence_transformers", backend), environment)
+
+
+def own(bundle: Bundle = lambda _: None) -> tuple[Contender, ...]:
+    """This project's server, in its default precision and in bf16, and its engine; `bundle`: the folder of another than the default one."""
+    engine = (sys.executable, "-m", "scripts.benchmark.drivers.own_engine")
+
+    def settings(workplace: Workplace, **more: str) -> dict[str, str]:
+        folder = bundle(workplace)
+        return {**more, **({"RERANKER_MODEL": str(folder)} if folder else {})}
+
+    return (
+        Contender(OURS, lambda _, workplace: own_server(OURS, PORTS, **settings(workplace))),
+        Contender(
+            OURS_IN_BF16, lambda _, workplace: own_server(OURS_IN_BF16, _BF16_PORTS, **settings(workplace, RERANKER_PRECISION="bf16"))
+        ),
+        Contender(OUR_ENGINE, lambda _, workplace: Driver(OUR_ENGINE, engine, settings(workplace)), pool=POOL),
+    )
+
+
 _TORCH = "sentence-transformers, torch"
+WITH_OPENVINO = _sentence_transformers(OPENVINO, environments.OPENVINO, "openvino")
 CONTENDERS = (
-    Contender(OURS, lambda *_: own_server(OURS)),
-    Contender(OURS_IN_BF16, lambda *_: own_server(OURS_IN_BF16, _BF16_PORTS, RERANKER_PRECISION="bf16")),
-    Contender(OUR_ENGINE, lambda *_: Driver(OUR_ENGINE, (sys.executable, "-m", "scripts.benchmark.drivers.own_engine")), pool=POOL),
-    Contender(VLLM, _vllm, environments.VLLM, sigmoid=True),
+    *own(),
+    Contender(VLLM, vllm, environments.VLLM, sigmoid=True),
     Contender(INFINITY, _infinity_torch, environments.INFINITY, sigmoid=True),
     Contender("infinity, ONNX", _infinity_onnx, environments.INFINITY, sigmoid=True),
-    Contender(_TORCH, _driver(_TORCH, environments.TORCH, "sentence_transformers", "torch"), environments.TORCH),
-    Contender(OPENVINO, _driver(OPENVINO, environments.OPENVINO, "sentence_transformers", "openvino"), environments.OPENVINO),
+    _sentence_transformers(_TORCH, environments.TORCH, "torch"),
+    WITH_OPENVINO,
     Contender("FlashRank", _flashrank, environments.ONNX, sigmoid=True),
     Contender("fastembed", _fastembed, environments.ONNX),
 )

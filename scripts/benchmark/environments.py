@@ -80,6 +80,8 @@ OPENVINO = Environment(
 )
 ONNX = Environment("onnx", (("flashrank==0.2.10", "fastembed==0.9.1"),), ("flashrank", "fastembed", "onnxruntime"))
 
+AIPERF = Environment("aiperf", (("aiperf==0.13.0",),), ("aiperf",))
+
 
 def execute(command: Sequence[str], log: IO[bytes]) -> int:
     """Run a command, with its output in `log`; return its exit status."""

@@ -39,9 +39,9 @@ class About:
     rounds: int
 
 
-def about(seconds: float, rounds: int) -> About:
-    """This machine now, for a run of `rounds` rounds with points of `seconds` seconds."""
-    bundle = read_bundle(newest_version(REPOSITORY / MODEL))
+def about(seconds: float, rounds: int, bundle_folder: Path | None = None) -> About:
+    """This machine now, for a run of `rounds` rounds with points of `seconds` seconds. `bundle_folder`: not the default model's."""
+    bundle = read_bundle(bundle_folder or newest_version(REPOSITORY / MODEL))
     name, flags = _processor()
     return About(
         date=datetime.now(UTC).date().isoformat(),

@@ -41,8 +41,8 @@ def draw_server(points: Points, folder: Path) -> list[str]:
     return drawn
 
 
-def draw_peers(rows: Sequence[PeerRow], folder: Path) -> list[str]:
-    """Write the plot of the contenders' throughput relative to the first row, ours; return its file name."""
+def draw_peers(rows: Sequence[PeerRow], folder: Path, name: str = PEERS) -> list[str]:
+    """Write the plot of the contenders' throughput relative to the first row, ours, to the file `name`; return that."""
     mpl.use("Agg")
     measured = [row for row in rows if row.rates]
     if not measured or measured[0] is not rows[0]:
@@ -55,7 +55,7 @@ def draw_peers(rows: Sequence[PeerRow], folder: Path) -> list[str]:
         axis.plot(ratios, [place] * len(ratios), "|", color="black")
     axis.set_yticks(range(len(measured)), [f"{row.name} ({row.access})" for row in reversed(measured)], fontsize=8)
     axis.set_xlabel("pairs per second, relative to this server (tick: one round; red: wrong scores)")
-    return [_saved(folder, PEERS)]
+    return [_saved(folder, name)]
 
 
 def _throughput(axis: Axes, points: Points) -> None:

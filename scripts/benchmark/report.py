@@ -10,6 +10,7 @@ from scripts.benchmark import series
 from scripts.benchmark.figures import Points
 from scripts.benchmark.machine import About
 from scripts.benchmark.plots import draw_peers, draw_server
+from scripts.benchmark.random_models import RANDOM_MODELS
 from scripts.benchmark.results import PeerRow, PeersRun, ServerRun, read_peers, read_server
 from scripts.benchmark.targets import SOURCE, verdicts
 from scripts.benchmark.workload import USUAL
@@ -24,6 +25,13 @@ clients, {passages} passages of {fewest} to {most} words. Peers in process get t
 contenders run the whole time and take turns of {seconds:g} s in each of {rounds} rounds. A ratio is the median of the rounds' ratios.
 *Scores* compares with transformers in fp32: *right* is as close as bfloat16, *coarse* as close as int8. *Changed firsts* is the share of
 checked requests with another first passage.
+"""
+_RANDOM = """
+## Other models
+
+`make bench-peers MODEL=…`: published dimensions with random weights of a fixed seed, and a tokenizer trained on the benchmark's texts; the
+load, the turns and the columns are those above. Speed does not depend on the weights. Random weights round worse than trained ones; an
+offset that all logits have in common does not count as a difference.
 """
 _SERVER = """Medians of {rounds} rounds of {seconds:g} s per point; engine {engine}. In a closed loop each client sends its next request
 after its last answer. In an open loop requests arrive at random times, and a request's time starts when it is due.
@@ -56,6 +64,7 @@ def write_report(page: Path) -> None:
     if peers:
         plots = _plots(draw_peers(peers.rows, folder), folder)
         parts += ["\n## Beside its peers\n", _peers_text(peers), peers_table(peers.rows), *plots, _about(peers.about)]
+    parts += _random_models(folder)
     if server:
         points = Points(server.points)
         parts += ["\n## This server\n", _server_text(server), server_table(points), *_plots(draw_server(points, folder), folder)]
@@ -63,6 +72,16 @@ def write_report(page: Path) -> None:
     parts.append(_TIME)
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+
+
+def _random_models(folder: Path) -> list[str]:
+    """The sections of `make bench-peers MODEL=…`, one a model that was measured."""
+    parts: list[str] = []
+    for model in RANDOM_MODELS.values():
+        if run := read_peers(folder, model.name):
+            plots = _plots(draw_peers(run.rows, folder, f"peers-{model.name}.png"), folder)
+            parts += [f"\n### {model.name}: the dimensions of {model.like}\n", peers_table(run.rows), *plots, _about(run.about)]
+    return [_RANDOM, *parts] if parts else []
 
 
 def targets_table(server: ServerRun | None, peers: PeersRun | None) -> str:

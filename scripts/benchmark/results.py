@@ -95,9 +95,15 @@ def _read_point(entry: dict[str, Any]) -> Point:
     return Point(entry["series"], entry["place"], entry["round"], Load(entry["seconds"], answers, entry["failures"]), entry["padding"])
 
 
-def read_peers(folder: Path) -> PeersRun | None:
-    """The run in the folder, or None."""
-    if not (folder / PEERS).is_file():
+def peers_file(model: str | None) -> str:
+    """The file of a run of `make bench-peers`; `model`: another than the default one."""
+    return f"peers-{model}.json" if model else PEERS
+
+
+def read_peers(folder: Path, model: str | None = None) -> PeersRun | None:
+    """The run of the model in the folder, or None."""
+    file = folder / peers_file(model)
+    if not file.is_file():
         return None
-    stored = orjson.loads((folder / PEERS).read_bytes())
+    stored = orjson.loads(file.read_bytes())
     return PeersRun(About(**stored["about"]), [PeerRow(**row) for row in stored["rows"]], stored["found"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,11 @@ class Texts:
         for passage, group in zip(self._corpus.passages, self._corpus.groups, strict=True):
             articles[group] += passage.split()
         self._articles = list(articles.values())
+
+    @property
+    def passages(self) -> Sequence[str]:
+        """All paragraphs."""
+        return self._corpus.passages
 
     def requests(self, *shapes: Shape, seed: int = SEED) -> Iterator[Request]:
         """Endless requests of the given shapes in turn, equal for equal seeds.

@@ -12,18 +12,19 @@ from typing import Any
 from facade.config.engine_settings import EngineSettings
 from facade.config.image_settings import ImageSettings
 from facade.errors import InvalidRequestError, ScoringError
-from facade.reranking.bundle import lowered_limit, newest_version, read_bundle
+from facade.reranking.bundle import lowered_limit, read_bundle
 from facade.reranking.image_block import NO_IMAGES
 from facade.reranking.images import Image, ImageLimits, UnusableImageError, read_image
 from facade.reranking.images.decoders import Decoders
 from facade.reranking.pairs import PairTokenizer, TokenPairs
-from facade.reranking.tensors import MODEL, Row
+from facade.reranking.tensors import Row
 from reranker.calls import Answer, Call
 from scripts.bulk.errors import BrokenOffError
 from scripts.bulk.image_features import ImageFeatures
 from scripts.bulk.images import Source, UnreadableImageError, data_url
 from scripts.bulk.rows import Refused, Request, Scored
 from scripts.bulk.run_state import Model
+from scripts.model_cache.chosen import served_bundle
 from scripts.serving import in_process
 
 _DECODERS = 1  # features are computed one image at a time
@@ -33,7 +34,7 @@ class EngineScorer:
     """The bundle, engine and precision of the settings. Raises facade's BundleError or SettingsError if they can't be used."""
 
     def __init__(self, settings: EngineSettings, *, truncate: bool) -> None:
-        bundle = read_bundle(newest_version(settings.model_repository / MODEL))
+        bundle = read_bundle(served_bundle(settings))
         bundle.verify(*bundle.manifest["files"])
         self._tokenizer = PairTokenizer(bundle, lowered_limit(bundle, settings.max_seq_len))
         engine, self._scheduler = in_process.load(bundle, settings)

@@ -116,7 +116,7 @@ def _check_space(checkpoint: Checkpoint, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ExportError(
-            f"{folder.parent} has {free / 1e9:.1f} GB free, the export needs up to {needed / 1e9:.1f} GB: make room or set OUT"
+            f"{folder.parent} has {free / 1e9:.1f} GB free, the export needs {needed / 1e9:.1f} GB: make room or set OUT or RERANKER_HOME"
         )
 
 

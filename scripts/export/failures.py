@@ -33,7 +33,7 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, (ExportError, BundleError)):
         return str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"no space is left on the disk ({error}): make room, set OUT to another disk, or TMPDIR for temporary files"
+        return f"no space is left on the disk ({error}): make room, set OUT or RERANKER_HOME to another disk, or TMPDIR for temporary files"
     if _is_resource(error):
         return f"not enough memory ({_named(error)}): an export takes some four times the bytes of its weights in fp32"
     if isinstance(error, OSError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from facade.reranking.bundle import Bundle
 from facade.reranking.tensors import IMAGE_FEATURES, Row
@@ -100,10 +101,10 @@ def compare(bundle: Bundle, checkpoint: Checkpoint, trials: Sequence[Trial], pre
     ]
     score = _graph(bundle, precision, served)
     print(f"reference: {len(pairs)} pairs")
-    expected = np.array([checkpoint.reference(own) for own in references], dtype=np.float32)
+    expected = np.array([checkpoint.reference(own) for own in tqdm(references, unit="pair", leave=False, disable=None)], dtype=np.float32)
     print("graph: the same, alone and in company")
     rows = [pair.row for pair in pairs]
-    alone = np.concatenate([score([row]) for row in rows])
+    alone = np.concatenate([score([row]) for row in tqdm(rows, unit="pair", leave=False, disable=None)])
     company = _in_company(score, rows)
     differences = np.maximum(np.abs(alone - expected), np.abs(company - expected))
     longest = max(len(row.input_ids) for row in rows)

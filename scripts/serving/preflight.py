@@ -1,7 +1,9 @@
 """Checks before a server is started, so that a fault is one clear line. Knows ports and files."""
 
 import socket
+from collections.abc import Callable
 from itertools import combinations
+from pathlib import Path
 
 from facade.config.settings import Settings
 from facade.errors import SettingsError
@@ -9,11 +11,11 @@ from facade.reranking.tensors import MODEL
 from scripts.serving.versions import Versions
 
 
-def check(settings: Settings) -> Versions:
-    """The versions that can be served, at least one. Raises SettingsError or BundleError that says what to do."""
+def check(settings: Settings, noted: Callable[[Path, str | None], None] | None = None) -> Versions:
+    """The versions that can be served, at least one. `noted`: see Versions. Raises SettingsError or BundleError that says what to do."""
     if settings.triton_url:
         raise SettingsError("RERANKER_TRITON_URL names another Triton: unset it, or start the facade alone with `python -m facade`")
-    versions = Versions((settings.model_repository / MODEL).absolute(), settings.max_seq_len)
+    versions = Versions((settings.model_repository / MODEL).absolute(), settings.max_seq_len, noted)
     versions.first()
     _check_ports(settings)
     return versions

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from facade.errors import SettingsError
-from scripts.serving import stale_runs
+from scripts.serving import live_runs, stale_runs
 
 LOG = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class RunFolder:
 def run_folder(shared: SharedMemory = SHARED_MEMORY) -> Iterator[RunFolder]:
     """A new folder while the block runs. Raises SettingsError if the disk or the shared memory has no room for a run."""
     # tempfile alone would fall back to other folders if this one is full, and finally to the working directory.
-    place = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 (only this user can read what mkdtemp makes)
+    place = live_runs.place()
     for stale in stale_runs.remove_stale(place, shared.folder):
         LOG.info("removed %s, which a killed run left", stale)
     _require_room(shared.folder, shared.needed, "remove files there that no program uses, or make it larger (docker run --shm-size)")

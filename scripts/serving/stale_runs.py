@@ -16,7 +16,7 @@ PREFIX = "triton-reranker-"
 # The names that tempfile.mkdtemp makes from the prefix.
 _NAME = re.compile(re.escape(PREFIX) + r"[a-z0-9_]{8}")
 # Also marks the folder of a run: a folder without it may belong to another program, and is kept.
-_LOCK = "run.lock"
+LOCK = "run.lock"
 
 
 def lock(folder: Path) -> int | None:
@@ -25,14 +25,14 @@ def lock(folder: Path) -> int | None:
     Returns None if another start removed the folder as stale before. Raises OSError if the lock cannot be made, and removes the folder.
     """
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except FileNotFoundError:
         return None
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    if (folder / _LOCK).exists():
+    if (folder / LOCK).exists():
         return descriptor
     os.close(descriptor)
     return None
@@ -43,7 +43,7 @@ def remove(folder: Path, shared_memory: Path) -> None:
     remove_shared(folder.name, shared_memory)
     with suppress(OSError):
         for entry in folder.iterdir():
-            if entry.name != _LOCK:
+            if entry.name != LOCK:
                 shutil.rmtree(entry, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -71,7 +71,7 @@ def _is_own(folder: Path) -> bool:
 
 def _remove_if_stale(folder: Path, shared_memory: Path) -> bool:
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -6,6 +6,7 @@ files change. Knows files, neither Triton nor processes.
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,14 @@ class Version:
 
 
 class Versions:
-    """The versions in the folder `model`. `served`: the one that Triton serves, None before the first."""
+    """The versions in the folder `model`. `served`: the one that Triton serves, None before the first.
 
-    def __init__(self, model: Path, max_seq_len: int | None) -> None:
+    `noted` is called with the folder of each version that Triton serves from now on (None), or that is left out (the reason).
+    """
+
+    def __init__(self, model: Path, max_seq_len: int | None, noted: Callable[[Path, str | None], None] | None = None) -> None:
         self.served: Version | None = None
+        self._noted = noted or _ignore
         self._model = model
         self._max_seq_len = max_seq_len
         self._starting: Version | None = None
@@ -92,6 +97,7 @@ class Versions:
         self._failed_starts.clear()
         if self.served:
             self._left_out.pop(self.served.folder, None)
+            self._noted(self.served.folder, None)
 
     def newer(self) -> Version | None:
         """The version that has to replace the served one: a newer one, or an older one if the served version was removed.
@@ -138,12 +144,17 @@ class Versions:
             return
         self._left_out[folder] = state
         serving = f", still serving bundle {self.served.bundle.digest:.12}" if self.served else ""
+        self._noted(folder, reason)
         LOG.error("version %s is left out until its files change%s: %s", folder.name, serving, reason)
 
     def _rank(self, folder: Path) -> tuple[int, bool, bool]:
         served = self.served is not None and folder == self.served.folder
         failures = self._failed_starts[folder] - (_SECOND_CHANCES if served else 0)
         return max(failures, 0), folder in self._left_out, not served
+
+
+def _ignore(_folder: Path, _fault: str | None) -> None:
+    pass
 
 
 def _state(folder: Path) -> State:

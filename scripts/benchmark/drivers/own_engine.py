@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facade.config.settings import REPOSITORY, Settings
-from facade.reranking.bundle import newest_version, read_bundle
+from facade.config.settings import Settings
+from facade.reranking.bundle import read_bundle
 from facade.reranking.pairs import PairTokenizer
-from facade.reranking.tensors import MODEL, Row
+from facade.reranking.tensors import Row
 from scripts.benchmark.drivers.lines import Model, Request, answer
+from scripts.model_cache.chosen import served_bundle
 from scripts.serving import in_process
 
 
 def load() -> Model:
     """The engine and token budget of the settings, as in Triton."""
-    bundle = read_bundle(newest_version(REPOSITORY / MODEL))
-    _, scheduler = in_process.load(bundle, Settings.from_environment())
+    settings = Settings.from_environment()
+    bundle = read_bundle(served_bundle(settings))
+    _, scheduler = in_process.load(bundle, settings)
     tokenizer = PairTokenizer(bundle, bundle.max_seq_len)
 
     def prepare(requests: Sequence[Request]) -> list[list[Row]]:

@@ -56,6 +56,14 @@ def test_another_order_is_wrong_and_changed_first_passages_are_counted() -> None
     assert (found.verdict, found.changed_firsts, found.largest) == (WRONG, 0.5, 7.0)
 
 
+def test_an_offset_counts_unless_the_reference_leaves_it_out() -> None:
+    shifted = [(own + 50.0).tolist() for own in LOGITS]
+    assert REFERENCE.compare(shifted, sigmoid=False).verdict == WRONG
+    free = Reference(REFERENCE.requests, LOGITS, offset_free=True)
+    assert free.compare(shifted, sigmoid=False).largest == 0.0
+    assert free.compare([(-own).tolist() for own in LOGITS], sigmoid=False).verdict == WRONG
+
+
 @pytest.mark.parametrize("broken", [float("nan"), float("inf")])
 def test_a_score_that_is_not_a_finite_number_is_wrong(broken: float) -> None:
     assert REFERENCE.compare([[broken, -3.0, 0.5], LOGITS[1].tolist()], sigmoid=False).verdict == WRONG

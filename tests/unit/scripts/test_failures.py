@@ -42,6 +42,7 @@ def ended_by(
         raise error
 
     monkeypatch.setattr(export_model, "export", failing)
+    monkeypatch.setenv("RERANKER_HOME", str(checkpoint.parent / "home"))
     capsys.readouterr()
     assert export_model.main(["--model", str(checkpoint), "--licence-name", "CC0", *more]) == 1
     return capsys.readouterr().err

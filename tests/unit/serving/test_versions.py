@@ -198,3 +198,18 @@ def test_what_failed_to_start_though_it_had_worked_is_tried_again_beside_the_old
     assert [name(versions.start()) for _ in range(3)] == ["2", "2", "1"]
     versions.works()
     assert name(newer(versions)) == "2"
+
+
+# what is noted
+
+
+def test_each_version_that_is_served_or_left_out_is_noted_with_the_reason(put: Put) -> None:
+    noted: list[tuple[str, str | None]] = []
+    versions = Versions(put("1").parent, None, lambda folder, fault: noted.append((folder.name, fault)))
+    versions.start()
+    versions.works()
+    second = put("2")
+    found = newer(versions)
+    assert found
+    versions.refuse(found, "no memory")
+    assert noted == [("1", None), ("2", f"no memory; repair or remove {second}")]

@@ -33,6 +33,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "triton_http_port": ("9004", 9004),
     "triton_url": ("dns:///triton:8001", "dns:///triton:8001"),
     "model_repository": ("models", Path("models")),
+    "model": ("org/model", "org/model"),
+    "home": ("/cache", Path("/cache")),
     "served_names": ("nvidia/a, nvidia/b,,", ("nvidia/a", "nvidia/b")),
     "max_seq_len": ("128", 128),
     "request_timeout_s": ("2.5", 2.5),
