@@ -20,7 +20,11 @@ let answers = [];
 let failed = false;
 let again = 0;
 
-const editor = new Editor((soon) => (soon ? live.soon() : live.now()));
+const editor = new Editor((soon) => {
+  busy(true);
+  if (soon) live.soon();
+  else live.now();
+});
 const live = new Live(rankAll);
 const card = new Card(
   (metadata) => {
@@ -44,6 +48,12 @@ function asked() {
   return { model: name, query, passages: editor.passages(editor.side), truncate: editor.side.truncate };
 }
 
+// From a change until its ranking is drawn, or refused.
+function busy(on) {
+  document.documentElement.dataset.busy = on;
+  find("results").ariaBusy = String(on);
+}
+
 async function rankAll(signal) {
   clearTimeout(again);
   const { query, sides } = editor.state;
@@ -55,12 +65,12 @@ async function rankAll(signal) {
   take.show();
   const all = sides.map((side) => ({ side, passages: editor.passages(side) }));
   find("empty").hidden = Boolean(query.trim()) && all.every(({ passages }) => passages.length);
-  if (!find("empty").hidden) return;
-  find("results").ariaBusy = "true";
+  if (!find("empty").hidden) return busy(false);
+  busy(true);
   const outcomes = await Promise.all(all.map((each) => rankOne(query, each, signal)));
   if (signal.aborted) return;
-  find("results").ariaBusy = "false";
   await showAll(outcomes);
+  if (!signal.aborted) busy(false);
 }
 
 async function rankOne(query, { side, passages }, signal) {
@@ -84,7 +94,6 @@ async function showAll(outcomes) {
   take.show();
   announce(outcomes);
   await Promise.all(outcomes.map(({ answer, refusal }, side) => (answer ? shown[side].show(answer, view()) : shown[side].fail(outcomes.length > 1 ? refusal.message : ""))));
-  performance.mark("drawn");
 }
 
 // Errors
