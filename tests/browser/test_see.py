@@ -41,6 +41,7 @@ def test_a_line_joins_the_old_place_of_each_passage_and_its_new_one(page: Visite
 
 
 def test_a_line_is_lit_with_its_row(page: Visited) -> None:
+    assert page.page.locator(".line.lit").count() == 0
     page.rows().nth(2).hover()
     assert page.page.locator(".line.lit").count() == 1
 

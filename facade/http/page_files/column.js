@@ -39,7 +39,6 @@ export class Column {
     showStages(this.stages, answer);
     const terms = termsOf(answer.query);
     const before = this.#tops();
-    this.places.clear();
     this.ranked = [];
     const rows = new Map();
     const done = await inFrames(
@@ -56,7 +55,6 @@ export class Column {
         rows.set(key, row);
         this.#rows.set(key, row);
         this.ranked.push(row);
-        this.places.add(row);
       },
       () => run !== this.#run,
     );
@@ -135,7 +133,12 @@ export class Column {
       shown[to].more.tabIndex = 0;
       shown[to].more.focus();
     });
-    new ResizeObserver(() => this.ranked.length && this.arrange()).observe(this.element);
+    let width = 0;
+    new ResizeObserver(([{ contentRect }]) => {
+      if (contentRect.width === width) return; // its height grows while rows are drawn
+      width = contentRect.width;
+      if (this.ranked.length) this.arrange();
+    }).observe(this.element);
   }
 }
 

@@ -4,52 +4,39 @@ import { draw } from "./dom.js";
 
 const WIDTH = 64; // of the drawing, in its own units and pixels
 const LABEL = 20; // at the left, for the old place's number
+// More lines would hide each other, and take a long time to paint. Of the rows below, the one under the pointer or the focus has its line.
+const MOST = 60;
 
 export class Places {
+  #curves = new Map();
+
   constructor() {
     this.element = draw("svg", { class: "places-lines", "aria-hidden": "true", width: WIDTH });
-    this.lines = new Map();
+    this.lit = draw("g");
   }
 
-  clear() {
-    this.element.replaceChildren();
-    this.lines.clear();
-  }
-
-  /** Join old place `index` with the row's. */
-  add(row) {
-    const line = draw("path", { class: "line" });
-    const label = draw("text", { class: "old", x: LABEL - 6, "text-anchor": "end", "dominant-baseline": "central" }, String(row.index + 1));
-    this.lines.set(row.index, { line, label });
-    this.element.append(line, label);
-  }
-
-  /** Lay the lines out for rows in ranked order; those that are hidden have none. `middles`: of each row, in pixels. */
+  /** Draw the lines of rows in ranked order; hidden ones have none. `middles`: of each row that is shown, in pixels. */
   arrange(rows, middles, height) {
-    this.element.setAttribute("height", height);
     const shown = rows.filter((row) => !row.element.hidden);
     const old = [...shown].sort((a, b) => a.index - b.index);
     const from = new Map(old.map((row, place) => [row.index, middles[place]]));
-    for (const row of rows) {
-      const { line, label } = this.lines.get(row.index) ?? {};
-      if (!line) continue;
-      const hidden = row.element.hidden;
-      line.toggleAttribute("hidden", hidden);
-      label.toggleAttribute("hidden", hidden);
-      if (hidden) continue;
-      const start = from.get(row.index);
-      const end = middles[shown.indexOf(row)];
-      const bend = (WIDTH + LABEL) / 2;
-      line.setAttribute("d", `M${LABEL},${start} C${bend},${start} ${bend},${end} ${WIDTH},${end}`);
-      line.setAttribute("class", `line ${row.element.classList.contains("above") ? "above" : ""}`);
-      label.setAttribute("y", start);
-    }
+    this.#curves = new Map(shown.map((row, place) => [row.index, [from.get(row.index), middles[place]]]));
+    const lines = shown.slice(0, MOST).flatMap((row) => this.#line(row.index, row.element.classList.contains("above") ? "above" : ""));
+    this.element.setAttribute("height", height);
+    this.element.replaceChildren(...lines, this.lit);
+    this.lit.replaceChildren();
   }
 
   light(index, on) {
-    const found = this.lines.get(index);
-    found?.line.classList.toggle("lit", on);
-    found?.label.classList.toggle("lit", on);
-    if (found && on) this.element.append(found.line, found.label); // above the others
+    this.lit.replaceChildren(...(on && this.#curves.has(index) ? this.#line(index, "lit") : []));
+  }
+
+  #line(index, kind) {
+    const [start, end] = this.#curves.get(index);
+    const bend = (WIDTH + LABEL) / 2;
+    return [
+      draw("path", { class: `line ${kind}`, d: `M${LABEL},${start} C${bend},${start} ${bend},${end} ${WIDTH},${end}` }),
+      draw("text", { class: `old ${kind}`, x: LABEL - 6, y: start, "text-anchor": "end", "dominant-baseline": "central" }, String(index + 1)),
+    ];
   }
 }

@@ -4,9 +4,17 @@ import { base } from "./api.js";
 import { asCsv, asJson, save } from "./download.js";
 import { find, make, say } from "./dom.js";
 import { inUse } from "./keys.js";
+import { count } from "./scale.js";
 import { LANGUAGES } from "./snippets.js";
 
-const SHOWN = 6000; // characters of a program; a longer one is shown in part and copied whole
+const SHOWN = 6000; // characters of passages; a longer program is shown in part and copied whole
+
+/** The first passages that have at most SHOWN characters together, and at least one. */
+function shortened(passages) {
+  let size = 0;
+  const end = passages.findIndex(({ text }, index) => (size += text?.length ?? 0) > SHOWN && index > 0);
+  return end < 0 ? passages : passages.slice(0, end);
+}
 
 export class Take {
   #language = "curl";
@@ -38,14 +46,16 @@ export class Take {
   }
 
   show() {
-    const program = this.#program();
-    find("code").textContent = program.length > SHOWN ? `${program.slice(0, SHOWN)}\n… ${(program.length - SHOWN).toLocaleString("en")} more characters; Copy takes all of them` : program;
+    const { passages } = this.read().asked;
+    const few = shortened(passages);
+    find("code").textContent = this.#program(few);
+    say(find("left-out"), few.length < passages.length ? `${count(passages.length - few.length, "further passage")} not shown here; Copy takes all` : "");
     const none = !this.read().answers.length;
     find("save-csv").disabled = find("save-json").disabled = none;
   }
 
-  #program() {
-    return LANGUAGES[this.#language].write({ ...this.read().asked, base: base(), keyed: inUse() });
+  #program(passages = this.read().asked.passages) {
+    return LANGUAGES[this.#language].write({ ...this.read().asked, passages, base: base(), keyed: inUse() });
   }
 
   #choose(chosen) {
