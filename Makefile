@@ -29,7 +29,7 @@ serve: $(VENV)/.serve ## Start Triton and the HTTP API in the foreground. Ctrl-C
 unit: $(VENV)/.test ## Run the unit tests of what serves, without torch and Triton (one minute): [ARGS=…].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --without-torch $(or $(ARGS),$(UNIT))
 
-test: $(VENV)/.dev $(CLIENTS) $(VENV)-retrieval/.done ## Run all tests against a real Triton: [ARGS=…].
+test: $(VENV)/.dev $(CLIENTS) $(VENV)-retrieval/.done .tools/axe/.done ## Run all tests against a real Triton: [ARGS=…].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS) $(MAY_BE_NONE)
 	$(BIN)/python -m pytest -m alone $(ARGS) $(MAY_BE_NONE)
 
@@ -191,6 +191,13 @@ $(VENV)-ray/.done: $(LOCKS) | $(VENV)/bin/python
 	@$(PYTHON) -m venv --clear .tools/audit
 	@.tools/audit/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement scripts/audit/requirements.txt
 	@touch $@
+
+# The rules of accessibility for tests/browser. A machine without npm, or without its registry, has the other tests of the page.
+.tools/axe/.done: tests/browser/axe/package-lock.json
+	@rm -rf .tools/axe && mkdir -p .tools/axe && cp tests/browser/axe/package.json tests/browser/axe/package-lock.json .tools/axe
+	@if ! command -v npm > /dev/null; then echo "axe-core is left out: npm is not installed here" >&2; \
+	elif npm ci --prefix .tools/axe --ignore-scripts --no-audit --no-fund > .tools/axe/npm.log 2>&1; then touch $@; \
+	else echo "axe-core is left out: npm can't install it here (.tools/axe/npm.log)" >&2; fi
 
 # What `make serve` installs, without pip.
 .tools/serving/.done: $(LOCKS) .tools/audit/.done

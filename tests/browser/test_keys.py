@@ -38,7 +38,10 @@ def test_it_is_asked_for_once_and_every_call_goes_on_with_it(locked: Visited) ->
     locked.page.locator("#card-model dd").first.wait_for()
     assert dialog.is_hidden()
     assert "Bearer $RERANKER_API_KEY" in locked.page.locator("#code").inner_text()
-    for kept in (locked.page.content(), locked.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])")):
+    for kept in (
+        locked.page.content(),
+        locked.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"),
+    ):
         assert KEY not in kept
     locked.page.reload()
     dialog.wait_for()

@@ -21,7 +21,7 @@ from tests.contract.scorers import Fixed
 MANY = 512
 LONGEST_FRAME_MS = 100.0
 FIRST_PAINT_MS = 200.0
-WORDS = "lava ash rock magma crust fire vent dome cone pumice basalt tuff sill dyke plume".split()
+WORDS = ["lava", "ash", "rock", "magma", "crust", "fire", "vent", "dome", "cone", "pumice", "basalt", "tuff", "sill", "dyke", "plume"]
 
 # Long animation frames, as the browser itself reports them, and the gaps between frames, which also have what no script causes.
 _OBSERVE = """() => {

@@ -17,8 +17,8 @@ from tests.browser.conftest import Visit, Visited
 from tests.conftest import ROOT, Server
 
 CLIENTS = ROOT / ".venv-clients" / "bin" / "python"
-QUERY = "it's a \"quote\", a \\ backslash and ünïcode €"
-PASSAGES = "line one\nline two's \"end\"\n\n$HOME `date` \\n and 日本語\n\nJSON\n\nPenicillin, the antibiotic"
+QUERY = 'it\'s a "quote", a \\ backslash and ünïcode €'
+PASSAGES = 'line one\nline two\'s "end"\n\n$HOME `date` \\n and 日本語\n\nJSON\n\nPenicillin, the antibiotic'
 ASKED = {
     "curl": ["bash", "-e"],
     "Python": [str(CLIENTS), "-"],
@@ -84,7 +84,7 @@ def saved(page: Visited, button: str) -> str:
 def test_results_are_saved_as_csv_and_json(page: Visited) -> None:
     rows = list(csv.DictReader(io.StringIO(saved(page, "#save-csv"), newline="")))
     assert [int(row["index"]) for row in rows] == page.order()
-    assert {row["text"] for row in rows} == {passage for passage in PASSAGES.split("\n\n")}
+    assert {row["text"] for row in rows} == set(PASSAGES.split("\n\n"))
     content = json.loads(saved(page, "#save-json"))
     assert content["query"] == QUERY
     assert [row["index"] for row in content["rankings"]] == page.order()

@@ -50,7 +50,7 @@ def test_a_stopped_server_is_named_its_last_ranking_stays_and_it_is_found_again(
 
 def test_the_card_says_why_a_server_is_not_ready(visit: Visit) -> None:
     class Failing(Fixed):
-        async def probe(self, timeout_s: float) -> str:
+        async def probe(self, timeout_s: float) -> str:  # noqa: ARG002
             raise ConnectionError("no Triton")
 
     with served(Settings(), Failing()) as app:

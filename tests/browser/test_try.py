@@ -34,7 +34,9 @@ def test_the_other_examples_are_ranked_at_a_click(page: Visited, name: str, best
 
 
 def test_pasted_passages_are_separated_by_blank_lines(page: Visited) -> None:
-    page.rank("Who discovered penicillin?", "Penicillin is an antibiotic.\n\n\n Alexander Fleming discovered\npenicillin in 1928.\n \nThird")
+    page.rank(
+        "Who discovered penicillin?", "Penicillin is an antibiotic.\n\n\n Alexander Fleming discovered\npenicillin in 1928.\n \nThird"
+    )
     assert page.page.locator("#count").inner_text() == "3 passages"
     assert page.order()[0] == 1
 

@@ -18,13 +18,14 @@ export class Column {
     this.ranked = [];
     this.heading = make("h3", { className: "side-name" });
     this.error = make("p", { className: "refusal", hidden: true });
+    this.note = make("p", { className: "note", hidden: true });
     this.summary = make("p", { className: "summary" });
     this.stages = make("div", { className: "stages" });
     this.axis = make("div", { className: "axis", ariaHidden: "true" });
     this.list = make("ol", { className: "rows", ariaLabel: "Ranked passages" });
     this.places = new Places();
     const ranking = make("div", { className: "ranking" }, this.places.element, this.list);
-    this.element = make("section", { className: "column", ariaLabel: `Ranking ${name}` }, this.heading, this.error, this.summary, this.stages, this.axis, ranking);
+    this.element = make("section", { className: "column", ariaLabel: `Ranking ${name}` }, this.heading, this.error, this.note, this.summary, this.stages, this.axis, ranking);
     this.#listen();
   }
 
@@ -34,6 +35,7 @@ export class Column {
     this.answer = answer;
     this.element.classList.remove("stale");
     say(this.error, "");
+    say(this.note, "");
     this.summary.replaceChildren(make("b", {}, count(answer.passages.length, "passage")), " · ", count(answer.tokens, "token"), " · ", make("b", {}, asMs(answer.ms)));
     if (answer.queryTruncated) this.summary.append(make("span", { className: "cut" }, "the query alone fills the limit: no passage was read"));
     showStages(this.stages, answer);
@@ -74,7 +76,9 @@ export class Column {
       row.measure(view.width);
       row.element.hidden = view.only && row.value < view.threshold;
     }
-    if (!this.ranked.some((row) => row.more.tabIndex === 0) && this.ranked.length) this.ranked[0].more.tabIndex = 0;
+    // One stop for Tab: the row with the focus, else the best. Arrows move it.
+    const stop = this.ranked.find((row) => row.more === document.activeElement) ?? this.ranked[0];
+    for (const row of this.ranked) row.more.tabIndex = row === stop ? 0 : -1;
     this.arrange();
   }
 
@@ -83,6 +87,7 @@ export class Column {
     this.#run += 1;
     this.element.classList.add("stale");
     say(this.error, message);
+    say(this.note, this.ranked.length ? "This is the last ranking; the change since then was not ranked." : "");
   }
 
   arrange() {

@@ -3,7 +3,7 @@
 export const EXAMPLES = [
   {
     name: "Pythons",
-    about: "same words, other meaning",
+    about: "a trap of words",
     query: "How long do pythons live?",
     passages: [
       "How long a Python program runs depends on the size of its input and on how often its loops repeat.",
@@ -16,7 +16,7 @@ export const EXAMPLES = [
   },
   {
     name: "Git",
-    about: "software documentation",
+    about: "software docs",
     query: "How do I undo the last commit but keep my changes?",
     passages: [
       "git push sends your branch to the server, where others can fetch it.",
@@ -28,7 +28,7 @@ export const EXAMPLES = [
   },
   {
     name: "Medicine",
-    about: "advice to patients",
+    about: "health advice",
     query: "Can I take ibuprofen if I have high blood pressure?",
     passages: [
       "Ibuprofen was developed in the 1960s by the research arm of Boots.",
