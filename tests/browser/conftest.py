@@ -96,7 +96,7 @@ def visit(browser: "Browser") -> Iterator[Visit]:
         visits.append(visited)
         page = visited.page
         page.on("pageerror", lambda error: visited.faults.append(str(error)))
-        page.on("console", lambda message: "Security Policy" in message.text and visited.faults.append(message.text))
+        page.on("console", lambda message: visited.faults.extend([message.text] if "Security Policy" in message.text else []))
         page.on("request", lambda request: visited.asked.append(request.url))
         page.goto(url)
         return visited

@@ -25,7 +25,12 @@ class ServedApp:
     def do(self, act: Callable[[], Any]) -> None:
         """Call `act` in the loop, and wait for it."""
         done = threading.Event()
-        self.loop.call_soon_threadsafe(lambda: (act(), done.set()))
+
+        def call() -> None:
+            act()
+            done.set()
+
+        self.loop.call_soon_threadsafe(call)
         assert done.wait(_LIMIT_S)
 
 

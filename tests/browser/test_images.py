@@ -32,7 +32,7 @@ def picture(colour: str) -> str:
 class ImagesFirst(Fixed):
     """Prefers the later passages, the second one most."""
 
-    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:  # noqa: ARG002
         return Scores(np.array([1.0, 3.0, 2.0, 0.0, -1.0, -2.0][: len(pairs.rows)], np.float32), 0.0)
 
 

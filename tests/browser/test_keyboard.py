@@ -8,7 +8,7 @@ import pytest
 from tests.browser.conftest import Visit, Visited
 from tests.conftest import Server
 
-_FOCUSED = "() => document.activeElement.id || document.activeElement.className || document.activeElement.name || document.activeElement.textContent"
+_FOCUSED = "() => ['id', 'className', 'name', 'textContent'].map((key) => document.activeElement[key]).find(Boolean)"
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ Light, dark and phone: axe-core's rules (WCAG 2.2 A and AA), no sideways scrolli
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ PICTURES = os.environ.get("PICTURES")
 
 def picture(page: Visited, name: str) -> None:
     if PICTURES:
-        page.page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=name not in {"page"})
+        page.page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=name != "page")
 
 
 def serious(page: Visited) -> list[str]:
@@ -81,11 +80,11 @@ def look(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def page(look: str, visit: Visit, server: Server) -> Iterator[Visited]:
+def page(look: str, visit: Visit, server: Server) -> Visited:
     visited = visit(server.http, reduced_motion="reduce", **LOOKS[look])
     visited.page.locator("#card-model dd").first.wait_for()
     visited.settled()
-    yield visited
+    return visited
 
 
 @pytest.mark.parametrize("state", STATES)

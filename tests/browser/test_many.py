@@ -39,7 +39,7 @@ _SINCE_THE_ANSWER = """() => {
 class Scattered(Fixed):
     """Logits from -8 to 8 in no order."""
 
-    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:
+    async def score(self, pairs: TokenPairs, timeout_s: float, work: Work | None = None) -> Scores:  # noqa: ARG002
         return Scores(np.random.default_rng(7).uniform(-8, 8, len(pairs.rows)).astype(np.float32), 0.0)
 
 

@@ -9,10 +9,11 @@ import re
 from tests.browser.conftest import Visited
 
 LONG = "word " * 900
+MINUS = "\N{MINUS SIGN}"
 
 
 def test_each_row_has_its_place_logit_and_probability_and_a_bar_on_its_side_of_0(page: Visited) -> None:
-    logits = [float(text.replace("−", "-")) for text in page.page.locator(".logit").all_inner_texts()]
+    logits = [float(text.replace(MINUS, "-")) for text in page.page.locator(".logit").all_inner_texts()]
     shares = [float(text.removesuffix(" %")) for text in page.page.locator(".chance").all_inner_texts()]
     assert logits == sorted(logits, reverse=True)
     for logit, share in zip(logits, shares, strict=True):
@@ -58,7 +59,7 @@ def test_the_threshold_is_marked_and_filters(page: Visited) -> None:
     page.page.locator("#threshold").fill("-3")
     assert page.rows().count() == 5
     assert page.page.locator(".places-lines .line:visible").count() == 5
-    assert page.page.locator("#threshold-value").inner_text() == "−3.00, 4.7 %"
+    assert page.page.locator("#threshold-value").inner_text() == f"{MINUS}3.00, 4.7 %"
     page.page.get_by_role("button", name="Back to 0").click()
     assert page.rows().count() == 1
     page.page.get_by_label("Hide below").uncheck()

@@ -70,11 +70,11 @@ export class Card {
     const facts = {
       Model: name,
       "Model version": modelInfo[0].shortName.slice(name.length + 1),
-      Takes: modalities.join(" and "),
+      Takes: modalities.filter((name) => name !== "text_image").join(" and "),
       Limit: `${maxSeqLen.toLocaleString("en")} tokens a pair`,
       Engine: engine || "not known yet",
       Precision: precision,
-      Parity: parity ? `${parity.pairs} pairs against ${parity.reference}: at most ${parity.max_abs_difference} apart, ${(parity.rank_agreement * 100).toFixed(1)} % in the same order` : "no report",
+      Parity: parity?.reference ? `${parity.pairs} pairs against ${parity.reference}: at most ${parity.max_abs_difference} apart, ${(parity.rank_agreement * 100).toFixed(1)} % in the same order` : "no report",
       Digest: digest,
       Server: `Triton Reranker ${version}`,
     };
