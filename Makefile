@@ -9,7 +9,7 @@ endif
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := $(VENV)-clients/.done $(VENV)-clients-cohere5/.done $(VENV)-clients-cohere7/.done
-NPM := $(patsubst %/package-lock.json,%/node_modules/.done,$(wildcard tests/*/npm/package-lock.json))
+NPM := .tools/axe/.done .tools/npm-clients/.done
 DOCKER ?= docker
 HAS_LIBPYTHON := import ctypes.util, os, sys, sysconfig; sys.exit(not (os.path.isfile(os.path.join(sysconfig.get_config_var("LIBDIR"), "libpython3.12.so.1.0")) or ctypes.util.find_library("python3.12")))
 PIP := -m pip install --disable-pip-version-check
@@ -149,7 +149,7 @@ help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 clean: ## Remove environments and caches. Bundles and checkpoints stay.
-	rm -rf tests/*/npm/node_modules $(VENV) $(VENV)-clients* $(VENV)-retrieval $(VENV)-ray $(VENV)-312 .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-clients* $(VENV)-retrieval $(VENV)-ray $(VENV)-312 .bench .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "neither Python 3.11 nor 3.12 was found: install one of them, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
@@ -208,6 +208,15 @@ $(VENV)-ray/.done: $(LOCKS) | $(VENV)/bin/python
 	@.tools/audit/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement scripts/audit/requirements.txt
 	@touch $@
 
+# The rules of accessibility for tests/browser, and the rerank clients of npm. Packages are unpacked; their install scripts don't run.
+.tools/axe/.done: tests/browser/axe/package-lock.json
+.tools/npm-clients/.done: tests/clients/npm/package-lock.json
+$(NPM):
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $(<D)/package.json $(<D)/package-lock.json $(@D)
+	@if ! command -v npm > /dev/null; then echo "tests that need packages of $(<D) are left out: npm is not installed here" >&2; \
+	elif npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund > $(@D)/npm.log 2>&1; then touch $@; \
+	else echo "tests that need packages of $(<D) are left out: npm can't install them here ($(@D)/npm.log)" >&2; fi
+
 # What `make serve` installs, without pip.
 .tools/serving/.done: $(LOCKS) .tools/audit/.done
 	@echo "Installing what serves and nothing else (some 620 MB, half a minute) ..."
@@ -217,12 +226,6 @@ $(VENV)-ray/.done: $(LOCKS) | $(VENV)/bin/python
 	@touch $@
 
 # The clients pin other versions than the server, so they have their own environment; three of them, since they pin three majors of cohere.
-# Packages are only unpacked: their install scripts don't run.
-$(NPM): %/node_modules/.done: %/package-lock.json
-	@if command -v npm > /dev/null; then \
-		echo "Installing npm packages of $* (half a minute) ..." && npm ci --prefix $* --ignore-scripts --no-audit --no-fund --loglevel error && touch $@; \
-	else echo "npm is not here: the tests that need packages of $* are left out" >&2; fi
-
 $(VENV)-clients/.done: tests/clients/requirements.lock | $(VENV)/bin/python
 $(VENV)-clients-cohere5/.done: tests/clients/requirements-cohere5.lock | $(VENV)/bin/python
 $(VENV)-clients-cohere7/.done: tests/clients/requirements-cohere7.lock | $(VENV)/bin/python

@@ -133,6 +133,7 @@ class HttpSettings(Group):
     cors_origins: tuple[str, ...] = setting(
         "RERANKER_CORS_ORIGINS", (), names, "origins of web pages that may call the API, separated by commas; default: none"
     )
+    page: bool = setting("RERANKER_PAGE", True, flag, "the page at / to try the server, which needs no API key by itself; 0: no page")
     otel: bool = setting("NIM_ENABLE_OTEL", False, flag, "1: export traces by OpenTelemetry, joined from HTTP to Triton")
     otel_service_name: str = setting("NIM_OTEL_SERVICE_NAME OTEL_SERVICE_NAME", "triton-reranker", str, "service name in traces")
     otel_exporter: str = setting(

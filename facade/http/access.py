@@ -110,7 +110,8 @@ class AccessKeys:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Raises UnauthorizedError, before anything of the body is read."""
-        if route_of(request).group not in self._exempt:
+        route = route_of(request)
+        if not route.keyless and route.group not in self._exempt:
             request[FIELDS]["caller"] = self._caller(request)
         return await handler(request)
 

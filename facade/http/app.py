@@ -65,7 +65,7 @@ def create_app(settings: Settings, scorer: Scorer | None = None) -> web.Applicat
     app[SERVICE] = service
     app[METRICS] = metrics
     app[DRAINING] = Draining(service.readiness)
-    add_routes(app, routes.served(settings.shapes))
+    add_routes(app, (*routes.served(settings.shapes), *(routes.PAGE if settings.page else ())))
     SecurityHeaders(settings.cors_origins, tls=settings.tls != "DISABLED").install(app)
     app[DRAINING].install(app)
     if gate := AccessKeys.of(settings):

@@ -17,8 +17,9 @@ class Route:
 
     `summary` is empty for what is no part of the API. `group` is its name in RERANKER_API_KEYS_EXEMPT; None: it always needs a key, where
     keys are on. `shapes`: of a ranking's body, the most general one last; none for an endpoint that does not need the model. `quiet`: asked
-    every few seconds by monitoring, so neither logged while all is well, nor traced, nor counted as refused. `any_version`: also served
-    below /v2 and below doubled versions. `refusals`: what a status beside 200 and 401 means.
+    every few seconds by monitoring, or in numbers by a browser, so neither logged while all is well, nor traced, nor counted as refused.
+    `keyless`: needs no key, whatever the settings say. `any_version`: also served below /v2 and below doubled versions. `refusals`: what a
+    status beside 200 and 401 means.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Route:
     group: str | None = None
     shapes: tuple[Shape, ...] = ()
     quiet: bool = False
+    keyless: bool = False
     any_version: bool = False
     media_type: str = "application/json"
     refusals: Mapping[str, str] = field(default_factory=dict)

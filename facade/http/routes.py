@@ -6,7 +6,7 @@ from dataclasses import replace
 from facade.api import documents, nim, score, texts, voyage, weaviate
 from facade.api.shape import Shape
 from facade.errors import SettingsError
-from facade.http import about
+from facade.http import about, page
 from facade.http.ranking import ranking
 from facade.http.route import Route
 
@@ -61,6 +61,11 @@ ALL = (
     Route("openapi", "/openapi.json", about.openapi_document, group="docs"),
     Route("docs", "/docs", about.docs, group="docs"),
     Route("docs_file", "/docs/{file}", about.docs_file, group="docs"),
+)
+# Beside the API; a setting turns it off.
+PAGE = (
+    Route("try_page", "/", page.page, quiet=True, keyless=True),
+    Route("try_page_file", "/page/{file}", page.page_file, quiet=True, keyless=True),
 )
 # Health and metrics alone, for an address of their own.
 MONITORING = tuple(route for route in ALL if route.quiet)

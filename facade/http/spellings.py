@@ -4,10 +4,13 @@ _VERSION = "/v1/"
 
 
 def pattern(path: str) -> str:
-    """A pattern for `path` with and without a final slash; one below /v1 also without it, and with slashes doubled anywhere.
+    """A pattern for `path` with and without a final slash; one below /v1 also without it, and with slashes doubled anywhere. The root
+    has one spelling: relative addresses on a page at // would lead elsewhere.
 
     A parameter below /v1 may have slashes in it, as the names of models do.
     """
+    if path == "/":
+        return path
     if not path.startswith(_VERSION):
         return path + "{end:/*}"
     return r"/{prefix:/*(?:v1/+)?}" + _joined(path)

@@ -35,7 +35,8 @@ def _curl_options(settings: Settings) -> str:
 def announce(settings: Settings, model: str, seconds: float) -> None:
     """Print that `model` is served after `seconds`, and a request to try; with JSON logs, log only the first line."""
     url = _shown_url(settings)
-    ready = f"Ready after {seconds:.1f} s: {url} serves {model}; documentation at /docs, stop with Ctrl-C."
+    page = "a page to try it at /, " if settings.page else ""
+    ready = f"Ready after {seconds:.1f} s: {url} serves {model}; {page}documentation at /docs, stop with Ctrl-C."
     if settings.json_logs:
         LOG.info(ready)
         return

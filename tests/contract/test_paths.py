@@ -172,7 +172,7 @@ async def test_a_hosted_route_without_a_name_is_not_found(client: aiohttp.Client
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "//",
         "/v1",
         "/v1/",
         "/v1/rankings",

@@ -54,6 +54,7 @@ def test_one_line_tells_the_address_and_the_model(server: Server) -> None:
     (line,) = (line for line in server.output().splitlines() if line.startswith("Ready after"))
     assert server.http in line
     assert "triton-reranker/minilm-l6-en-v1" in line
+    assert "a page to try it at /" in line
 
 
 def test_a_variable_that_sets_nothing_is_warned_of_once(configured: Server) -> None:

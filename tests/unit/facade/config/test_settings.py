@@ -62,6 +62,7 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "api_keys_file": (str(HERE), HERE),
     "api_keys_exempt": ("Docs, health", ("docs", "health")),
     "cors_origins": ("https://a.example, https://b.example", ("https://a.example", "https://b.example")),
+    "page": ("0", False),
     "triton_key": ("s3cret", "s3cret"),
     "triton_tls_cert": (str(HERE), HERE),
     "triton_tls_key": (str(HERE), HERE),

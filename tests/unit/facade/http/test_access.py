@@ -107,7 +107,7 @@ async def test_a_refusal_comes_before_the_body(app: Start) -> None:
 
 HEALTH = ("/v1/health/live", "/v1/health/ready", "/health/live")
 DOCS = ("/docs", "/docs/swagger-ui.css", "/openapi.json")
-OTHERS = ("/v1/metadata", "/v1/version", "/v1/license", "/v1/manifest", "/nowhere", "/", "/docs/../v1/metadata", "/v1/health/live/x")
+OTHERS = ("/v1/metadata", "/v1/version", "/v1/license", "/v1/manifest", "/nowhere", "/page", "/docs/../v1/metadata", "/v1/health/live/x")
 
 
 @pytest.mark.parametrize(

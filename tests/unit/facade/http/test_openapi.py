@@ -18,8 +18,8 @@ from facade.config.settings import Settings
 from facade.http import openapi, routes
 from facade.http.app import create_app
 
-# Served, but no part of the API: the documentation itself.
-NOT_DOCUMENTED = {"openapi", "docs", "docs_file"}
+# Served, but no part of the API: the documentation itself, and the page.
+NOT_DOCUMENTED = {"openapi", "docs", "docs_file", *(route.name for route in routes.PAGE)}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from facade.http.route import Route
 from tests.conftest import ROOT
 from tests.contract.scorers import Fixed
 
-NAMES = {route.name for route in routes.ALL}
+SERVED = (*routes.ALL, *routes.PAGE)
+NAMES = {route.name for route in SERVED}
 OTHERS = [path for path in sorted((ROOT / "facade" / "http").glob("*.py")) if path.stem != "routes"]
 
 
@@ -32,7 +33,7 @@ def strings(path: Path) -> set[str]:
 
 
 def test_names_and_paths_are_each_those_of_one_endpoint() -> None:
-    assert len(routes.ALL) == len(NAMES) == len({route.path for route in routes.ALL})
+    assert len(SERVED) == len(NAMES) == len({route.path for route in SERVED})
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
@@ -43,6 +44,16 @@ def test_no_other_module_names_an_endpoint(path: Path) -> None:
 @pytest.mark.parametrize("route", routes.ALL, ids=lambda route: route.name)
 def test_a_path_reads_as_the_documentation_writes_it(route: Route) -> None:
     assert re.fullmatch(r"(/[a-z0-9.-]+|/\{(model|file)\})+", route.path)
+
+
+def test_the_page_is_no_part_of_the_api_and_needs_no_key() -> None:
+    assert all(not route.summary and route.keyless and not route.shapes for route in routes.PAGE)
+    assert not any(route.keyless for route in routes.ALL)
+
+
+def test_without_the_page_the_app_serves_the_api_alone() -> None:
+    app = create_app(Settings(page=False), Fixed())
+    assert set(app.router.named_resources()) == {route.name for route in routes.ALL}
 
 
 def test_every_group_that_may_need_no_key_has_an_endpoint_and_rankings_are_in_none() -> None:
