@@ -17,6 +17,7 @@ ADAPTER = "adapter_config.json"
 TOKENIZER_SETTINGS = "tokenizer_config.json"
 MODULES = "modules.json"  # sentence-transformers', as the next
 PROMPTS = "config_sentence_transformers.json"
+TRANSFORMER = "sentence_bert_config.json"
 
 
 def check(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> None:
@@ -72,6 +73,19 @@ def check_no_prompt(folder: Path) -> None:
             f"{folder}/{PROMPTS} puts the prompt {name!r} before each pair, which is not known for this family: remove default_prompt_name "
             "if the model is to be scored without it"
         )
+
+
+def query_prompt(folder: Path) -> str:
+    """The prompt that sentence-transformers puts before each query of a CrossEncoder that takes texts; empty where there is none."""
+    settings = sentence_transformers(folder, PROMPTS)
+    name = settings.get("default_prompt_name")
+    return "" if name is None else str(settings.get("prompts", {}).get(name) or "")
+
+
+def joins_texts(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether sentence-transformers trained the checkpoint as a CrossEncoder of texts, which its tokenizer joins without a prompt."""
+    trained = "sentence_transformers" in config or sentence_transformers(folder, PROMPTS).get("model_type") == "CrossEncoder"
+    return trained and "message" not in sentence_transformers(folder, TRANSFORMER).get("modality_config", {})
 
 
 def logit_score(folder: Path) -> dict[str, Any] | None:

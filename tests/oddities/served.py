@@ -4,8 +4,10 @@ from tests.oddities.changes import (
     PAIR_TEMPLATE,
     added,
     as_bf16,
+    as_class,
     as_classifier,
     both,
+    classifier_of,
     config,
     converted,
     cross_encoder,
@@ -18,11 +20,13 @@ from tests.oddities.changes import (
     segments_kept_back,
     sharded,
     template,
+    trained,
     untied,
     without_segments,
 )
 from tests.oddities.odd import Odd
-from tests.tiny_checkpoints import LIMIT, MAKE
+from tests.tiny_checkpoints import MAKE
+from tests.tiny_checkpoints.tokenizers import LIMIT
 
 SERVED = [
     *(Odd("nothing odd", family, plain) for family in sorted(MAKE) if " with " not in family),
@@ -63,5 +67,47 @@ SERVED = [
         both(as_classifier, template(PAIR_TEMPLATE), cross_encoder()),
         scored_as="classifier template",
     ),
-    Odd("`Qwen3ForSequenceClassification`, converted from a Qwen3-Reranker", "qwen3", converted, scored_as="classifier"),
+    Odd(
+        "`Qwen3ForSequenceClassification`, converted from a Qwen3-Reranker",
+        "qwen3",
+        converted("Qwen3", "yes", "no"),
+        scored_as="classifier",
+    ),
+    Odd(
+        "`Qwen3ForSequenceClassification`, trained by sentence-transformers without a prompt",
+        "qwen3",
+        both(as_classifier, trained),
+        scored_as="CrossEncoder",
+    ),
+    Odd("`Qwen2ForSequenceClassification`, converted from mxbai-rerank-v2", "qwen2", converted("Qwen2", "1", "0"), scored_as="classifier"),
+    Odd(
+        "`Qwen2ForSequenceClassification`, trained by sentence-transformers with a prompt",
+        "qwen2",
+        both(
+            classifier_of("Qwen2"),
+            cross_encoder(texts_alone=True, prompts={"rerank": "Rank the answers: "}, default_prompt_name="rerank"),
+        ),
+        scored_as="CrossEncoder",
+    ),
+    Odd(
+        "`GemmaForSequenceClassification`, converted from bge-reranker-v2-gemma", "gemma", converted("Gemma", "Yes"), scored_as="classifier"
+    ),
+    Odd(
+        "`GemmaForSequenceClassification`, trained by sentence-transformers without a prompt",
+        "gemma",
+        both(classifier_of("Gemma"), trained),
+        scored_as="CrossEncoder",
+    ),
+    Odd(
+        "`LlamaForCausalLM`: the logit of one word, under its own chat template",
+        "llama",
+        both(as_class("LlamaForCausalLM"), template(PAIR_TEMPLATE), logit_of("Yes")),
+        scored_as="CrossEncoder",
+    ),
+    Odd(
+        "a prompt of sentence-transformers",
+        "bert",
+        cross_encoder(texts_alone=True, prompts={"rerank": "Rank: "}, default_prompt_name="rerank"),
+        scored_as="CrossEncoder",
+    ),
 ]

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.export.checkpoint import Checkpoint, ExportError
-from scripts.export.families import bidirectional, encoder, gemma, nemotron_vl, qwen3
+from scripts.export.families import bidirectional, decoder, encoder, nemotron_vl
 
 Load = Callable[[Path, dict[str, Any], str], Checkpoint]
 FAMILIES: dict[str, Load] = {
     **dict.fromkeys(encoder.CLASSES, encoder.load),
     **dict.fromkeys(bidirectional.MODEL_TYPES, bidirectional.load),
-    "qwen3": qwen3.load,
-    "gemma": gemma.load,
+    **dict.fromkeys(decoder.CLASSES, decoder.load),
     nemotron_vl.MODEL_TYPE: nemotron_vl.load,
 }
 

@@ -6,6 +6,7 @@ model.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from facade.reranking.bundle import PairEncoding
 from scripts.bert.forward import logits
 from scripts.export import declared
 from scripts.export.architecture import architecture
 from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
+from scripts.export.joined import PROBE, read_pair_encoding
 from scripts.export.labels import read_labels, with_one_label
 from scripts.export.loading import BUFFERS, load_whole
 from scripts.export.tokenizer import load as load_tokenizer
@@ -43,7 +44,6 @@ HARMLESS = {
 }
 # RoBERTa's positions are counted from the padding id on, so as many fewer tokens fit.
 OFFSET_POSITIONS = ("xlm-roberta", "roberta")
-PROBE = ("a query", "and its passage")
 
 
 class Classifier(nn.Module):
@@ -81,10 +81,11 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     limit = _limit(folder, model.config, tokenizer, family)
     segments = _has_segments(folder, model.config, tokenizer)
     inputs = ("input_ids", "attention_mask", *(("token_type_ids",) if segments else ()))
+    encoding = replace(read_pair_encoding(tokenizer, segments=segments), query_prefix=declared.query_prompt(folder))
 
     def encode(query: str, passage: str) -> Encoded:
         # A list of pairs: transformers takes an empty second text of a single call for none.
-        cut = tokenizer([(query, passage)], truncation="only_second", max_length=limit)
+        cut = tokenizer([(encoding.query_prefix + query, passage)], truncation="only_second", max_length=limit)
         ids = cut["input_ids"][0]
         return Encoded(ids, cut["token_type_ids"][0] if segments else [0] * len(ids))
 
@@ -100,7 +101,7 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
         module=_module(with_one_label(model, labels), family).eval(),
         inputs=inputs,
         tokenizer=tokenizer,
-        pair_encoding=read_pair_encoding(tokenizer, segments=segments),
+        pair_encoding=encoding,
         max_seq_len=limit,
         vocabulary_size=int(model.config.vocab_size),
         pad_id=pad_id(tokenizer, model.config.pad_token_id),
@@ -112,7 +113,6 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
 
 def _load_model(folder: Path, config: dict[str, Any], family: str) -> Any:
     declared.check(folder, config, [CLASSES[family]])
-    declared.check_no_prompt(folder)
     if family in LEARNED_POSITIONS:
         declared.check_positions(folder, config)
     model = load_whole(AutoModelForSequenceClassification, folder, HARMLESS)
@@ -121,24 +121,6 @@ def _load_model(folder: Path, config: dict[str, Any], family: str) -> Any:
             f"{folder}/config.json says is_decoder, so its first token sees no other: the same score for every pair; correct it"
         )
     return model
-
-
-def read_pair_encoding(tokenizer: Any, *, segments: bool) -> PairEncoding:
-    """How the tokenizer itself joins two texts. Raises ExportError where a text's tokens change in company."""
-    query, passage = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in PROBE)
-    joined = tokenizer(*PROBE)
-    ids = joined["input_ids"]
-    first = _find(ids, query, 0)
-    second = _find(ids, passage, first + len(query))
-    encoding = PairEncoding(
-        before_query=tuple(ids[:first]),
-        between=tuple(ids[first + len(query) : second]),
-        after_passage=tuple(ids[second + len(passage) :]),
-        segment_ids=segments,
-    )
-    if segments and joined["token_type_ids"] != [0] * second + [1] * (len(ids) - second):
-        raise ExportError("the tokenizer's segment ids are not 0 for the query and 1 from the passage on; no known family has others")
-    return encoding
 
 
 def _module(model: Any, family: str) -> nn.Module:
@@ -156,13 +138,6 @@ def _has_segments(folder: Path, config: Any, tokenizer: Any) -> bool:
             f"{folder}: its tokenizer makes segment ids 0 and 1, its model knows one (type_vocab_size): they do not belong together"
         )
     return bool(made and known > 1)
-
-
-def _find(ids: list[int], part: list[int], start: int) -> int:
-    for place in range(start, len(ids) - len(part) + 1):
-        if ids[place : place + len(part)] == part:
-            return place
-    raise ExportError("the tokenizer changes the tokens of a text when it joins two texts: no family with such a tokenizer can be exported")
 
 
 def _limit(folder: Path, config: Any, tokenizer: Any, family: str) -> int:
