@@ -90,10 +90,23 @@ def joins_texts(folder: Path, config: Mapping[str, Any]) -> bool:
 
 def logit_score(folder: Path) -> dict[str, Any] | None:
     """The entries of sentence-transformers' module LogitScore, which says what tokens a language model answers with; None without one."""
-    for module in _parsed(folder / MODULES) or []:
-        if str(module.get("type", "")).endswith(".LogitScore"):
-            return read(folder / str(module.get("path", "")) / "config.json")
-    return None
+    return next((read(path / "config.json") for kind, path in modules(folder) if kind == "LogitScore"), None)
+
+
+def modules(folder: Path, library: str = "") -> list[tuple[str, Path]]:
+    """The modules of sentence-transformers' list, in its order: the last part of the name of its class, and its folder.
+
+    A class outside of `library` keeps its whole name.
+    """
+    listed = [(str(module.get("type", "")), folder / str(module.get("path", ""))) for module in _parsed(folder / MODULES) or []]
+    return [(kind.rpartition(".")[2] if kind.startswith(library) else kind, path) for kind, path in listed]
+
+
+def activation(folder: Path, config: Mapping[str, Any]) -> str | None:
+    """The name of the function that sentence-transformers applies to the logits, as the checkpoint states it; None where it states none."""
+    own = sentence_transformers(folder, PROMPTS).get("activation_fn") or config.get("sentence_transformers", {}).get("activation_fn")
+    stated = own or config.get("sbert_ce_default_activation_function")
+    return None if stated is None else str(stated)
 
 
 def sentence_transformers(folder: Path, name: str) -> dict[str, Any]:

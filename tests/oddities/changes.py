@@ -285,6 +285,32 @@ def logit_of(word: str) -> Change:
     return change
 
 
+def pooled(mode: str | list[str], **more: Any) -> Change:
+    """Another pooling of sentence-transformers."""
+    return entries("1_Pooling/config.json", pooling_mode=mode, **more)
+
+
+def without_module(number: int) -> Change:
+    """One module of sentence-transformers less."""
+
+    def change(folder: Path) -> None:
+        listed = json.loads((folder / "modules.json").read_text())
+        write(folder, "modules.json", [module for module in listed if module["idx"] != number])
+
+    return change
+
+
+def module_of(number: int, kind: str) -> Change:
+    """A module of another class in a place of sentence-transformers' list."""
+
+    def change(folder: Path) -> None:
+        listed = json.loads((folder / "modules.json").read_text())
+        listed[number]["type"] = kind
+        write(folder, "modules.json", listed)
+
+    return change
+
+
 def untied(folder: Path) -> None:
     """A head of its own instead of the embeddings."""
     config(tie_word_embeddings=False)(folder)

@@ -14,18 +14,22 @@ from tests.oddities.changes import (
     decoder_labelled,
     entries,
     labelled,
+    module_of,
     one_segment,
     part,
     pickled,
+    pooled,
     renamed,
     sharded,
     template,
     token_renamed,
     tokenizer_code,
     without,
+    without_module,
     write,
 )
 from tests.oddities.odd import Odd
+from tests.tiny_checkpoints import MODULAR
 
 PROCESSOR = "processor_config.json"
 
@@ -130,6 +134,25 @@ REFUSED = [
     ),
     Odd("no word of sentence-transformers", "llama", config("sentence_transformers"), "the prompt that it was trained with is not known"),
     Odd("`LlamaForCausalLM`, its answers unknown", "llama", as_class("LlamaForCausalLM"), "the words of its answers are not known"),
+    Odd("another pooling of sentence-transformers", MODULAR, pooled("weightedmean"), "pools by weightedmean"),
+    Odd("two poolings at once", MODULAR, pooled(["cls", "mean"]), "pools by cls, mean"),
+    Odd("no last dense layer", MODULAR, without_module(4), "its last module is no dense layer"),
+    Odd(
+        "a sigmoid in the last dense layer",
+        MODULAR,
+        entries("4_Dense/config.json", activation_function="torch.nn.modules.activation.Sigmoid"),
+        "gives 1 scores by Sigmoid",
+    ),
+    Odd("a dense layer that adds its input", MODULAR, entries("2_Dense/config.json", use_residual=True), "a dense layer that is not known"),
+    Odd("a module by its author", MODULAR, module_of(3, "modeling.LayerNorm"), "a module modeling.LayerNorm is not known"),
+    Odd(
+        "a dense layer without its weights",
+        MODULAR,
+        lambda folder: (folder / "2_Dense" / "model.safetensors").unlink(),
+        "2_Dense has no weights",
+    ),
+    Odd("a dense layer with a bias too many", MODULAR, entries("2_Dense/config.json", bias=True), "missing: linear.bias."),
+    Odd("an encoder with a head, under modules", MODULAR, config(architectures=["ModernBertForSequenceClassification"]), "ModernBertModel"),
     Odd("`Gemma2ForCausalLM`", "gemma2", config(architectures=["Gemma2ForCausalLM"]), "Gemma2ForCausalLM"),
     Odd("two labels without meaning", "gemma3_text", config(id2label={"0": "LABEL_0", "1": "LABEL_1"}), "instead of"),
     Odd("an unknown pooling", "llama_bidirec", config(pooling="max"), "pools by 'max'"),

@@ -16,21 +16,25 @@ from tests.oddities.changes import (
     logit_of,
     one_layer,
     plain,
+    pooled,
     renamed,
     segments_kept_back,
     sharded,
     template,
     trained,
     untied,
+    without_module,
     without_segments,
 )
 from tests.oddities.odd import Odd
-from tests.tiny_checkpoints import MAKE
+from tests.tiny_checkpoints import MAKE, MODULAR
 from tests.tiny_checkpoints.tokenizers import LIMIT
 
 SERVED = [
     *(Odd("nothing odd", family, plain) for family in sorted(MAKE) if " with " not in family),
-    *(Odd("a SentencePiece model as its only tokenizer", family, one_layer) for family in sorted(MAKE) if " with " in family),
+    *(Odd("a SentencePiece model as its only tokenizer", family, one_layer) for family in sorted(MAKE) if family.endswith(".model")),
+    Odd("pooling and dense layers as modules of sentence-transformers, as ettin", MODULAR, plain, scored_as="CrossEncoder"),
+    Odd("a mean and no layer norm", MODULAR, both(pooled("mean"), without_module(3)), scored_as="CrossEncoder"),
     Odd("`type_vocab_size` left out of config.json", "bert", config("type_vocab_size")),
     Odd("`hidden_act: gelu_new`", "bert", config(hidden_act="gelu_new")),
     Odd("a tokenizer that makes no segment ids (multilingual MiniLM)", "bert", without_segments),

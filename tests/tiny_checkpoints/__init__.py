@@ -5,6 +5,14 @@ from pathlib import Path
 
 from tests.tiny_checkpoints import decoders, encoders
 
+MODULAR = "modernbert with modules"
+
+
+def _modular(folder: Path) -> None:
+    from tests.tiny_checkpoints.modular import modernbert  # noqa: PLC0415 (sentence-transformers, for tests that need it)
+
+    modernbert(folder)
+
 
 def _vision_language(folder: Path) -> None:
     from tests.vl_checkpoint import make_checkpoint  # noqa: PLC0415 (it takes its tokenizer from here)
@@ -28,6 +36,7 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "gemma": decoders.gemma,
     "gemma2": decoders.gemma2,
     "gemma3_text": decoders.gemma3,
+    MODULAR: _modular,
     "llama_nemotron_vl_rerank": _vision_language,
     "xlm-roberta with sentencepiece.bpe.model": encoders.xlm_roberta_sentencepiece,
     "deberta-v2 with spm.model": encoders.deberta_sentencepiece,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scripts.export import declared
 from scripts.export.checkpoint import Checkpoint, ExportError
-from scripts.export.families import bidirectional, decoder, encoder, nemotron_vl
+from scripts.export.families import bidirectional, decoder, encoder, modular, nemotron_vl
 
 Load = Callable[[Path, dict[str, Any], str], Checkpoint]
 FAMILIES: dict[str, Load] = {
@@ -36,4 +38,5 @@ def load(folder: Path) -> Checkpoint:
     family = str(config.get("model_type"))
     if family not in FAMILIES:
         raise ExportError(f"the family of {folder} is {family!r}; known are {', '.join(sorted(FAMILIES))}")
-    return FAMILIES[family](folder, config, family)
+    make = modular.load if modular.is_modular(folder) else FAMILIES[family]
+    return replace(make(folder, config, family), activation=declared.activation(folder, config))
