@@ -26,11 +26,30 @@ def check(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> No
     For families whose every part is transformers' own: a checkpoint that comes with code of its own is refused.
     """
     check_class(folder, config, classes)
-    for file, entries in (("config.json", config), (TOKENIZER_SETTINGS, read(folder / TOKENIZER_SETTINGS))):
-        if entries.get("auto_map"):
+    _check_no_code(folder, "config.json", config, classes)
+    check_tokenizer(folder, classes)
+
+
+def check_tokenizer(folder: Path, classes: Sequence[str]) -> None:
+    """Raise ExportError for a tokenizer that comes with code of its own."""
+    _check_no_code(folder, TOKENIZER_SETTINGS, read(folder / TOKENIZER_SETTINGS), classes)
+
+
+def _check_no_code(folder: Path, file: str, entries: Mapping[str, Any], classes: Sequence[str]) -> None:
+    if entries.get("auto_map"):
+        raise ExportError(
+            f"{folder} comes with code of its own (auto_map in {file}), which is never run, and transformers' "
+            f"{' or '.join(classes)} may compute something else: export a checkpoint that needs no code"
+        )
+
+
+def check_entries(folder: Path, config: Mapping[str, Any], computed: Mapping[str, Sequence[Any]]) -> None:
+    """Raise ExportError unless each entry of config.json that `computed` names has one of its values, the first where it is left out."""
+    for name, known in computed.items():
+        stated = config.get(name, known[0])
+        if stated not in known:
             raise ExportError(
-                f"{folder} comes with code of its own (auto_map in {file}), which is never run, and transformers' "
-                f"{' or '.join(classes)} may compute something else: export a checkpoint that needs no code"
+                f"{folder}/config.json says {name} {stated!r}; known is {' or '.join(map(repr, known))}, whose computation is documented"
             )
 
 

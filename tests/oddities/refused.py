@@ -29,7 +29,7 @@ from tests.oddities.changes import (
     write,
 )
 from tests.oddities.odd import Odd
-from tests.tiny_checkpoints import MODULAR
+from tests.tiny_checkpoints import JINA, MODULAR
 
 PROCESSOR = "processor_config.json"
 
@@ -134,6 +134,29 @@ REFUSED = [
     ),
     Odd("no word of sentence-transformers", "llama", config("sentence_transformers"), "the prompt that it was trained with is not known"),
     Odd("`LlamaForCausalLM`, its answers unknown", "llama", as_class("LlamaForCausalLM"), "the words of its answers are not known"),
+    *(
+        Odd(what, "new", change, refused)
+        for what, change, refused in (
+            ("learned positions", config(position_embedding_type="absolute"), "says position_embedding_type 'absolute'"),
+            ("another norm", config(layer_norm_type="rms_norm"), "says layer_norm_type 'rms_norm'"),
+            ("attention scaled by length", config(logn_attention_scale=True), "says logn_attention_scale True"),
+            ("another scaling of positions", config(rope_scaling={"type": "dynamic", "factor": 2.0}), "known is the type 'ntk'"),
+            ("mixed scaling of positions", config(rope_scaling={"type": "ntk", "factor": 8.0, "mixed_b": 0.3}), "no mixed_b"),
+            ("no pooler", without("new.pooler."), "missing: gte.pooler.dense.bias, gte.pooler.dense.weight."),
+            ("a layer more than in config.json", config(num_hidden_layers=1), "unused: new.encoder.layer.1."),
+            ("`architectures: NewModel`", config(architectures=["NewModel"]), "NewModel"),
+        )
+    ),
+    *(
+        Odd(what, JINA, change, refused)
+        for what, change, refused in (
+            ("rotary positions", config(position_embedding_type="rotary"), "says position_embedding_type 'rotary'"),
+            ("an approximate activation", config(hidden_act="gelu_new"), "says hidden_act 'gelu_new'"),
+            ("adapters", config(lora_adaptations=["retrieval"]), "says lora_adaptations ['retrieval']"),
+            ("no head", without("classifier.dense"), "missing: classifier.dense.bias, classifier.dense.weight."),
+            ("a tokenizer by its author's code", tokenizer_code, "code of its own (auto_map in tokenizer_config.json)"),
+        )
+    ),
     Odd("another pooling of sentence-transformers", MODULAR, pooled("weightedmean"), "pools by weightedmean"),
     Odd("two poolings at once", MODULAR, pooled(["cls", "mean"]), "pools by cls, mean"),
     Odd("no last dense layer", MODULAR, without_module(4), "its last module is no dense layer"),

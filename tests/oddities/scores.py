@@ -23,6 +23,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tests import own_names_oracle
+from tests.tiny_checkpoints import JINA, MODULAR
 from tests.tiny_checkpoints.dimensions import LANGUAGE_MODEL_LIMIT
 from tests.tiny_checkpoints.tokenizers import LIMIT
 from tests.vl_oracle import Oracle
@@ -166,9 +168,11 @@ def _qwen3(folder: Path, scored_as: str) -> Score:
 
 BY_FAMILY: dict[str, Callable[[Path, str], Score]] = {
     **{family: partial(_both_ways, family) for family in BOTH_WAYS},
-    **dict.fromkeys(("llama", "gemma2", "gemma3_text"), _cross_encoder),
+    **dict.fromkeys(("llama", "gemma2", "gemma3_text", MODULAR), _cross_encoder),
     "qwen2": _mxbai,
     "qwen3": _qwen3,
     "gemma": _gemma,
+    "new": lambda folder, _: own_names_oracle.alibaba(folder),
+    JINA: lambda folder, _: own_names_oracle.jina(folder),
     "llama_nemotron_vl_rerank": lambda folder, _: Oracle(folder).logit,
 }

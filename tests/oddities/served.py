@@ -23,18 +23,28 @@ from tests.oddities.changes import (
     template,
     trained,
     untied,
+    without,
     without_module,
     without_segments,
 )
 from tests.oddities.odd import Odd
-from tests.tiny_checkpoints import MAKE, MODULAR
+from tests.tiny_checkpoints import JINA, MAKE, MODULAR
 from tests.tiny_checkpoints.tokenizers import LIMIT
+
+SEGMENTS_OF_NEW = "new.embeddings.token_type_embeddings"
 
 SERVED = [
     *(Odd("nothing odd", family, plain) for family in sorted(MAKE) if " with " not in family),
     *(Odd("a SentencePiece model as its only tokenizer", family, one_layer) for family in sorted(MAKE) if family.endswith(".model")),
-    Odd("pooling and dense layers as modules of sentence-transformers, as ettin", MODULAR, plain, scored_as="CrossEncoder"),
-    Odd("a mean and no layer norm", MODULAR, both(pooled("mean"), without_module(3)), scored_as="CrossEncoder"),
+    Odd("weights and code under Jina's names (jina-reranker-v2)", JINA, plain),
+    Odd(
+        "no scaling of positions, and no segments (gte-base-en)",
+        "new",
+        both(config(type_vocab_size=0, rope_scaling=None), without(SEGMENTS_OF_NEW)),
+    ),
+    Odd("weights in bf16", JINA, as_bf16),
+    Odd("pooling and dense layers as modules of sentence-transformers, as ettin", MODULAR, plain),
+    Odd("a mean and no layer norm", MODULAR, both(pooled("mean"), without_module(3))),
     Odd("`type_vocab_size` left out of config.json", "bert", config("type_vocab_size")),
     Odd("`hidden_act: gelu_new`", "bert", config(hidden_act="gelu_new")),
     Odd("a tokenizer that makes no segment ids (multilingual MiniLM)", "bert", without_segments),

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.tiny_checkpoints import decoders, encoders
+from tests.tiny_checkpoints import decoders, encoders, own_names
 
 MODULAR = "modernbert with modules"
+JINA = "xlm-roberta with Jina's names"
 
 
 def _modular(folder: Path) -> None:
@@ -36,6 +37,9 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "gemma": decoders.gemma,
     "gemma2": decoders.gemma2,
     "gemma3_text": decoders.gemma3,
+    "new": own_names.alibaba,
+    "gte": encoders.gte,
+    JINA: own_names.jina,
     MODULAR: _modular,
     "llama_nemotron_vl_rerank": _vision_language,
     "xlm-roberta with sentencepiece.bpe.model": encoders.xlm_roberta_sentencepiece,

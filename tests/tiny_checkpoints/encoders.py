@@ -64,6 +64,12 @@ def modernbert(folder: Path) -> None:
     classifier(folder, "modernbert", bracketed(folder, "bytes"), classifier_pooling="mean", num_hidden_layers=4, local_attention=16)
 
 
+def gte(folder: Path) -> None:
+    tokenizer = spaced(folder, "unigram", ROBERTA_SPECIAL, *ROBERTA_JOINS, **ROBERTA)
+    rotary = {"rope_type": "linear", "rope_theta": 160_000.0, "factor": 8 ** (2 / 12)}
+    classifier(folder, "gte", tokenizer, rope_parameters=rotary)
+
+
 def deberta(folder: Path) -> None:
     kinds = {
         "relative_attention": True,

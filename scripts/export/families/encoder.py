@@ -70,7 +70,11 @@ class BertClassifier(nn.Module):
 
 def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     """The classifier in `folder`. Raises ExportError for another class, weights that are not whole, and labels that are not plain."""
-    model = load_model(AutoModelForSequenceClassification, CLASSES[family], folder, config)
+    return assembled(folder, config, family, load_model(AutoModelForSequenceClassification, CLASSES[family], folder, config))
+
+
+def assembled(folder: Path, config: dict[str, Any], family: str, model: Any) -> Checkpoint:
+    """The checkpoint of a classifier of transformers that holds the weights in `folder`."""
     labels = read_labels(folder, model.config)
     texts = pair_texts.read(folder, model.config, family)
 
