@@ -43,7 +43,8 @@ class Files:
         tokens, heads = len(packed), self.config["num_attention_heads"]
         query, key, value = (part.view(tokens, heads, -1).transpose(0, 1) for part in packed.chunk(3, dim=-1))
         scores = turn(query) @ turn(key).transpose(1, 2) / query.shape[-1] ** 0.5
-        return (scores.softmax(dim=-1) @ value).transpose(0, 1).reshape(tokens, -1)
+        mixed: Tensor = (scores.softmax(dim=-1) @ value).transpose(0, 1).reshape(tokens, -1)
+        return mixed
 
 
 def jina(folder: Path) -> Callable[[str, str], float]:

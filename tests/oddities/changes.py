@@ -1,4 +1,4 @@
-"""What makes a tiny checkpoint odd: each a change of the folder that tests/tiny_checkpoints.py has written."""
+"""What makes a tiny checkpoint odd: each a change of the folder that tests/tiny_checkpoints has written."""
 
 import json
 import re
@@ -221,18 +221,22 @@ def classifier_of(kind: str) -> Change:
 as_classifier = classifier_of("Qwen3")
 
 
-def converted(kind: str, positive: str, negative: str | None = None) -> Change:
-    """As public conversions are made: the head is the vocabulary's positive answer, minus its negative one where there are two."""
+def converted(kind: str, positive: str, negative: str | None = None, *, labels: int = 1) -> Change:
+    """As public conversions are made: the head is the vocabulary's positive answer, minus its negative one where there are two.
+
+    With two `labels`, it is the negative and the positive one.
+    """
 
     def change(folder: Path) -> None:
-        own = AutoConfig.from_pretrained(folder, num_labels=1, pad_token_id=0)
+        own = AutoConfig.from_pretrained(folder, num_labels=labels, pad_token_id=0)
         words = AutoTokenizer.from_pretrained(folder).get_vocab()
         stored = load_file(folder / WEIGHTS)
         model = getattr(transformers, f"{kind}ForSequenceClassification")(own)
         embedded = stored["model.embed_tokens.weight"]
-        head = embedded[words[positive]] - (0 if negative is None else embedded[words[negative]])
+        taken = [embedded[words[word]] for word in (negative, positive) if word is not None]
+        head = torch.stack(taken) if labels == 2 else (taken[-1] - taken[0] if negative else taken[0])[None]
         kept = {name: value for name, value in stored.items() if name != "lm_head.weight"}
-        model.load_state_dict(kept | {"score.weight": head.to(torch.bfloat16).float()[None]})
+        model.load_state_dict(kept | {"score.weight": head.to(torch.bfloat16).float()})
         model.save_pretrained(folder)
 
     return change

@@ -138,7 +138,9 @@ def _mxbai(folder: Path, scored_as: str) -> Score:
     def score(query: str, passage: str) -> float:
         pair = words(MXBAI[0], f"query: {query}", "\n", f"document: {passage}")
         logits = model(input_ids=torch.tensor([_cut(pair, words("\n", *MXBAI[1:]))])).logits[0]
-        return float(logits[0] if "classifier" in scored_as else logits[-1, one] - logits[-1, zero])
+        if "classifier" in scored_as:
+            return float(LOGITS[scored_as.removeprefix("classifier").strip()](logits))
+        return float(logits[-1, one] - logits[-1, zero])
 
     return score
 

@@ -95,6 +95,12 @@ SERVED = [
     ),
     Odd("`Qwen2ForSequenceClassification`, converted from mxbai-rerank-v2", "qwen2", converted("Qwen2", "1", "0"), scored_as="classifier"),
     Odd(
+        "`Qwen2ForSequenceClassification`, converted from mxbai-rerank-v2 with two labels (mxbai-rerank-base-v2-seq)",
+        "qwen2",
+        converted("Qwen2", "1", "0", labels=2),
+        scored_as="classifier second",
+    ),
+    Odd(
         "`Qwen2ForSequenceClassification`, trained by sentence-transformers with a prompt",
         "qwen2",
         both(

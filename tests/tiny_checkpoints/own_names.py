@@ -85,6 +85,12 @@ def jina(folder: Path) -> None:
         "max_position_embeddings": LIMIT + 2,
         "position_embedding_type": "absolute",
         "use_flash_attn": True,
+        "use_cache": False,
+        "emb_pooler": None,
+        "output_past": True,
+        "num_labels": 1,
+        "torch_dtype": "bfloat16",
+        "transformers_version": "4.40.0",
     }
     _save(folder, shapes, {**CONFIG, **own, "vocab_size": len(tokenizer)})
 

@@ -106,15 +106,16 @@ def _answers(folder: Path, tokenizer: Any, family: str) -> Labels:
 
 
 def _classifier(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
-    name = CLASSES[family].classifier
+    name, original = CLASSES[family].classifier, ORIGINALS.get(family)
     model: Any = load_whole(getattr(transformers, name), folder, HARMLESS, attn_implementation=CLASSES[family].attention)
-    labels = read_labels(folder, model.config)
     tokenizer = load_tokenizer(folder)
-    direction = labels.logit(model.score.weight.detach().T)
-    prompt, original = pair_prompt(folder, tokenizer), ORIGINALS.get(family)
+    head = model.score.weight.detach()
+    converted = _converted(original, tokenizer, model.model.embed_tokens.weight.detach(), head) if original else None
+    labels = converted or read_labels(folder, model.config)
+    prompt = pair_prompt(folder, tokenizer)
     if prompt is not None:
         pairs = Pairs(as_pair_encoding(tokenizer, prompt, special=False))
-    elif original is not None and _converted(original, tokenizer, model.model.embed_tokens.weight, direction):
+    elif original is not None and converted is not None:
         pairs = original.pairs(folder, tokenizer)
     elif declared.joins_texts(folder, config):
         encoding = read_pair_encoding(tokenizer, segments=False)
@@ -126,17 +127,24 @@ def _classifier(folder: Path, config: dict[str, Any], family: str) -> Checkpoint
         with torch.inference_mode():
             return float(labels.logit(model(input_ids=ids).logits[0]))
 
-    module = LastToken(model.model, direction, padding=model.config.pad_token_id).eval()
+    module = LastToken(model.model, labels.logit(head.T), padding=model.config.pad_token_id).eval()
     return checkpoint(Parts(family, module, reference), tokenizer, pairs, model.config)
 
 
-def _converted(original: Original, tokenizer: Any, embeddings: Tensor, head: Tensor) -> bool:
-    """Whether a classifier's head is that of the published reranker: the embedding of its answer, or the difference of two."""
+def _converted(original: Original, tokenizer: Any, embeddings: Tensor, head: Tensor) -> Labels | None:
+    """The labels of a classifier that was converted from the published reranker; None for any other.
+
+    Its head [labels, hidden] is made of the embeddings [vocabulary, hidden] of the answers: one of them, their difference, or both.
+    """
     answers = original.answers(tokenizer)
     if answers is None:
-        return False
-    direction = answers.logit(embeddings.detach().T)
-    return float((head - direction).norm()) <= CONVERTED * float(head.norm())
+        return None
+    known = {Labels(): answers.logit(embeddings.T)[None]}
+    if answers.negative is not None:
+        known[Labels(1, 0)] = embeddings[[answers.negative, answers.positive]]
+        known[Labels(0, 1)] = embeddings[[answers.positive, answers.negative]]
+    near = CONVERTED * float(head.norm())
+    return next((labels for labels, made in known.items() if made.shape == head.shape and float((head - made).norm()) <= near), None)
 
 
 def _unknown(folder: Path, name: str) -> ExportError:
