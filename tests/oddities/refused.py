@@ -176,6 +176,7 @@ REFUSED = [
     ),
     Odd("a dense layer with a bias too many", MODULAR, entries("2_Dense/config.json", bias=True), "missing: linear.bias."),
     Odd("an encoder with a head, under modules", MODULAR, config(architectures=["ModernBertForSequenceClassification"]), "ModernBertModel"),
+    Odd("`architectures: JinaForRanking` (jina-reranker-v3)", "qwen3", config(architectures=["JinaForRanking"]), "JinaForRanking"),
     Odd("`Gemma2ForCausalLM`", "gemma2", config(architectures=["Gemma2ForCausalLM"]), "Gemma2ForCausalLM"),
     Odd("two labels without meaning", "gemma3_text", config(id2label={"0": "LABEL_0", "1": "LABEL_1"}), "instead of"),
     Odd("an unknown pooling", "llama_bidirec", config(pooling="max"), "pools by 'max'"),
