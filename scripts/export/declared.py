@@ -104,7 +104,12 @@ def query_prompt(folder: Path) -> str:
 def joins_texts(folder: Path, config: Mapping[str, Any]) -> bool:
     """Whether sentence-transformers trained the checkpoint as a CrossEncoder of texts, which its tokenizer joins without a prompt."""
     trained = "sentence_transformers" in config or sentence_transformers(folder, PROMPTS).get("model_type") == "CrossEncoder"
-    return trained and "message" not in sentence_transformers(folder, TRANSFORMER).get("modality_config", {})
+    return trained and not takes_messages(folder)
+
+
+def takes_messages(folder: Path) -> bool:
+    """Whether sentence-transformers puts the texts into the tokenizer's chat template, as the checkpoint's settings state it."""
+    return "message" in (sentence_transformers(folder, TRANSFORMER).get("modality_config") or {})
 
 
 def logit_score(folder: Path) -> dict[str, Any] | None:
@@ -117,13 +122,16 @@ def modules(folder: Path, library: str = "") -> list[tuple[str, Path]]:
 
     A class outside of `library` keeps its whole name.
     """
-    listed = [(str(module.get("type", "")), folder / str(module.get("path", ""))) for module in _parsed(folder / MODULES) or []]
+    content = _parsed(folder / MODULES)
+    entries = [entry for entry in content if isinstance(entry, dict)] if isinstance(content, list) else []
+    listed = [(str(entry.get("type", "")), folder / str(entry.get("path", ""))) for entry in entries]
     return [(kind.rpartition(".")[2] if kind.startswith(library) else kind, path) for kind, path in listed]
 
 
 def activation(folder: Path, config: Mapping[str, Any]) -> str | None:
     """The name of the function that sentence-transformers applies to the logits, as the checkpoint states it; None where it states none."""
-    own = sentence_transformers(folder, PROMPTS).get("activation_fn") or config.get("sentence_transformers", {}).get("activation_fn")
+    older = config.get("sentence_transformers") or {}
+    own = sentence_transformers(folder, PROMPTS).get("activation_fn") or older.get("activation_fn")
     stated = own or config.get("sbert_ce_default_activation_function")
     return None if stated is None else str(stated)
 

@@ -157,6 +157,12 @@ REFUSED = [
             ("a tokenizer by its author's code", tokenizer_code, "code of its own (auto_map in tokenizer_config.json)"),
         )
     ),
+    Odd(
+        "a chat template that sentence-transformers uses",
+        "bert",
+        both(cross_encoder(), template(PAIR_TEMPLATE)),
+        "puts pairs into a chat template",
+    ),
     Odd("another pooling of sentence-transformers", MODULAR, pooled("weightedmean"), "pools by weightedmean"),
     Odd("two poolings at once", MODULAR, pooled(["cls", "mean"]), "pools by cls, mean"),
     Odd("no last dense layer", MODULAR, without_module(4), "its last module is no dense layer"),

@@ -52,6 +52,10 @@ class PairTexts:
 def read(folder: Path, config: Any, family: str) -> PairTexts:
     """Those of the checkpoint in `folder`. `config`: of the loaded model. Raises ExportError where tokenizer and model don't fit."""
     tokenizer = load_tokenizer(folder)
+    if tokenizer.chat_template is not None and declared.takes_messages(folder):
+        raise ExportError(
+            f"{folder}/{declared.TRANSFORMER} puts pairs into a chat template (modality_config), which is not known for encoders"
+        )
     segments = _has_segments(folder, config, tokenizer)
     encoding = replace(read_pair_encoding(tokenizer, segments=segments), query_prefix=declared.query_prompt(folder))
     return PairTexts(tokenizer, encoding, _limit(folder, config, tokenizer, family))
