@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel, SiglipVisionConfig, SiglipVisionModel
 
-from tests.tiny_checkpoints import LLAMA_3, byte_level
+from tests.tiny_checkpoints.tokenizers import LLAMA_3, byte_level
 
 TILE = 64  # pixels of a side: 4 x 4 patches, 4 tokens
 TOKENS_PER_TILE = 4

@@ -163,6 +163,7 @@ def _manifest(checkpoint: Checkpoint, origin: Origin, work: Path, names: Names) 
         source=origin.source,
         architecture=checkpoint.architecture,
         image=checkpoint.images.block if checkpoint.images else None,
+        activation=checkpoint.activation,
         files={file.name: file_digest(file) for file in sorted(work.iterdir()) if file.name != MANIFEST},
     )
 

@@ -34,6 +34,8 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield f"| passages | {PASSAGES[bool(manifest.image)]} |"
     yield f"| limit | {manifest.max_seq_len:,} tokens a pair |"
     yield f"| precision | {manifest.precision}{f', and {INT8}' if manifest.int8_parity else ''} |"
+    if manifest.activation:
+        yield f"| score | the raw logit; sentence-transformers applies {_cell(manifest.activation)} to it by default |"
     yield ""
     if manifest.licence.text:
         yield manifest.licence.text

@@ -13,10 +13,9 @@ from typing import Any
 from jinja2 import TemplateError
 
 from scripts.export.checkpoint import ExportError
-from scripts.export.declared import PROMPTS, sentence_transformers
+from scripts.export.declared import PROMPTS, TRANSFORMER, sentence_transformers
 from scripts.export.prompt import TRIED, Prompt
 
-SETTINGS = "sentence_bert_config.json"
 QUERY, DOCUMENT = "first9text", "second9text"  # stand for a pair's texts; no template holds them
 
 
@@ -40,8 +39,6 @@ def pair_prompt(folder: Path, tokenizer: Any) -> Prompt | None:
         raise ExportError(
             f"{folder}: its chat template changes the texts, for example {changed!r}: a template has to insert them as they are"
         )
-    if tokenizer(whole)["input_ids"] != tokenizer(whole, add_special_tokens=False)["input_ids"]:
-        raise ExportError(f"{folder}: its tokenizer adds tokens of its own around a chat template's text, which is not known here")
     return prompt
 
 
@@ -53,12 +50,12 @@ def _cut(before: str, between: str, after: str) -> Prompt:
 
 def _takes_messages(folder: Path) -> bool:
     """Whether sentence-transformers would use the template: its settings, where they list inputs, have to list messages."""
-    inputs = sentence_transformers(folder, SETTINGS).get("modality_config")
+    inputs = sentence_transformers(folder, TRANSFORMER).get("modality_config")
     return inputs is None or "message" in inputs
 
 
 def _render(folder: Path, tokenizer: Any, query: str, document: str) -> str:
-    settings = sentence_transformers(folder, SETTINGS)
+    settings = sentence_transformers(folder, TRANSFORMER)
     options = dict(settings.get("processing_kwargs", {}).get("chat_template", {}))
     options.pop("restore_suffix", None)  # of truncation
     structured = settings.get("modality_config", {}).get("message", {}).get("format") == "structured"

@@ -50,6 +50,7 @@ class Checkpoint:
     padding on any side. Where the reranker takes images, which `images` says, FP32 [features, width] and INT64 [features] are among them:
     see facade/reranking/tensors.py. `encode` and `reference` are transformers' own tokenisation and forward pass; the parity gate holds the
     bundle to them, so they share no code with it. `architecture`: see scripts/export/architecture.py.
+    `activation`: what sentence-transformers applies to the logits (declared.py); nothing here does.
     """
 
     family: str
@@ -64,3 +65,4 @@ class Checkpoint:
     reference: Callable[[Encoded], float]
     architecture: dict[str, Any] | None = None
     images: Images | None = None
+    activation: str | None = None

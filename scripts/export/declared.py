@@ -17,6 +17,7 @@ ADAPTER = "adapter_config.json"
 TOKENIZER_SETTINGS = "tokenizer_config.json"
 MODULES = "modules.json"  # sentence-transformers', as the next
 PROMPTS = "config_sentence_transformers.json"
+TRANSFORMER = "sentence_bert_config.json"
 
 
 def check(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> None:
@@ -25,11 +26,30 @@ def check(folder: Path, config: Mapping[str, Any], classes: Sequence[str]) -> No
     For families whose every part is transformers' own: a checkpoint that comes with code of its own is refused.
     """
     check_class(folder, config, classes)
-    for file, entries in (("config.json", config), (TOKENIZER_SETTINGS, read(folder / TOKENIZER_SETTINGS))):
-        if entries.get("auto_map"):
+    _check_no_code(folder, "config.json", config, classes)
+    check_tokenizer(folder, classes)
+
+
+def check_tokenizer(folder: Path, classes: Sequence[str]) -> None:
+    """Raise ExportError for a tokenizer that comes with code of its own."""
+    _check_no_code(folder, TOKENIZER_SETTINGS, read(folder / TOKENIZER_SETTINGS), classes)
+
+
+def _check_no_code(folder: Path, file: str, entries: Mapping[str, Any], classes: Sequence[str]) -> None:
+    if entries.get("auto_map"):
+        raise ExportError(
+            f"{folder} comes with code of its own (auto_map in {file}), which is never run, and transformers' "
+            f"{' or '.join(classes)} may compute something else: export a checkpoint that needs no code"
+        )
+
+
+def check_entries(folder: Path, config: Mapping[str, Any], computed: Mapping[str, Sequence[Any]]) -> None:
+    """Raise ExportError unless each entry of config.json that `computed` names has one of its values, the first where it is left out."""
+    for name, known in computed.items():
+        stated = config.get(name, known[0])
+        if stated not in known:
             raise ExportError(
-                f"{folder} comes with code of its own (auto_map in {file}), which is never run, and transformers' "
-                f"{' or '.join(classes)} may compute something else: export a checkpoint that needs no code"
+                f"{folder}/config.json says {name} {stated!r}; known is {' or '.join(map(repr, known))}, whose computation is documented"
             )
 
 
@@ -74,12 +94,46 @@ def check_no_prompt(folder: Path) -> None:
         )
 
 
+def query_prompt(folder: Path) -> str:
+    """The prompt that sentence-transformers puts before each query of a CrossEncoder that takes texts; empty where there is none."""
+    settings = sentence_transformers(folder, PROMPTS)
+    name = settings.get("default_prompt_name")
+    return "" if name is None else str(settings.get("prompts", {}).get(name) or "")
+
+
+def joins_texts(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether sentence-transformers trained the checkpoint as a CrossEncoder of texts, which its tokenizer joins without a prompt."""
+    trained = "sentence_transformers" in config or sentence_transformers(folder, PROMPTS).get("model_type") == "CrossEncoder"
+    return trained and not takes_messages(folder)
+
+
+def takes_messages(folder: Path) -> bool:
+    """Whether sentence-transformers puts the texts into the tokenizer's chat template, as the checkpoint's settings state it."""
+    return "message" in (sentence_transformers(folder, TRANSFORMER).get("modality_config") or {})
+
+
 def logit_score(folder: Path) -> dict[str, Any] | None:
     """The entries of sentence-transformers' module LogitScore, which says what tokens a language model answers with; None without one."""
-    for module in _parsed(folder / MODULES) or []:
-        if str(module.get("type", "")).endswith(".LogitScore"):
-            return read(folder / str(module.get("path", "")) / "config.json")
-    return None
+    return next((read(path / "config.json") for kind, path in modules(folder) if kind == "LogitScore"), None)
+
+
+def modules(folder: Path, library: str = "") -> list[tuple[str, Path]]:
+    """The modules of sentence-transformers' list, in its order: the last part of the name of its class, and its folder.
+
+    A class outside of `library` keeps its whole name.
+    """
+    content = _parsed(folder / MODULES)
+    entries = [entry for entry in content if isinstance(entry, dict)] if isinstance(content, list) else []
+    listed = [(str(entry.get("type", "")), folder / str(entry.get("path", ""))) for entry in entries]
+    return [(kind.rpartition(".")[2] if kind.startswith(library) else kind, path) for kind, path in listed]
+
+
+def activation(folder: Path, config: Mapping[str, Any]) -> str | None:
+    """The name of the function that sentence-transformers applies to the logits, as the checkpoint states it; None where it states none."""
+    older = config.get("sentence_transformers") or {}
+    own = sentence_transformers(folder, PROMPTS).get("activation_fn") or older.get("activation_fn")
+    stated = own or config.get("sbert_ce_default_activation_function")
+    return None if stated is None else str(stated)
 
 
 def sentence_transformers(folder: Path, name: str) -> dict[str, Any]:

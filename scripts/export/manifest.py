@@ -48,7 +48,10 @@ class Licence:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything in reranker.json but the digest, in the order in which it is written; what is None is left out."""
+    """Everything in reranker.json but the digest, in the order in which it is written; what is None is left out.
+
+    `activation`: the function that sentence-transformers applies to the logits, for clients that want its scores; the logits are raw.
+    """
 
     model_id: str
     version: str
@@ -67,6 +70,7 @@ class Manifest:
     int8_parity: Parity | None = None
     architecture: dict[str, Any] | None = None
     image: ImageBlock | None = None
+    activation: str | None = None
 
     def to_json(self) -> str:
         """The text of reranker.json, the digest included."""

@@ -48,9 +48,12 @@ class Prompt:
         return f"{self.before}{self.query_prefix}{query}{self.query_suffix}{self.passage_prefix}{passage}{self.after}"
 
 
-def as_pair_encoding(tokenizer: Any, prompt: Prompt) -> PairEncoding:
-    """The prompt cut into parts whose tokens are those of the whole. Raises ExportError where a token crosses every cut."""
-    whole = tokenizer(prompt.before + "x" + prompt.after)["input_ids"]
+def as_pair_encoding(tokenizer: Any, prompt: Prompt, *, special: bool = True) -> PairEncoding:
+    """The prompt cut into parts whose tokens are those of the whole. Raises ExportError where a token crosses every cut.
+
+    `special`: whether the tokenizer adds its own tokens around the whole. A chat template writes those that it wants.
+    """
+    whole = tokenizer(prompt.before + "x" + prompt.after, add_special_tokens=special)["input_ids"]
     bare = tokenizer(prompt.before + "x" + prompt.after, add_special_tokens=False)["input_ids"]
     starts = next(place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)
     # A tokenizer that puts a space before every text needs the passage's part without the prompt's own.
@@ -65,14 +68,16 @@ def as_pair_encoding(tokenizer: Any, prompt: Prompt) -> PairEncoding:
             passage_prefix=passage_prefix,
         )
         pairs = product(TRIED, TRIED)
-        crossing = next((pair for pair in pairs if _join(tokenizer, encoding, *pair) != _whole(tokenizer, prompt, *pair)), None)
+        crossing = next(
+            (pair for pair in pairs if _join(tokenizer, encoding, *pair) != _whole(tokenizer, prompt, pair, special=special)), None
+        )
         if crossing is None:
             return encoding
     raise ExportError(f"this tokenizer's tokens cross the prompt's parts, for example around {crossing!r}: it is not the family's own")
 
 
-def _whole(tokenizer: Any, prompt: Prompt, query: str, passage: str) -> list[int]:
-    ids: list[int] = tokenizer(prompt.fill(query, passage))["input_ids"]
+def _whole(tokenizer: Any, prompt: Prompt, pair: tuple[str, str], *, special: bool) -> list[int]:
+    ids: list[int] = tokenizer(prompt.fill(*pair), add_special_tokens=special)["input_ids"]
     return ids
 
 

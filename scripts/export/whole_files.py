@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 from scripts.export.checkpoint import ExportError
+from scripts.export.declared import modules
 from scripts.export.weights import INDEX, SINGLE
 
 POINTER = b"version https://git-lfs.github.com/spec/"  # how a file begins that git-lfs left where the real one belongs
@@ -21,7 +22,8 @@ def check(folder: Path) -> None:
     texts = [path for path in sorted(folder.iterdir()) if path.suffix in READ]
     _refuse(folder, [path for path in texts if path.is_symlink() and not path.exists()], "links to nothing", AGAIN)
     _refuse(folder, [path for path in texts if _is_pointer(path)], "only pointers of git-lfs", "run `git lfs pull` there")
-    weights = _weights(folder)
+    parts = dict.fromkeys((folder, *(path for _, path in modules(folder))))  # sentence-transformers' modules have weights of their own
+    weights = [file for part in parts for file in _weights(part)]
     _refuse(folder, [path for path in weights if not path.is_file()], "missing", AGAIN)
     _refuse(folder, [path for path in weights if _is_pointer(path)], "only pointers of git-lfs", "run `git lfs pull` there")
     _refuse(folder, [path for path in weights if not _is_whole(path)], "cut off or damaged", AGAIN)

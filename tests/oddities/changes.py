@@ -1,4 +1,4 @@
-"""What makes a tiny checkpoint odd: each a change of the folder that tests/tiny_checkpoints.py has written."""
+"""What makes a tiny checkpoint odd: each a change of the folder that tests/tiny_checkpoints has written."""
 
 import json
 import re
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, Qwen3ForSequenceClassification
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
-from tests.tiny_checkpoints import ROBERTA, ROBERTA_JOINS, ROBERTA_SPECIAL, classifier, spaced
+from tests.tiny_checkpoints.encoders import classifier
+from tests.tiny_checkpoints.tokenizers import ROBERTA, ROBERTA_JOINS, ROBERTA_SPECIAL, spaced
 
 WEIGHTS = "model.safetensors"
 SEGMENTS = "bert.embeddings.token_type_embeddings.weight"
@@ -25,7 +27,6 @@ CHAT_TEMPLATE = "{% for message in messages %}{% if message.role == 'user' %}{{ 
 
 # Typed as transformers' constructors are: not at all.
 CLASSIFIER: Any = AutoModelForSequenceClassification
-QWEN3_CLASSIFIER: Any = Qwen3ForSequenceClassification
 
 Change = Callable[[Path], None]
 
@@ -201,23 +202,49 @@ def one_segment(folder: Path) -> None:
     weights(lambda stored: stored | {SEGMENTS: stored[SEGMENTS][:1]})(folder)
 
 
-def as_classifier(folder: Path) -> None:
-    """Qwen3 with a head of one label, drawn at random."""
-    own = AutoConfig.from_pretrained(folder, num_labels=1, pad_token_id=0)
-    torch.manual_seed(11)
-    QWEN3_CLASSIFIER(own).save_pretrained(folder)
+def as_class(name: str, **entries: Any) -> Change:
+    """Another class of transformers, with weights drawn at random."""
+
+    def change(folder: Path) -> None:
+        own = AutoConfig.from_pretrained(folder, **entries)
+        torch.manual_seed(11)
+        getattr(transformers, name)(own).save_pretrained(folder)
+
+    return change
 
 
-def converted(folder: Path) -> None:
-    """As the public conversions of Qwen3-Reranker are made: the head is the vocabulary's yes minus its no."""
-    own = AutoConfig.from_pretrained(folder, num_labels=1, pad_token_id=0)
-    words = AutoTokenizer.from_pretrained(folder).get_vocab()
-    stored = load_file(folder / WEIGHTS)
-    model = QWEN3_CLASSIFIER(own)
-    embedded = stored["model.embed_tokens.weight"]
-    head = (embedded[words["yes"]] - embedded[words["no"]]).to(torch.bfloat16).float()
-    model.load_state_dict({name: value for name, value in stored.items() if name != "lm_head.weight"} | {"score.weight": head[None]})
-    model.save_pretrained(folder)
+def classifier_of(kind: str) -> Change:
+    """A decoder with a head of one label, drawn at random."""
+    return as_class(f"{kind}ForSequenceClassification", num_labels=1, pad_token_id=0)
+
+
+as_classifier = classifier_of("Qwen3")
+
+
+def converted(kind: str, positive: str, negative: str | None = None, *, labels: int = 1) -> Change:
+    """As public conversions are made: the head is the vocabulary's positive answer, minus its negative one where there are two.
+
+    With two `labels`, it is the negative and the positive one.
+    """
+
+    def change(folder: Path) -> None:
+        own = AutoConfig.from_pretrained(folder, num_labels=labels, pad_token_id=0)
+        words = AutoTokenizer.from_pretrained(folder).get_vocab()
+        stored = load_file(folder / WEIGHTS)
+        model = getattr(transformers, f"{kind}ForSequenceClassification")(own)
+        embedded = stored["model.embed_tokens.weight"]
+        taken = [embedded[words[word]] for word in (negative, positive) if word is not None]
+        head = torch.stack(taken) if labels == 2 else (taken[-1] - taken[0] if negative else taken[0])[None]
+        kept = {name: value for name, value in stored.items() if name != "lm_head.weight"}
+        model.load_state_dict(kept | {"score.weight": head.to(torch.bfloat16).float()})
+        model.save_pretrained(folder)
+
+    return change
+
+
+def trained(folder: Path) -> None:
+    """What sentence-transformers 4 adds to config.json."""
+    config(sentence_transformers={"activation_fn": "torch.nn.modules.linear.Identity", "version": "4.1.0"})(folder)
 
 
 def template(text: str) -> Change:
@@ -227,7 +254,7 @@ def template(text: str) -> Change:
     return change
 
 
-def cross_encoder(*more: dict[str, Any], **settings: Any) -> Change:
+def cross_encoder(*more: dict[str, Any], texts_alone: bool = False, **settings: Any) -> Change:
     """The files that sentence-transformers writes beside a checkpoint: its modules, and the settings of its prompts."""
 
     def change(folder: Path) -> None:
@@ -239,9 +266,10 @@ def cross_encoder(*more: dict[str, Any], **settings: Any) -> Change:
             {"model_type": "CrossEncoder", "prompts": {}, "default_prompt_name": None} | settings,
         )
         messages = {"method": "forward", "method_output_name": "logits", "format": "flat"}
+        texts = {name: messages[name] for name in ("method", "method_output_name")}
         made = {
             "transformer_task": "text-generation" if more else "sequence-classification",
-            "modality_config": {"text": {name: messages[name] for name in ("method", "method_output_name")}, "message": messages},
+            "modality_config": {"text": texts} if texts_alone else {"text": texts, "message": messages},
             "module_output_name": "causal_logits" if more else "scores",
             "processing_kwargs": {"chat_template": {"add_generation_prompt": True}},
         }
@@ -257,6 +285,32 @@ def logit_of(word: str) -> Change:
         cross_encoder({"path": "1_LogitScore", "type": "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"})(folder)
         token = AutoTokenizer.from_pretrained(folder).get_vocab()[word]
         write(folder, "1_LogitScore/config.json", {"true_token_id": token, "false_token_id": None})
+
+    return change
+
+
+def pooled(mode: str | list[str], **more: Any) -> Change:
+    """Another pooling of sentence-transformers."""
+    return entries("1_Pooling/config.json", pooling_mode=mode, **more)
+
+
+def without_module(number: int) -> Change:
+    """One module of sentence-transformers less."""
+
+    def change(folder: Path) -> None:
+        listed = json.loads((folder / "modules.json").read_text())
+        write(folder, "modules.json", [module for module in listed if module["idx"] != number])
+
+    return change
+
+
+def module_of(number: int, kind: str) -> Change:
+    """A module of another class in a place of sentence-transformers' list."""
+
+    def change(folder: Path) -> None:
+        listed = json.loads((folder / "modules.json").read_text())
+        listed[number]["type"] = kind
+        write(folder, "modules.json", listed)
 
     return change
 

@@ -11,8 +11,9 @@ from tests.oddities.changes import Change, one_layer, plain
 class Odd:
     """One checkpoint. `refused`: words of the refusal, or None for one that is served.
 
-    `scored_as`: which score is its own. Of two labels, "first" or "second" is the positive one; Qwen3 is a "classifier" or not, is asked
-    under a "template" of its own or not, and answers with "Yes" or with yes minus no.
+    `scored_as`: which score is its own. "CrossEncoder" is that of sentence-transformers. Of two labels, "first" or "second" is the positive
+    one. A decoder is a "classifier" or a language model, is asked under a "template" of its own or not, and answers with "Yes" or with the
+    difference of two words.
     """
 
     what: str

@@ -4,26 +4,32 @@ from tests.oddities.changes import (
     CHAT_TEMPLATE,
     PAIR_TEMPLATE,
     added,
+    as_class,
     as_classifier,
     base_only,
     both,
+    classifier_of,
     config,
     cross_encoder,
     decoder_labelled,
     entries,
     labelled,
+    module_of,
     one_segment,
     part,
     pickled,
+    pooled,
     renamed,
     sharded,
     template,
     token_renamed,
     tokenizer_code,
     without,
+    without_module,
     write,
 )
 from tests.oddities.odd import Odd
+from tests.tiny_checkpoints import JINA, MODULAR
 
 PROCESSOR = "processor_config.json"
 
@@ -116,10 +122,69 @@ REFUSED = [
     Odd("three labels", "distilbert", labelled("contradiction", "neutral", "entailment"), "has 3 labels"),
     Odd(
         "a prompt of sentence-transformers",
-        "bert",
+        "gemma",
         cross_encoder(prompts={"rerank": "Rank: "}, default_prompt_name="rerank"),
         "puts the prompt 'rerank' before each pair",
     ),
+    Odd(
+        "`Qwen2ForSequenceClassification`, its prompt unknown",
+        "qwen2",
+        classifier_of("Qwen2"),
+        "the prompt that it was trained with is not known",
+    ),
+    Odd("no word of sentence-transformers", "llama", config("sentence_transformers"), "the prompt that it was trained with is not known"),
+    Odd("`LlamaForCausalLM`, its answers unknown", "llama", as_class("LlamaForCausalLM"), "the words of its answers are not known"),
+    *(
+        Odd(what, "new", change, refused)
+        for what, change, refused in (
+            ("learned positions", config(position_embedding_type="absolute"), "says position_embedding_type 'absolute'"),
+            ("another norm", config(layer_norm_type="rms_norm"), "says layer_norm_type 'rms_norm'"),
+            ("attention scaled by length", config(logn_attention_scale=True), "says logn_attention_scale True"),
+            ("another scaling of positions", config(rope_scaling={"type": "dynamic", "factor": 2.0}), "known is the type 'ntk'"),
+            ("mixed scaling of positions", config(rope_scaling={"type": "ntk", "factor": 8.0, "mixed_b": 0.3}), "no mixed_b"),
+            ("no pooler", without("new.pooler."), "missing: gte.pooler.dense.bias, gte.pooler.dense.weight."),
+            ("a layer more than in config.json", config(num_hidden_layers=1), "unused: new.encoder.layer.1."),
+            ("`architectures: NewModel`", config(architectures=["NewModel"]), "NewModel"),
+        )
+    ),
+    *(
+        Odd(what, JINA, change, refused)
+        for what, change, refused in (
+            ("rotary positions", config(position_embedding_type="rotary"), "says position_embedding_type 'rotary'"),
+            ("an approximate activation", config(hidden_act="gelu_new"), "says hidden_act 'gelu_new'"),
+            ("adapters", config(lora_adaptations=["retrieval"]), "says lora_adaptations ['retrieval']"),
+            ("no head", without("classifier.dense"), "missing: classifier.dense.bias, classifier.dense.weight."),
+            ("a tokenizer by its author's code", tokenizer_code, "code of its own (auto_map in tokenizer_config.json)"),
+        )
+    ),
+    Odd(
+        "a chat template that sentence-transformers uses",
+        "bert",
+        both(cross_encoder(), template(PAIR_TEMPLATE)),
+        "puts pairs into a chat template",
+    ),
+    Odd("another pooling of sentence-transformers", MODULAR, pooled("weightedmean"), "pools by weightedmean"),
+    Odd("two poolings at once", MODULAR, pooled(["cls", "mean"]), "pools by cls, mean"),
+    Odd("no last dense layer", MODULAR, without_module(4), "its last module is no dense layer"),
+    Odd(
+        "a sigmoid in the last dense layer",
+        MODULAR,
+        entries("4_Dense/config.json", activation_function="torch.nn.modules.activation.Sigmoid"),
+        "gives 1 scores by Sigmoid",
+    ),
+    Odd("a dense layer that adds its input", MODULAR, entries("2_Dense/config.json", use_residual=True), "a dense layer that is not known"),
+    Odd("a module by its author", MODULAR, module_of(3, "modeling.LayerNorm"), "a module modeling.LayerNorm is not known"),
+    Odd(
+        "a dense layer without its weights",
+        MODULAR,
+        lambda folder: (folder / "2_Dense" / "model.safetensors").unlink(),
+        "2_Dense has no weights",
+    ),
+    Odd("a dense layer with a bias too many", MODULAR, entries("2_Dense/config.json", bias=True), "missing: linear.bias."),
+    Odd("an encoder with a head, under modules", MODULAR, config(architectures=["ModernBertForSequenceClassification"]), "ModernBertModel"),
+    Odd("`architectures: JinaForRanking` (jina-reranker-v3)", "qwen3", config(architectures=["JinaForRanking"]), "JinaForRanking"),
+    Odd("`Gemma2ForCausalLM`", "gemma2", config(architectures=["Gemma2ForCausalLM"]), "Gemma2ForCausalLM"),
+    Odd("two labels without meaning", "gemma3_text", config(id2label={"0": "LABEL_0", "1": "LABEL_1"}), "instead of"),
     Odd("an unknown pooling", "llama_bidirec", config(pooling="max"), "pools by 'max'"),
     Odd("a temperature of 0", "llama_bidirec", config(temperature=0), "temperature 0:"),
     Odd("`Qwen3ForSequenceClassification`, its prompt unknown", "qwen3", as_classifier, "the prompt that it was trained with is not known"),

@@ -6,10 +6,12 @@ Prompts are written out as they were read in the models' documentation, so that 
 import inspect
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from sentence_transformers import CrossEncoder
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -21,7 +23,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tests.tiny_checkpoints import LANGUAGE_MODEL_LIMIT, LIMIT
+from tests import own_names_oracle
+from tests.tiny_checkpoints import JINA, MODULAR
+from tests.tiny_checkpoints.dimensions import LANGUAGE_MODEL_LIMIT
+from tests.tiny_checkpoints.tokenizers import LIMIT
 from tests.vl_oracle import Oracle
 
 Score = Callable[[str, str], float]
@@ -40,6 +45,13 @@ GEMMA = (
     "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing a prediction "
     "of either 'Yes' or 'No'."
 )
+MXBAI = (
+    "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n<|im_start|>user\n",
+    "You are a search relevance expert who evaluates how well documents match search queries. For each query-document pair, carefully "
+    "analyze the semantic relationship between them, then provide your binary relevance judgment (0 for not relevant, 1 for relevant).\n"
+    "Relevance:",
+    "<|im_end|>\n<|im_start|>assistant\n",
+)
 BOTH_WAYS: dict[str, tuple[str, Any, Any]] = {
     "llama_bidirec": ("llama", LlamaConfig, LlamaForSequenceClassification),
     "mistral_bidirec": ("mistral", MistralConfig, MistralForSequenceClassification),
@@ -48,15 +60,11 @@ BOTH_WAYS: dict[str, tuple[str, Any, Any]] = {
 
 def own_score(folder: Path, family: str, scored_as: str) -> Score:
     """The score of a pair by the checkpoint in `folder`; `scored_as`: see Odd."""
-    if family in BOTH_WAYS:
-        return _both_ways(folder, family, scored_as)
-    if family == "gemma":
-        return _gemma(folder)
-    if family == "llama_nemotron_vl_rerank":
-        return Oracle(folder).logit
-    if family == "qwen3":
+    if "CrossEncoder" in scored_as:
+        return _cross_encoder(folder, scored_as)
+    if "template" in scored_as:
         return _qwen3(folder, scored_as)
-    return _pair(folder, scored_as)
+    return BY_FAMILY.get(family, _pair)(folder, scored_as)
 
 
 def _pair(folder: Path, scored_as: str) -> Score:
@@ -72,7 +80,7 @@ def _pair(folder: Path, scored_as: str) -> Score:
     return score
 
 
-def _both_ways(folder: Path, family: str, scored_as: str) -> Score:
+def _both_ways(family: str, folder: Path, scored_as: str) -> Score:
     """A mask of four dimensions, all zeros, lets every token see every other one, whatever the model's own mask is."""
     kind, make_config, make_model = BOTH_WAYS[family]
     stored: dict[str, Any] = json.loads((folder / "config.json").read_text())
@@ -96,8 +104,8 @@ def _cut(pair: list[int], after: list[int]) -> list[int]:
     return [*pair[: LANGUAGE_MODEL_LIMIT - len(after)], *after]
 
 
-def _gemma(folder: Path) -> Score:
-    make: Any = AutoModelForCausalLM
+def _gemma(folder: Path, scored_as: str) -> Score:
+    make: Any = AutoModelForSequenceClassification if "classifier" in scored_as else AutoModelForCausalLM
     model = make.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
 
@@ -111,9 +119,36 @@ def _gemma(folder: Path) -> Score:
             [token for text in texts for token in words(text)] for texts in ((f"A: {query}", "\n", f"B: {passage}"), ("\n", GEMMA))
         )
         ids = _cut([tokenizer.bos_token_id, *pair], asked)
-        return float(model(input_ids=torch.tensor([ids])).logits[0, -1, yes])
+        logits = model(input_ids=torch.tensor([ids])).logits[0]
+        return float(logits[0] if "classifier" in scored_as else logits[-1, yes])
 
     return score
+
+
+def _mxbai(folder: Path, scored_as: str) -> Score:
+    make: Any = AutoModelForSequenceClassification if "classifier" in scored_as else AutoModelForCausalLM
+    model = make.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def words(*texts: str) -> list[int]:
+        return [token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+    one, zero = words("1", "0")
+
+    def score(query: str, passage: str) -> float:
+        pair = words(MXBAI[0], f"query: {query}", "\n", f"document: {passage}")
+        logits = model(input_ids=torch.tensor([_cut(pair, words("\n", *MXBAI[1:]))])).logits[0]
+        if "classifier" in scored_as:
+            return float(LOGITS[scored_as.removeprefix("classifier").strip()](logits))
+        return float(logits[-1, one] - logits[-1, zero])
+
+    return score
+
+
+def _cross_encoder(folder: Path, _: str) -> Score:
+    """By sentence-transformers."""
+    model = CrossEncoder(str(folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32})
+    return lambda query, passage: float(model.predict([(query, passage)], activation_fn=torch.nn.Identity(), show_progress_bar=False)[0])
 
 
 def _qwen3(folder: Path, scored_as: str) -> Score:
@@ -131,3 +166,15 @@ def _qwen3(folder: Path, scored_as: str) -> Score:
         return float(logits[-1, words["Yes"]] if "Yes" in scored_as else logits[-1, words["yes"]] - logits[-1, words["no"]])
 
     return score
+
+
+BY_FAMILY: dict[str, Callable[[Path, str], Score]] = {
+    **{family: partial(_both_ways, family) for family in BOTH_WAYS},
+    **dict.fromkeys(("llama", "gemma2", "gemma3_text", MODULAR), _cross_encoder),
+    "qwen2": _mxbai,
+    "qwen3": _qwen3,
+    "gemma": _gemma,
+    "new": lambda folder, _: own_names_oracle.alibaba(folder),
+    JINA: lambda folder, _: own_names_oracle.jina(folder),
+    "llama_nemotron_vl_rerank": lambda folder, _: Oracle(folder).logit,
+}

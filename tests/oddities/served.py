@@ -4,8 +4,10 @@ from tests.oddities.changes import (
     PAIR_TEMPLATE,
     added,
     as_bf16,
+    as_class,
     as_classifier,
     both,
+    classifier_of,
     config,
     converted,
     cross_encoder,
@@ -14,19 +16,35 @@ from tests.oddities.changes import (
     logit_of,
     one_layer,
     plain,
+    pooled,
     renamed,
     segments_kept_back,
     sharded,
     template,
+    trained,
     untied,
+    without,
+    without_module,
     without_segments,
 )
 from tests.oddities.odd import Odd
-from tests.tiny_checkpoints import LIMIT, MAKE
+from tests.tiny_checkpoints import JINA, MAKE, MODULAR
+from tests.tiny_checkpoints.tokenizers import LIMIT
+
+SEGMENTS_OF_NEW = "new.embeddings.token_type_embeddings"
 
 SERVED = [
     *(Odd("nothing odd", family, plain) for family in sorted(MAKE) if " with " not in family),
-    *(Odd("a SentencePiece model as its only tokenizer", family, one_layer) for family in sorted(MAKE) if " with " in family),
+    *(Odd("a SentencePiece model as its only tokenizer", family, one_layer) for family in sorted(MAKE) if family.endswith(".model")),
+    Odd("weights and code under Jina's names (jina-reranker-v2)", JINA, plain),
+    Odd(
+        "no scaling of positions, and no segments (gte-base-en)",
+        "new",
+        both(config(type_vocab_size=0, rope_scaling=None), without(SEGMENTS_OF_NEW)),
+    ),
+    Odd("weights in bf16", JINA, as_bf16),
+    Odd("pooling and dense layers as modules of sentence-transformers, as ettin", MODULAR, plain),
+    Odd("a mean and no layer norm", MODULAR, both(pooled("mean"), without_module(3))),
     Odd("`type_vocab_size` left out of config.json", "bert", config("type_vocab_size")),
     Odd("`hidden_act: gelu_new`", "bert", config(hidden_act="gelu_new")),
     Odd("a tokenizer that makes no segment ids (multilingual MiniLM)", "bert", without_segments),
@@ -63,5 +81,53 @@ SERVED = [
         both(as_classifier, template(PAIR_TEMPLATE), cross_encoder()),
         scored_as="classifier template",
     ),
-    Odd("`Qwen3ForSequenceClassification`, converted from a Qwen3-Reranker", "qwen3", converted, scored_as="classifier"),
+    Odd(
+        "`Qwen3ForSequenceClassification`, converted from a Qwen3-Reranker",
+        "qwen3",
+        converted("Qwen3", "yes", "no"),
+        scored_as="classifier",
+    ),
+    Odd(
+        "`Qwen3ForSequenceClassification`, trained by sentence-transformers without a prompt",
+        "qwen3",
+        both(as_classifier, trained),
+        scored_as="CrossEncoder",
+    ),
+    Odd("`Qwen2ForSequenceClassification`, converted from mxbai-rerank-v2", "qwen2", converted("Qwen2", "1", "0"), scored_as="classifier"),
+    Odd(
+        "`Qwen2ForSequenceClassification`, converted from mxbai-rerank-v2 with two labels (mxbai-rerank-base-v2-seq)",
+        "qwen2",
+        converted("Qwen2", "1", "0", labels=2),
+        scored_as="classifier second",
+    ),
+    Odd(
+        "`Qwen2ForSequenceClassification`, trained by sentence-transformers with a prompt",
+        "qwen2",
+        both(
+            classifier_of("Qwen2"),
+            cross_encoder(texts_alone=True, prompts={"rerank": "Rank the answers: "}, default_prompt_name="rerank"),
+        ),
+        scored_as="CrossEncoder",
+    ),
+    Odd(
+        "`GemmaForSequenceClassification`, converted from bge-reranker-v2-gemma", "gemma", converted("Gemma", "Yes"), scored_as="classifier"
+    ),
+    Odd(
+        "`GemmaForSequenceClassification`, trained by sentence-transformers without a prompt",
+        "gemma",
+        both(classifier_of("Gemma"), trained),
+        scored_as="CrossEncoder",
+    ),
+    Odd(
+        "`LlamaForCausalLM`: the logit of one word, under its own chat template",
+        "llama",
+        both(as_class("LlamaForCausalLM"), template(PAIR_TEMPLATE), logit_of("Yes")),
+        scored_as="CrossEncoder",
+    ),
+    Odd(
+        "a prompt of sentence-transformers",
+        "bert",
+        cross_encoder(texts_alone=True, prompts={"rerank": "Rank: "}, default_prompt_name="rerank"),
+        scored_as="CrossEncoder",
+    ),
 ]

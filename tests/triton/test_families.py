@@ -21,9 +21,11 @@ from tests import tiny_checkpoints
 from tests.conftest import START_LIMIT_S, Server, start_server, stop_server, wait_until_ready
 from tests.exported import Exports
 from tests.oddities.scores import own_score
+from tests.tiny_checkpoints import JINA, MODULAR
 
-# Word pieces, bytes with prefixes, unigrams, bytes under a prompt; with segment ids and without, causal and not.
-FAMILIES = ("bert", "mistral_bidirec", "xlm-roberta", "qwen3")
+# Word pieces, bytes with prefixes, unigrams, bytes under a prompt; with segment ids and without, causal and not; classifiers of decoders,
+# modules of sentence-transformers, and weights under their authors' names.
+FAMILIES = ("bert", "mistral_bidirec", "xlm-roberta", "qwen3", "qwen2", "llama", MODULAR, "new", JINA)
 QUERY = "which way should i go?"
 PASSAGES = [
     "Two roads diverged in a yellow wood.",

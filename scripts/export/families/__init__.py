@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scripts.export import declared
 from scripts.export.checkpoint import Checkpoint, ExportError
-from scripts.export.families import bidirectional, encoder, gemma, nemotron_vl, qwen3
+from scripts.export.families import bidirectional, decoder, encoder, gte, modular, nemotron_vl, xlm_roberta_flash
 
 Load = Callable[[Path, dict[str, Any], str], Checkpoint]
 FAMILIES: dict[str, Load] = {
     **dict.fromkeys(encoder.CLASSES, encoder.load),
     **dict.fromkeys(bidirectional.MODEL_TYPES, bidirectional.load),
-    "qwen3": qwen3.load,
-    "gemma": gemma.load,
+    **dict.fromkeys(decoder.CLASSES, decoder.load),
+    **dict.fromkeys(gte.CLASSES, gte.load),
     nemotron_vl.MODEL_TYPE: nemotron_vl.load,
 }
 
@@ -37,4 +39,12 @@ def load(folder: Path) -> Checkpoint:
     family = str(config.get("model_type"))
     if family not in FAMILIES:
         raise ExportError(f"the family of {folder} is {family!r}; known are {', '.join(sorted(FAMILIES))}")
-    return FAMILIES[family](folder, config, family)
+    make = _made_by(folder, config) or FAMILIES[family]
+    return replace(make(folder, config, family), activation=declared.activation(folder, config))
+
+
+def _made_by(folder: Path, config: dict[str, Any]) -> Load | None:
+    """What loads a checkpoint that is more or other than its model_type says; None where that says all."""
+    if modular.is_modular(folder):
+        return modular.load
+    return xlm_roberta_flash.load if xlm_roberta_flash.is_flash(config) else None

@@ -64,3 +64,11 @@ def test_a_folder_is_named_and_is_no_address() -> None:
 
 def test_a_licence_can_not_break_the_table() -> None:
     assert "| licence | MIT \\| GPL |" in card(replace(MANIFEST, licence=Licence("MIT |\nGPL", "")))
+
+
+def test_an_activation_is_named_and_the_score_stays_a_logit() -> None:
+    stated = replace(MANIFEST, activation="torch.nn.modules.activation.Sigmoid")
+    assert "| score | the raw logit; sentence-transformers applies torch.nn.modules.activation.Sigmoid to it by default |" in card(stated)
+    assert '"activation": "torch.nn.modules.activation.Sigmoid"' in stated.to_json()
+    assert "sentence-transformers" not in card(MANIFEST)
+    assert "activation" not in MANIFEST.to_json()

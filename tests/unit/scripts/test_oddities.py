@@ -3,6 +3,7 @@
 Checkpoints as people publish them: each is served with transformers' own score or refused in one line, never served wrong.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,12 @@ def test_it_is_refused_in_one_line_and_nothing_is_written(odd: Odd, tmp_path: Pa
 
 def test_every_family_is_served() -> None:
     assert {odd.family.partition(" with ")[0] for odd in SERVED if odd.change is plain} == set(families.FAMILIES)
+
+
+def test_the_page_of_models_names_every_family() -> None:
+    table = (ROOT / "docs" / "models.md").read_text().split("| `model_type` |")[1].split("\n\n")[0]
+    named = [row.split("|")[1] for row in table.splitlines()[2:]]
+    assert {family for cell in named for family in re.findall("`(.+?)`", cell)} == set(families.FAMILIES)
 
 
 def test_the_page_lists_every_checkpoint() -> None:

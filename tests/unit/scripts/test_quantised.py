@@ -25,6 +25,7 @@ from scripts.export.stored_weights import share  # noqa: E402
 from scripts.serving.in_process import logits, rows_of  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
+from tests.tiny_checkpoints.tokenizers import TEXTS  # noqa: E402
 
 PASSAGES = ["two roads diverged", "", "in a yellow wood " * 3, "then took the other, as just as fair " * 8]
 
@@ -33,7 +34,7 @@ PASSAGES = ["two roads diverged", "", "in a yellow wood " * 3, "then took the ot
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = tiny_checkpoints.save("bert", tmp_path_factory.mktemp("checkpoint") / "tiny")
     texts = checkpoint / "texts.jsonl"
-    texts.write_text("".join(json.dumps({"query": text, "passages": PASSAGES}) + "\n" for text in tiny_checkpoints.TEXTS))
+    texts.write_text("".join(json.dumps({"query": text, "passages": PASSAGES}) + "\n" for text in TEXTS))
     out = tmp_path_factory.mktemp("int8") / "1"
     options = ["--model", str(checkpoint), "--out", str(out), "--precision", "int8", "--calibration", str(texts)]
     assert export_model.main(options) == 0

@@ -24,6 +24,7 @@ from scripts.export.checkpoint import ExportError
 from tests import tiny_checkpoints
 from tests.exported import Exports
 from tests.oddities.changes import one_layer
+from tests.tiny_checkpoints.tokenizers import sentencepiece_model
 
 SAVED = {
     "xlm-roberta with sentencepiece.bpe.model": "sentencepiece.bpe.model",
@@ -95,6 +96,6 @@ def test_a_conversion_that_cuts_otherwise_than_sentencepiece_is_refused(tmp_path
     checkpoint = tiny_checkpoints.save("mistral_bidirec", tmp_path / "checkpoint")
     for file in ("tokenizer.json", "tokenizer_config.json"):
         (checkpoint / file).unlink()
-    tiny_checkpoints.sentencepiece_model(checkpoint / "tokenizer.model", "bpe", 360, byte_fallback=True, normalization_rule_name="identity")
+    sentencepiece_model(checkpoint / "tokenizer.model", "bpe", 360, byte_fallback=True, normalization_rule_name="identity")
     with pytest.raises(ExportError, match=r"in another way than SentencePiece does: put the tokenizer\.json"):
         tokenizer.load(checkpoint, PreTrainedTokenizerFast)

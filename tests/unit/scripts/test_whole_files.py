@@ -52,6 +52,12 @@ def drop_the_weight_map(folder: Path) -> None:
     (folder / f"{WEIGHTS}.index.json").write_text("{}")
 
 
+def point_in_a_module(folder: Path) -> None:
+    (folder / "modules.json").write_text(json.dumps([{"path": "2_Dense", "type": "sentence_transformers.base.modules.dense.Dense"}]))
+    (folder / "2_Dense").mkdir()
+    point(f"2_Dense/{WEIGHTS}")(folder)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -64,8 +70,9 @@ def drop_the_weight_map(folder: Path) -> None:
         (lose_a_shard, "missing: model-00002-of-00002.safetensors"),
         (lose_the_blob, "links to nothing: tokenizer.json"),
         (drop_the_weight_map, "is no index of weights"),
+        (point_in_a_module, "only pointers of git-lfs: model.safetensors; run `git lfs pull`"),
     ],
-    ids=["pointer", "pointer as tokenizer", "pointer as config", "shortened", "web page", "empty", "shard", "link", "index"],
+    ids=["pointer", "pointer as tokenizer", "pointer as config", "shortened", "web page", "empty", "shard", "link", "index", "module"],
 )
 def test_a_file_that_is_not_whole_is_one_line(
     damage: Callable[[Path], object], message: str, original: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
