@@ -20,7 +20,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from scripts.benchmark.random_models import BYTES, LLAMA, QWEN, UNIGRAM, RandomModel
 from scripts.benchmark.workplace import Workplace
-from scripts.export.families import bidirectional, qwen3
+from scripts.export.families import bidirectional
+from scripts.export.families.original import QWEN3_PROMPT
 
 _DONE = "recipe"
 _VOCABULARY = 24_000  # entries in use; the embeddings have the published number of rows
@@ -28,7 +29,7 @@ _SEED = 7
 _SPREAD = 2.0  # standard deviation of the logits
 _WEIGHTS = 0.04  # standard deviation of the weights: twice the usual, so that texts differ more
 _PAIRS = 12
-_PROMPTS = {LLAMA: bidirectional.PROMPT, QWEN: qwen3.PROMPT}
+_PROMPTS = {LLAMA: bidirectional.PROMPT, QWEN: QWEN3_PROMPT}
 _LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _SPLITS = {BYTES: None, LLAMA: _LLAMA_3, QWEN: _LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")}
 # Special tokens by id, the template of a text and of a pair, and the roles that transformers wants named.
