@@ -44,10 +44,10 @@ class OwnFile:
     def tensor(self, name: str, values: NDArray[Any]) -> TensorProto:
         """A tensor of these values: in the file, or in itself where they are few."""
         if values.nbytes < SMALLEST:
-            return numpy_helper.from_array(np.ascontiguousarray(values), name)
+            return numpy_helper.from_array(np.asarray(values, order="C"), name)  # a number alone keeps its shape
         self._file.write(bytes(-self._file.tell() % ALIGNED))
         place = self._file.tell()
-        np.ascontiguousarray(values).tofile(self._file)
+        np.asarray(values, order="C").tofile(self._file)
         made = TensorProto(
             name=name,
             data_type=helper.np_dtype_to_tensor_dtype(values.dtype),
