@@ -1,7 +1,7 @@
 """Read a model bundle: the folder that `make export-model` writes and one Triton version of the reranker serves.
 
     model.onnx       raw logits out; weights too large for it are beside it in model.onnx.data
-    model.int8.onnx  the same with int8 products, where the bundle was exported with it; takes its weights from model.onnx
+    model.int8.onnx  the same with int8 products, where the bundle was exported with it; weights beside it in model.int8.onnx.data
     tokenizer.json   padding and truncation off
     reranker.json    names, limits, pair encoding, licence, parity report, and a digest over all of it
     vision.onnx      where the model takes images: tiles in, their features out; weights beside it in vision.onnx.data
@@ -31,6 +31,7 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.onnx"
 INT8 = "int8"
 INT8_GRAPH = "model.int8.onnx"
+INT8_WEIGHTS = f"{INT8_GRAPH}.data"
 VISION = "vision.onnx"
 # Triton's names of versions.
 _VERSION = re.compile(r"[0-9]+", re.ASCII)
@@ -101,18 +102,21 @@ class Bundle:
 
         Raises BundleError as `graph` does, and where the files can't be brought together.
         """
-        with self._with_weights(self.graph(precision).name, WEIGHTS) as path:
+        with self._with_weights(self.graph(precision).name) as path:
             yield path
 
     @contextmanager
     def loadable_vision(self) -> Iterator[Path]:
         """The file of the vision graph, likewise."""
-        with self._with_weights(VISION, VISION) as path:
+        with self._with_weights(VISION) as path:
             yield path
 
     @contextmanager
-    def _with_weights(self, graph: str, weights: str) -> Iterator[Path]:
-        beside = (name for name in self.manifest["files"] if name.startswith(weights) and name != graph)
+    def _with_weights(self, graph: str) -> Iterator[Path]:
+        files = self.manifest["files"]
+        # An int8 graph of an earlier release takes its weights from the other graph.
+        owner = WEIGHTS if graph == INT8_GRAPH and INT8_WEIGHTS not in files else graph
+        beside = (name for name in files if name.startswith(owner) and name != graph)
         with real_files(self.folder, [graph, *beside]) as folder:
             yield folder / graph
 

@@ -23,11 +23,12 @@ def hidden_states(bert: Any, ids: Tensor, mask: Tensor, types: Tensor, *, first_
     """
     heads = bert.config.num_attention_heads
     state: Tensor = bert.embeddings(input_ids=ids, token_type_ids=types)
-    bias = (1.0 - mask[:, None, None, :].to(state.dtype)) * MASKED_SCORE
+    bias = masked(mask, state.dtype)
     last = len(bert.encoder.layer) - 1
     for number, layer in enumerate(bert.encoder.layer):
         reader = state[:, :1] if first_only and number == last else state
-        mixed = _attention(layer.attention.self, reader, state, bias, heads)
+        own = layer.attention.self
+        mixed = attention((own.query(reader), own.key(state), own.value(state)), state, bias, heads)
         mixed = layer.attention.output.LayerNorm(layer.attention.output.dense(mixed) + reader)
         inner = torch.nn.functional.gelu(layer.intermediate.dense(mixed))
         state = layer.output.LayerNorm(layer.output.dense(inner) + mixed)
@@ -41,14 +42,31 @@ def logits(model: Any, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
     return scores
 
 
-def _attention(own: Any, reader: Tensor, state: Tensor, bias: Tensor, heads: int) -> Tensor:
+def masked(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to attention's scores, [batch, 1, 1, sequence], for a mask INT64 [batch, sequence]."""
+    return (1.0 - mask[:, None, None, :].to(dtype)) * MASKED_SCORE
+
+
+def attention(products: tuple[Tensor, Tensor, Tensor], state: Tensor, bias: Tensor, heads: int) -> Tensor:
+    """What tokens read from each other, [batch, tokens, hidden], of query, key and value of the same shape.
+
+    `state`: what key and value were made of; shapes are its own, since runtimes fuse no product whose shape is read.
+    """
     batch, _, width = state.shape
     size = width // heads
 
     def split(values: Tensor) -> Tensor:
         return values.view(batch, -1, heads, size).transpose(1, 2)
 
-    scores = torch.matmul(split(own.query(reader)) * size**-0.5, split(own.key(state)).transpose(-1, -2))
+    query, key, value = products
+    return mixed((split(query) * size**-0.5, split(key), split(value)), state, bias)
+
+
+def mixed(parts: tuple[Tensor, Tensor, Tensor], state: Tensor, bias: Tensor) -> Tensor:
+    """The same of query, key and value [batch, heads, tokens, size], the query scaled beforehand."""
+    query, key, value = parts
+    batch, _, width = state.shape
+    scores = torch.matmul(query, key.transpose(-1, -2))
     with torch.autocast(state.device.type, enabled=False):  # it would convert to fp32 and back: 5 % of a step
         weights = (scores + bias.to(scores.dtype)).softmax(dim=-1)
-    return torch.matmul(weights, split(own.value(state))).transpose(1, 2).reshape(batch, -1, width)
+    return torch.matmul(weights, value).transpose(1, 2).reshape(batch, -1, width)

@@ -15,23 +15,22 @@ from pathlib import Path
 
 import onnx
 
-from facade.reranking.bundle import INT8, INT8_GRAPH, MANIFEST, TOKENIZER, VISION, WEIGHTS, file_digest, read_bundle
+from facade.reranking.bundle import INT8, INT8_GRAPH, INT8_WEIGHTS, MANIFEST, TOKENIZER, VISION, WEIGHTS, file_digest, read_bundle
 from scripts.export import graph, parity, plan, quantised
 from scripts.export.card import CARD, card
 from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.manifest import Manifest, Parity
 from scripts.export.origin import Origin
 from scripts.export.precision import lowered
-from scripts.export.quantised import Factors
 from scripts.export.served import Served
-from scripts.export.stored_weights import halve, share
+from scripts.export.stored_weights import halve
 from scripts.export.tokenizer import check_ids
 from scripts.export.trial import LONGEST_BATCHED, Trial, image_trials, trials
 
 EXTERNAL = f"{WEIGHTS}.data"  # weights that don't fit into the graph's own file
 CODE = "model.py"
 # All that an export may have written into a bundle's folder, and what is made of its graph there. Other files are the user's, and stay.
-WRITTEN = {WEIGHTS, EXTERNAL, INT8_GRAPH, VISION, f"{VISION}.data", TOKENIZER, MANIFEST, CARD, plan.SCRIPT, plan.ENGINE}
+WRITTEN = {WEIGHTS, EXTERNAL, INT8_GRAPH, INT8_WEIGHTS, VISION, f"{VISION}.data", TOKENIZER, MANIFEST, CARD, plan.SCRIPT, plan.ENGINE}
 NOT_MEASURED = Parity(0, 0, 0.0, 0.0, 0.0, 0, "not measured yet")
 SPARE_BYTES = 100_000_000  # what a bundle takes beside its weights, generously
 
@@ -65,14 +64,11 @@ def export(checkpoint: Checkpoint, origin: Origin, out: Path, names: Names, text
         _draw(checkpoint, names.precision, work)
         _write_tokenizer(checkpoint, work / TOKENIZER)
         made = _trials(checkpoint, min(texts.longest or checkpoint.max_seq_len, checkpoint.max_seq_len))
-        factors: Factors = {}
         if names.precision == INT8:
             (work / MANIFEST).write_text(_manifest(checkpoint, origin, work, names).to_json(), encoding="utf-8")
-            factors = _quantise(work, texts.calibration or made)
+            _quantise(work, texts.calibration or made)
         if names.precision in {"fp32", INT8}:
             _halve(work)
-        if names.precision == INT8:
-            share(work / INT8_GRAPH, work / WEIGHTS, factors)
         manifest = _manifest(checkpoint, origin, work, names)
         if names.precision == INT8:
             manifest = replace(manifest, int8_parity=_hold_to_reference(checkpoint, manifest, work, made, INT8))
@@ -120,13 +116,11 @@ def _check_space(checkpoint: Checkpoint, folder: Path) -> None:
         )
 
 
-def _quantise(work: Path, calibration: Sequence[Trial]) -> Factors:
-    if (work / EXTERNAL).is_file():
-        raise ExportError("int8 is for models whose weights fit into 1.8 GB: export this one as fp16 or bf16")
+def _quantise(work: Path, calibration: Sequence[Trial]) -> None:
     print(f"measuring activations on {sum(len(trial.passages) for trial in calibration)} pairs for int8")
     bundle = read_bundle(work)
     served = Served(bundle, min(bundle.max_seq_len, LONGEST_BATCHED), calibration)
-    return quantised.quantise(work / WEIGHTS, work / INT8_GRAPH, list(served.batches(calibration)))
+    quantised.quantise(work / WEIGHTS, work / INT8_GRAPH, list(served.batches(calibration)))
 
 
 def _halve(work: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from facade.reranking.tensors import ATTENTION_MASK, IMAGE_FEATURES, IMAGE_POSITIONS, INPUT_IDS, TOKEN_TYPE_IDS
 from scripts.export.checkpoint import Checkpoint, ExportError, Images
-from scripts.export.families.encoder import BertClassifier
+from scripts.export.passes.own import OwnPass
+from scripts.export.tensor_files import move_out
 
 SCRIPT_OPSET = 17  # the first with LayerNormalization as one node; every runtime in use reads it
 OPSET = 20  # from 23 on rotary embeddings become one node, which ONNX Runtime refuses for batches of more than one row
@@ -66,22 +68,31 @@ def _write(drawing: Drawing, path: Path, largest_file: int) -> None:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporters, about themselves
         bfloat16 = any(parameter.dtype == torch.bfloat16 for parameter in drawing.module.parameters())
-        if isinstance(drawing.module, BertClassifier) and not bfloat16:  # the older exporter writes bfloat16 as complex128
-            _script(drawing, path)
+        large = size_of(drawing.module) > largest_file
+        if isinstance(drawing.module, OwnPass) and not bfloat16:  # the older exporter writes bfloat16 as complex128
+            _script(drawing, path, external_data=large)
         else:
-            _dynamo(drawing, path, external_data=size_of(drawing.module) > largest_file)
+            _dynamo(drawing, path, external_data=large)
     for node in onnx.load(str(path), load_external_data=False).graph.input:
         shape = node.type.tensor_type.shape.dim
         if fixed := [name for axis, name in AXES[node.name].items() if not shape[axis].dim_param]:
             raise ExportError(f"the exporter fixed the shape of {node.name}: the module hides its {' and '.join(fixed)} from it")
 
 
-def _script(drawing: Drawing, path: Path) -> None:
+def _script(drawing: Drawing, path: Path, *, external_data: bool) -> None:
     """By the TorchScript exporter: its graph is free of the guards against fully masked rows around every softmax.
 
     16 x 128 tokens on one core of an EPYC take 0.27 s against 0.34 s in onnxruntime, 0.25 s against 0.26 s in OpenVINO. Fixed reshapes,
-    which let onnxruntime fuse more, made it slower.
+    which let onnxruntime fuse more, made it slower. It writes weights over 2 GB to a file for each.
     """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        drawn = Path(folder) / path.name if external_data else path
+        _by_script(drawing, drawn)
+        if external_data:
+            move_out(drawn, path)
+
+
+def _by_script(drawing: Drawing, path: Path) -> None:
     torch.onnx.export(
         **_arguments(drawing, path),
         dynamic_axes={name: AXES[name] for name in drawing.example} | {drawing.output: {0: "batch"}},

@@ -19,6 +19,8 @@ from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 from scripts.export.families import pair_texts
 from scripts.export.labels import read_labels, with_one_label
 from scripts.export.loading import BUFFERS, load_whole
+from scripts.export.passes import own_pass
+from scripts.export.passes.own import OwnPass
 from scripts.export.tokenizer import pad_id
 
 CLASSES = {
@@ -55,17 +57,12 @@ class Classifier(nn.Module):
         return scores.float()
 
 
-class BertClassifier(nn.Module):
+class BertClassifier(OwnPass):
     """BERT by the project's own forward pass, which computes the last layer for the first token alone."""
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """Raw logits, FP32 [batch]. Without segment ids all are 0, as transformers has it."""
-        types = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        return logits(self.model, input_ids, attention_mask, types).float()
+    def logits(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
+        """See OwnPass."""
+        return logits(self.model, ids, mask, types)
 
 
 def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
@@ -114,6 +111,7 @@ def load_model(make: Any, name: str, folder: Path, config: dict[str, Any]) -> An
 
 
 def _module(model: Any, family: str) -> nn.Module:
-    """BERT by the project's own pass where that computes what the configuration says, everything else by transformers'."""
-    own = family == "bert" and model.config.hidden_act == "gelu"
-    return BertClassifier(model) if own else Classifier(model)
+    """A family by the project's own pass where that computes what the configuration says, everything else by transformers'."""
+    if family == "bert" and model.config.hidden_act == "gelu":
+        return BertClassifier(model)
+    return own_pass(model, family) or Classifier(model)

@@ -19,9 +19,8 @@ from facade.reranking.tensors import MODEL  # noqa: E402
 from reranker.engines import load_engine  # noqa: E402
 from reranker.scheduler import Scheduler  # noqa: E402
 from scripts import export_model  # noqa: E402
-from scripts.export import trial  # noqa: E402
+from scripts.export import families, graph, quantised, runtimes, trial  # noqa: E402
 from scripts.export.checkpoint import ExportError  # noqa: E402
-from scripts.export.stored_weights import share  # noqa: E402
 from scripts.serving.in_process import logits, rows_of  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
 from tests.conftest import ROOT  # noqa: E402
@@ -59,27 +58,42 @@ def test_zero_is_zero_in_every_scale(bundle: Path) -> None:
     assert not any(zero.any() for zero in zeros)
 
 
-def test_both_graphs_share_their_weights(bundle: Path) -> None:
-    borrowed = {
-        weight.name: weight.data_location
-        for weight in onnx.load(str(bundle / "model.int8.onnx"), load_external_data=False).graph.initializer
-        if len(weight.dims) == 2 and min(weight.dims) > 1
-    }
-    owned = {
-        weight.name for weight in onnx.load(str(bundle / "model.onnx")).graph.initializer if len(weight.dims) == 2 and min(weight.dims) > 1
-    }
-    assert {name.removesuffix(".exact") for name in borrowed} == owned
-    assert set(borrowed.values()) == {onnx.TensorProto.EXTERNAL}
-    tensors = onnx.load(str(bundle / "model.int8.onnx")).graph.initializer  # reads what it borrows
-    own = {weight.name: onnx.numpy_helper.to_array(weight) for weight in onnx.load(str(bundle / "model.onnx")).graph.initializer}
-    for tensor in tensors:
-        if tensor.name in borrowed:
-            np.testing.assert_array_equal(onnx.numpy_helper.to_array(tensor), own[tensor.name.removesuffix(".exact")])
+def test_matrices_lie_as_int8_beside_the_graph(bundle: Path) -> None:
+    tensors = onnx.load(str(bundle / "model.int8.onnx"), load_external_data=False).graph.initializer
+    matrices = [tensor for tensor in tensors if len(tensor.dims) == 2 and tensor.name.endswith(".rounded")]
+    assert len(matrices) == 2 * 6 + 1  # of the products, and the table of the vocabulary
+    assert {tensor.data_type for tensor in matrices} == {onnx.TensorProto.INT8}
+    places = [{entry.key: entry.value for entry in tensor.external_data} for tensor in matrices if tensor.external_data]
+    assert {place["location"] for place in places} == {"model.int8.onnx.data"}
+    assert not any(int(place["offset"]) % 4096 for place in places)
+    table = next(tensor for tensor in matrices if tensor.dims[0] > 10_000)
+    assert table.data_location == onnx.TensorProto.EXTERNAL
+
+
+def test_rounded_values_are_within_half_a_step_of_the_weights(bundle: Path) -> None:
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(str(bundle / "model.int8.onnx")).graph.initializer}
+    exact = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(str(bundle / "model.onnx")).graph.initializer}
+    (name,) = [name.removesuffix(".rounded") for name, values in stored.items() if name.endswith(".rounded") and len(values) > 10_000]
+    rounded, steps = stored[f"{name}.rounded"], stored[f"{name}.steps"]
+    assert rounded.dtype == np.int8
+    assert np.abs(rounded * steps - exact.get(name, exact.get(f"{name}.fp16"))).max() <= 0.51 * steps.max()
+
+
+@pytest.mark.parametrize("largest_file", [1, 2**40])
+def test_weights_are_read_wherever_they_lie(largest_file: int, tmp_path: Path) -> None:
+    checkpoint = families.load(tiny_checkpoints.save("xlm-roberta", tmp_path / "checkpoint"))
+    graph.write(checkpoint, tmp_path / "model.onnx", largest_file)
+    assert (tmp_path / "model.onnx.data").exists() == (largest_file == 1)
+    ids = np.arange(5, 35, dtype=np.int64)[None]
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    quantised.quantise(tmp_path / "model.onnx", tmp_path / "int8.onnx", [inputs])
+    exact, rounded = (runtimes.load(tmp_path / name, "fp32")[0](inputs) for name in ("model.onnx", "int8.onnx"))
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.3)
 
 
 def test_manifest_vouches_for_both_and_says_how_far_each_is_from_the_reference(bundle: Path) -> None:
     manifest = json.loads((bundle / "reranker.json").read_text())
-    assert set(manifest["files"]) == {"model.onnx", "model.int8.onnx", "tokenizer.json"}
+    assert set(manifest["files"]) == {"model.onnx", "model.int8.onnx", "model.int8.onnx.data", "tokenizer.json"}
     assert manifest["precision"] == "fp32"
     assert manifest["parity"]["max_abs_difference"] < 1e-4
     assert manifest["int8_parity"]["max_abs_difference"] > 1e-4
@@ -93,16 +107,6 @@ def test_an_export_without_int8_takes_an_older_int8_graph_away(bundle: Path, tmp
     assert export_model.main(["--model", str(checkpoint), "--out", str(out)]) == 0
     assert {path.name for path in out.iterdir()} == {"model.onnx", "tokenizer.json", "reranker.json", "README.md"}
     assert "int8_parity" not in json.loads((out / "reranker.json").read_text())
-
-
-def test_a_borrower_with_another_weight_is_refused(tmp_path: Path) -> None:
-    for name, seed in (("owner.onnx", 0), ("borrower.onnx", 1)):
-        weight = onnx.numpy_helper.from_array(np.random.default_rng(seed).random((16, 16), np.float32), "w")
-        node = onnx.helper.make_node("MatMul", ["x", "w"], ["y"])
-        values = [onnx.helper.make_tensor_value_info(each, onnx.TensorProto.FLOAT, [None, 16]) for each in ("x", "y")]
-        onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", values[:1], values[1:], [weight])), str(tmp_path / name))
-    with pytest.raises(ExportError, match="another w than the graph it was made of"):
-        share(tmp_path / "borrower.onnx", tmp_path / "owner.onnx", {})
 
 
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
