@@ -25,7 +25,9 @@ EXPORTED = $(if $(MODEL),bundle="$$($(FIND))" || exit 2; \
 	if [ -z "$$bundle" ]; then $(MAKE) --no-print-directory export-model OUT= || exit 2; bundle="$$($(FIND))" || exit 2; fi; )
 
 UNIT := tests/unit/facade tests/unit/reranker tests/unit/rerank_text tests/unit/serving $(wildcard tests/unit/test_*.py)
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy"
+# Tests that take long run with ALL, and where ARGS asks for some.
+WITHOUT_LONG = $(if $(ALL)$(ARGS),, and not long)
+SIDE_BY_SIDE = --numprocesses 2 --dist loadfile -m "not alone and not large and not deploy$(WITHOUT_LONG)"
 # Pytest exits with 5 where it ran no test. With ARGS that is expected: a test runs either beside others or alone.
 MAY_BE_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
 
@@ -42,16 +44,16 @@ switch: $(VENV)/.serve ## Have a server that was started with MODEL serve anothe
 unit: $(VENV)/.test ## Run the unit tests of what serves, without torch and Triton (one minute): [ARGS=…].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --without-torch $(or $(ARGS),$(UNIT))
 
-test: $(VENV)/.dev $(CLIENTS) $(NPM) $(VENV)-retrieval/.done ## Run all tests against a real Triton: [ARGS=…].
+test: $(VENV)/.dev $(CLIENTS) $(NPM) $(VENV)-retrieval/.done ## Run the tests against a real Triton (10 minutes): [ARGS=…] [ALL=1: also those that take long, 8 minutes more].
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS) $(MAY_BE_NONE)
-	$(BIN)/python -m pytest -m alone $(ARGS) $(MAY_BE_NONE)
+	$(BIN)/python -m pytest -m "alone$(WITHOUT_LONG)" $(ARGS) $(MAY_BE_NONE)
 
 check: $(VENV)/.dev ## Run everything that a change has to pass: format, lint, types, imports, all tests, deployment files.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(MAKE) test
+	$(MAKE) test ALL=1
 	$(MAKE) test-python312
 	@if $(MAKE) --silent .tools/.done .tools/audit/.done; then $(MAKE) check-deploy; else echo "check-deploy is left out: what it needs can't be installed here" >&2; fi
 

@@ -12,6 +12,8 @@ import pytest
 from tests.browser.conftest import Visit, Visited
 from tests.conftest import ROOT, Server
 
+pytestmark = pytest.mark.long
+
 AXE = ROOT / ".tools" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"viewport": {"width": 360, "height": 780}, "has_touch": True}
 LONG = "word " * 900

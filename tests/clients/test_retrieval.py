@@ -14,6 +14,8 @@ from tests.clients.collection import CORPUS, QUERIES, RELEVANT, candidates
 from tests.clients.driving import Outcome, drive
 from tests.conftest import ROOT, Server
 
+pytestmark = pytest.mark.long
+
 PYTHON = ROOT / ".venv-retrieval" / "bin" / "python"
 
 

@@ -18,7 +18,7 @@ from tests.conftest import Server
 from tests.contract.calls import Client, post, ranked, request
 from tests.hardening.own_facade import start_facade, wait_until_ready
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 RECOVERED_S = 5.0  # the promise
 PASSAGES = [f"number {number} " * 40 for number in range(16)]

@@ -18,6 +18,8 @@ from tests.hardening.load import under_load
 from tests.process_tree import descendants, the_one
 from tests.unit.waiting import until
 
+pytestmark = pytest.mark.long
+
 CLIENTS = 4
 TRITON = r"bin/tritonserver"
 

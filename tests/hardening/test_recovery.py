@@ -17,7 +17,7 @@ from tests.hardening.leaks import internals
 from tests.hardening.load import Readiness, under_load
 from tests.process_tree import the_one
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 CLIENTS = 4
 # The promise.

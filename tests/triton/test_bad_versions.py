@@ -24,6 +24,8 @@ from tests.triton import bad_versions
 from tests.triton.test_swap import over_grpc
 from tests.triton.versions import Load, Versions, over_http
 
+pytestmark = pytest.mark.long
+
 SERVING_AGAIN_S = 10.0  # the promise, to which a server is held where nothing else runs: with --full
 STUB, TRITON, FACADE = r"stub .*/reranker/1/model.py", r"bin/tritonserver", r"-m facade"
 

@@ -67,6 +67,7 @@ def test_a_run_that_the_engine_began_goes_on_with_a_server(server: Server, tmp_p
     assert out.read_bytes() == undisturbed
 
 
+@pytest.mark.long
 def test_a_server_that_refuses_what_is_too_much_for_it_is_asked_again(server: Server, tmp_path: Path) -> None:
     """Four requests at a time are less than a bulk run sends: many get 503 and Retry-After, and none is lost."""
     (tmp_path / "in.jsonl").write_bytes(rows("rankings"))

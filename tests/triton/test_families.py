@@ -23,6 +23,8 @@ from tests.exported import Exports
 from tests.oddities.scores import own_score
 from tests.tiny_checkpoints import JINA, MODULAR
 
+pytestmark = pytest.mark.long
+
 # Word pieces, bytes with prefixes, unigrams, bytes under a prompt; with segment ids and without, causal and not; classifiers of decoders,
 # modules of sentence-transformers, and weights under their authors' names.
 FAMILIES = ("bert", "mistral_bidirec", "xlm-roberta", "qwen3", "qwen2", "llama", MODULAR, "new", JINA)

@@ -23,7 +23,7 @@ from tests.hardening.own_facade import wait_until_ready as wait_for_facade
 from tests.process_tree import the_one
 from tests.triton.versions import PASSAGES, Load, Versions, over_http
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 CLIENTS = 4
 EVEN = 0.1  # the promise; a quick look at few requests allows for more

@@ -116,6 +116,7 @@ async def test_a_text_call_that_there_is_no_room_for_is_refused_at_once(client: 
     assert await until_answered(client) == [[0]]
 
 
+@pytest.mark.long
 async def test_a_text_call_whose_deadline_is_over_costs_no_more_than_its_chunks_under_way(
     own_server: Server, client: InferenceServerClient
 ) -> None:

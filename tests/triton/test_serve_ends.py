@@ -116,6 +116,7 @@ def test_a_request_under_way_is_answered_before_the_server_stops(fresh: Callable
     assert statuses == [200]
 
 
+@pytest.mark.long
 def test_a_stream_that_a_client_holds_open_delays_the_end_and_the_log_says_so(fresh: Callable[..., Server]) -> None:
     running = fresh()
     wait_until_ready(running)

@@ -26,7 +26,7 @@ QUERY, PASSAGES = "which way should i go?", ["two roads diverged", "then took th
 pytestmark = pytest.mark.skipif(Path(sys.prefix) != ROOT / ".venv", reason="make uses .venv")
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=[FAMILIES[0], *(pytest.param(family, marks=pytest.mark.long) for family in FAMILIES[1:])])
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_checkpoints.save(request.param, tmp_path_factory.mktemp("checkpoints") / request.param)
 

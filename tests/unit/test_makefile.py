@@ -87,3 +87,8 @@ def test_another_version_is_refused_with_the_reason(make_environment: Make) -> N
 def test_ci_has_the_tests_of_what_serves_on_the_other_python() -> None:
     recipe = (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
     assert re.search(r"\$\(MAKE\) test-python312$", recipe, re.MULTILINE)
+
+
+def test_ci_leaves_no_test_out_that_takes_long() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
+    assert re.search(r"\$\(MAKE\) test ALL=1$", recipe, re.MULTILINE)

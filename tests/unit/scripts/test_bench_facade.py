@@ -13,6 +13,7 @@ from tests.conftest import free_ports
 from tests.unit.scripts.benchmark_servers import texts
 
 
+@pytest.mark.long
 def test_the_facade_alone_a_single_server_and_a_split_one_are_measured_in_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts(tmp_path, articles=20, words=6000)
     http, grpc, metrics, alone, split = free_ports(5)

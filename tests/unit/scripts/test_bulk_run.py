@@ -129,6 +129,7 @@ def killed_three_times(source: Path, undisturbed: Path, out: Path, *further: str
     assert not run_state.working_folder(out).exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_killed_three_times_it_writes_the_bytes_of_an_undisturbed_run(tmp_path: Path, kind: str) -> None:
     content = pairs(BLOCK_ROWS * BLOCKS)
@@ -137,6 +138,7 @@ def test_killed_three_times_it_writes_the_bytes_of_an_undisturbed_run(tmp_path: 
     assert [str(row["id"]) for row in got(out)] == [str(row["id"]) for row in content]
 
 
+@pytest.mark.long
 def test_a_trec_run_killed_three_times_is_reranked_to_the_same_bytes(tmp_path: Path) -> None:
     texts = run_of(tmp_path, BLOCK_ROWS * BLOCKS // 4, 300)
     blocks = ["--block-rows", str(BLOCK_ROWS // 4)]

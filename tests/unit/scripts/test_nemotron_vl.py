@@ -153,6 +153,7 @@ def test_weights_too_large_for_a_graph_stand_beside_it(exports: Exports, tmp_pat
     np.testing.assert_allclose(run({"tiles": tiles}), tried.oracle.features(tiles), rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_other_precisions_pass_their_gate(
     precision: str, exports: Exports, tried: Tried, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

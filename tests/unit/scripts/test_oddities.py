@@ -28,7 +28,7 @@ from tests.oddities.refused import REFUSED  # noqa: E402
 from tests.oddities.scores import own_score  # noqa: E402
 from tests.oddities.served import SERVED  # noqa: E402
 
-pytestmark = pytest.mark.timeout(600)  # seconds; the exporters take a minute each on a machine that has other work
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]  # seconds; the exporters take a minute each on a machine that has other work
 
 QUERY = "which way should i go?"
 PASSAGES = [
