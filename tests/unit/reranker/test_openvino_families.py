@@ -1,4 +1,6 @@
-"""Every encoder with a pass of its own is computed on packed rows, scores as the reference does, and alike in every company."""
+"""python -m pytest tests/unit/reranker/test_openvino_families.py
+
+Every encoder with a pass of its own is computed on packed rows, scores as the reference does, and alike in every company."""
 
 from pathlib import Path
 
@@ -6,7 +8,6 @@ import numpy as np
 import pytest
 
 from facade.reranking.bundle import Bundle
-from tests.unit.reranker.packed_rows import bundle_of, random_rows
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -16,6 +17,7 @@ from scripts.export import families, graph
 from scripts.export.checkpoint import Encoded
 from scripts.export.passes.own import OwnPass
 from tests import tiny_checkpoints
+from tests.unit.reranker.packed_rows import bundle_of, random_rows
 
 LENGTHS = [3, 40, 17, 90, 1, 64, 33]
 
