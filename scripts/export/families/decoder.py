@@ -26,6 +26,7 @@ from scripts.export.families.original import ORIGINALS, Original
 from scripts.export.joined import read_pair_encoding
 from scripts.export.labels import Labels, read_labels
 from scripts.export.loading import BUFFERS, load_whole
+from scripts.export.log import warn
 from scripts.export.prompt import as_pair_encoding
 from scripts.export.tokenizer import load as load_tokenizer
 
@@ -75,6 +76,9 @@ def _language_model(folder: Path, family: str) -> Checkpoint:
         pairs = Pairs(as_pair_encoding(tokenizer, prompt, special=False))
     elif original is not None:
         declared.check_no_prompt(folder)
+        warn(
+            f"{folder.name} is a {name}: it gets the prompt and answers of {original.name}; scores of any other language model mean nothing"
+        )
         pairs = original.pairs(folder, tokenizer)
     else:
         raise _unknown(folder, name)

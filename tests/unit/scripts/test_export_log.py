@@ -30,7 +30,7 @@ for more in ([], ["--verbose", "--licence-name", "CC0"]):
 def said(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What two successful exports write to stderr: an ordinary one, and one on request with all that libraries log."""
     folder = tmp_path_factory.mktemp("log")
-    checkpoint = tiny_checkpoints.save("qwen3", folder / "checkpoint")  # transformers and torch's exporter have much to say of it
+    checkpoint = tiny_checkpoints.save("deberta-v2", folder / "checkpoint")  # transformers and torch's exporter have much to say of it
     one_layer(checkpoint)
     command = [sys.executable, "-c", BOTH, str(checkpoint), str(folder / "out")]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
