@@ -169,7 +169,7 @@ def shared_memory(server: Server) -> int:
 
 @pytest.mark.alone
 def test_requests_of_many_pages_take_a_bounded_memory(server: Server, full: bool) -> None:
-    pages, warm_up, rounds = (512, 4, 10) if full else (96, 1, 2)  # allocators grow in the first rounds
+    pages, warm_up, rounds = (512, 4, 10) if full else (96, 4, 6)  # allocators grow in the first rounds
     held = []
     for number in range(warm_up + rounds):
         files = (png(noise(200, 300, 3, seed=pages * number + page), 2) for page in range(pages))
@@ -177,7 +177,7 @@ def test_requests_of_many_pages_take_a_bounded_memory(server: Server, full: bool
         Tally(server).ask(json.dumps({"query": {"text": "which way?"}, "passages": passages}).encode())
         held.append(sum(memory(server).values()))
     features = pages * rounds * 7 * 4 * 64 * 4  # the cache keeps those of all pages: FP32 of 64 values, 4 a tile
-    assert held[-1] < held[warm_up - 1] + features + 2 * GROWTH
+    assert max(held[warm_up:]) < max(held[:warm_up]) + features + 2 * GROWTH, held
     assert shared_memory(server) < 256 << 20
 
 
