@@ -26,6 +26,7 @@ from transformers import AutoTokenizer, BertForSequenceClassification
 
 from scripts.arguments import Parser, positive
 from scripts.bert.scoring import score
+from scripts.plot_style import OTHERS, OURS, plot_style
 from scripts.retrieval import squad
 from scripts.retrieval.bm25 import BM25
 from scripts.retrieval.corpus import SEED, Corpus, DataMissingError, Question, data_file
@@ -105,19 +106,20 @@ def write_texts(corpus: Corpus, index: BM25, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@plot_style()
 def draw(bins: Sequence[Bin], path: Path) -> None:
     """Write the reliability plot: predicted probability against the share of relevant pairs, with the pair count of each point."""
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    figure = Figure(figsize=(6, 4.2))
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfect")
-    axes.plot([entry.predicted for entry in bins], [entry.relevant for entry in bins], marker="o", color="tab:blue", label="measured")
+    axes.plot([0, 1], [0, 1], color=OTHERS, linewidth=1, label="perfect")
+    axes.plot([entry.predicted for entry in bins], [entry.relevant for entry in bins], marker="o", color=OURS, label="measured")
     for entry in bins:
         axes.annotate(f"{entry.pairs:,}", (entry.predicted, entry.relevant), xytext=(6, -11), textcoords="offset points", fontsize=8)
     axes.set(xlabel="predicted: sigmoid(logit)", ylabel="share of relevant pairs", xlim=(0, 1), ylim=(0, 1))
     axes.set_title("Held-out SQuAD articles, BM25's best 20 passages (numbers: pairs)", fontsize=10)
-    axes.legend(loc="upper left", frameon=False)
+    axes.legend(loc="upper left")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path)
 
 
 def _pairs(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,16 +14,15 @@ from scripts.benchmark import series
 from scripts.benchmark.figures import Points
 from scripts.benchmark.results import PeerRow
 from scripts.benchmark.workload import USUAL
+from scripts.plot_style import OTHERS, OURS, WRONG, plot_style
 
 THROUGHPUT, LATENCY, COST, PEERS = "throughput.png", "latency.png", "cost.png", "peers.png"
 _SIZE = (7.0, 4.0)  # inches
-_DOTS = 120  # dots per inch: sharp on a page, about 30 kB per plot
-_OURS, _OTHERS, _WRONG = "#2f6f4f", "#9aa5b1", "#c0504d"
 
 
+@plot_style()
 def draw_server(points: Points, folder: Path) -> list[str]:
     """Write the plots for which there are points; return their file names."""
-    mpl.use("Agg")
     drawn = []
     if points.of(series.CONCURRENCY):
         axes = _axes(1)
@@ -41,20 +39,21 @@ def draw_server(points: Points, folder: Path) -> list[str]:
     return drawn
 
 
+@plot_style()
 def draw_peers(rows: Sequence[PeerRow], folder: Path, name: str = PEERS) -> list[str]:
     """Write the plot of the contenders' throughput relative to the first row, ours, to the file `name`; return that."""
-    mpl.use("Agg")
     measured = [row for row in rows if row.rates]
     if not measured or measured[0] is not rows[0]:
         return []
     axis = _axes(1)[0]
     for place, row in enumerate(reversed(measured)):
         ratios = np.array(row.rates) / np.array(measured[0].rates[: len(row.rates)])
-        colour = _OURS if row is rows[0] else _WRONG if row.verdict == "WRONG" else _OTHERS
+        colour = OURS if row is rows[0] else WRONG if row.verdict == "WRONG" else OTHERS
         axis.barh(place, float(np.median(ratios)), color=colour)
         axis.plot(ratios, [place] * len(ratios), "|", color="black")
-    axis.set_yticks(range(len(measured)), [f"{row.name} ({row.access})" for row in reversed(measured)], fontsize=8)
-    axis.set_xlabel("pairs per second, relative to this server (tick: one round; red: wrong scores)")
+    axis.set_yticks(range(len(measured)), [f"{row.name} ({row.access})" for row in reversed(measured)])
+    axis.grid(visible=False, axis="y")
+    axis.set_xlabel("pairs per second, relative to this server\ntick: one round; red: wrong scores")
     return [_saved(folder, name)]
 
 
@@ -63,7 +62,7 @@ def _throughput(axis: Axes, points: Points) -> None:
     for place in places:
         rates = [point.load.pairs_per_second for point in points.of(series.CONCURRENCY, place)]
         axis.plot([place] * len(rates), rates, "_", color="black")
-    axis.plot(places, [points.throughput(series.CONCURRENCY, place) or 0.0 for place in places], "o-", color=_OURS)
+    axis.plot(places, [points.throughput(series.CONCURRENCY, place) or 0.0 for place in places], "o-", color=OURS)
     axis.set(xlabel="clients (tick: one round)", ylabel="pairs per second", ylim=(0, None))
     axis.set_xticks(places)
 
@@ -78,12 +77,12 @@ def _latency(axis: Axes, points: Points) -> None:
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     axis.xaxis.set_minor_formatter("{x:g}")
-    axis.legend(fontsize=8)
+    axis.legend()
 
 
 def _cost(axis: Axes, points: Points, name: str, label: str) -> None:
     places = points.places(name)
-    axis.plot(places, [points.pair_ms(name, place) or 0.0 for place in places], "o-", color=_OURS)
+    axis.plot(places, [points.pair_ms(name, place) or 0.0 for place in places], "o-", color=OURS)
     scale = "log" if name == series.PASSAGES else "linear"
     axis.set(xscale=scale, xlabel=label, ylabel="milliseconds per pair, one client", ylim=(0, None))
     axis.set_xticks(places, [f"{place:g}" for place in places])
@@ -92,16 +91,12 @@ def _cost(axis: Axes, points: Points, name: str, label: str) -> None:
 
 def _axes(count: int) -> list[Axes]:
     figure, axes = plt.subplots(1, count, figsize=_SIZE, squeeze=False)
-    for axis in axes[0]:
-        axis.grid(alpha=0.3)
     del figure
     return list(axes[0])
 
 
 def _saved(folder: Path, name: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
-    plt.tight_layout()
-    # Without matplotlib's version in the file, equal figures give equal bytes.
-    plt.savefig(folder / name, dpi=_DOTS, metadata={"Software": None})
+    plt.savefig(folder / name, metadata={"Software": None})  # no version, so that equal figures give equal bytes
     plt.close()
     return name
