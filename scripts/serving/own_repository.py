@@ -17,6 +17,7 @@ from scripts.serving.tritonserver import TEXT_MODEL
 _FOLDER = "repository"
 _PORT = "http-port"
 _OUTCOMES = "outcomes"
+_NUMBERS = "numbers"  # of versions, used ones included
 
 
 def own_repository(source: Path, bundle: Path, run: Path, http_port: int) -> Path:
@@ -54,12 +55,18 @@ def http_port_of(run: Path) -> int | None:
 
 
 def add_version(repository: Path, bundle: Path) -> Path:
-    """Add the folder `bundle` as the newest version, which a running server takes over; return the link."""
-    number = max((int(version.name) for version in versions(repository / MODEL)), default=0)
+    """Add the folder `bundle` as the newest version, which a running server takes over; return the link.
+
+    A number is used once: the outcome that is recorded for it is that of this bundle.
+    """
+    used = repository.parent / _NUMBERS
+    used.mkdir(exist_ok=True)
+    number = max((int(path.name) for path in (*versions(repository / MODEL), *used.iterdir())), default=0)
     while True:
         number += 1
         link = repository / MODEL / str(number)
         with suppress(FileExistsError):  # another process has added one meanwhile
+            (used / link.name).touch(exist_ok=False)
             link.symlink_to(bundle.absolute())
             return link
 

@@ -49,7 +49,10 @@ export async function rank(body, signal) {
   const began = performance.now();
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
   const answer = await call("v1/ranking", options);
-  const { rankings, usage } = await answer.json();
+  const { rankings, usage } = await answer.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new Refusal(0, "The answer broke off, or it is none of this server.");
+  });
   const listed = answer.headers.get("X-Truncated-Passages");
   return {
     rankings,

@@ -7,9 +7,9 @@ const COLUMNS = ["side", "place", "index", "logit", "probability", "truncated", 
 
 /** One object a passage, best first, of all sides. */
 function rowsOf(answers) {
-  return answers.flatMap((answer, side) =>
+  return answers.flatMap((answer) =>
     answer.rankings.map(({ index, logit }, place) => ({
-      side: "AB"[side],
+      side: answer.side,
       place: place + 1,
       index,
       logit,

@@ -34,7 +34,7 @@ const card = new Card(
   () => failed && live.now(),
 );
 const link = async () => new URL(await fragmentOf(editor.state), location.href).href;
-const take = new Take(() => ({ asked: asked(), answers: answers.filter(Boolean), link }));
+const take = new Take(() => ({ asked: asked(), answers: answers.flatMap((answer, side) => (answer ? { ...answer, side: NAMES[side] } : [])), link }));
 
 const view = () => ({
   width: widthFor(answers.flatMap((answer) => answer?.rankings.map(({ logit }) => logit) ?? [])),

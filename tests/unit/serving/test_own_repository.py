@@ -46,6 +46,14 @@ def test_a_further_version_is_the_newest(bundle: Bundle, other: Path, tmp_path: 
     assert bundles_of(repository) == [bundle.folder.resolve(), other.resolve()]
 
 
+def test_a_number_is_used_once_so_that_an_outcome_is_of_one_bundle(bundle: Bundle, other: Path, tmp_path: Path) -> None:
+    repository = own_repository(REPOSITORY, other, tmp_path, PORT)
+    refused = add_version(repository, bundle.folder)
+    noting(tmp_path)(refused, "no memory")
+    refused.unlink()
+    assert outcome(tmp_path, add_version(repository, bundle.folder)) is None
+
+
 def test_a_run_is_found_by_its_port_and_by_its_bundles_while_it_lives(bundle: Bundle, other: Path, places: Places) -> None:
     with places.run() as run, places.run():
         own_repository(REPOSITORY, other, run.path, PORT)

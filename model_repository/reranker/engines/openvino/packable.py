@@ -122,7 +122,7 @@ class _Walk:
     def _is_by_token(self, node: Any, place: int) -> bool:
         kind = node.get_type_name()
         if kind in BY_TOKEN:
-            return place == 0
+            return place == 0 and _is_over_width(node)
         if kind == "MatMul":
             return place == 0 and not node.get_attributes()["transpose_a"] and _is_constant(node.input_value(1).get_node())
         if kind not in BY_ELEMENT or len(node.get_output_partial_shape(0)) != AXES:
@@ -191,6 +191,16 @@ def _weighs_tokens(product: Any) -> bool:
         and not (attributes["transpose_a"] or attributes["transpose_b"])
         and not _is_constant(weights.get_node())
     )
+
+
+def _is_over_width(node: Any) -> bool:
+    """Whether it reads the last axis alone, and keeps the number of axes. The axes are constants, or a range of constants."""
+    axes = node.input_value(1).get_node()
+    parts = list(_sources(axes)) if axes.get_type_name() == "Range" else [axes]
+    if any(part.get_type_name() != "Constant" for part in parts) or len(node.get_output_partial_shape(0)) != AXES:
+        return False
+    numbers = [int(number) for part in parts for number in part.get_data().reshape(-1)]
+    return {axis % AXES for axis in (range(*numbers) if len(parts) > 1 else numbers)} == {AXES - 1}
 
 
 def _is_constant(node: Any) -> bool:
