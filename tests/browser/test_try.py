@@ -6,6 +6,7 @@ What a person puts in: examples, pasted passages, dropped files, truncate; and t
 from base64 import b64encode
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit, Visited
 from tests.conftest import Server
@@ -30,7 +31,7 @@ def test_the_page_opens_with_an_example_in_which_the_words_of_the_query_mislead(
 def test_the_other_examples_are_ranked_at_a_click(page: Visited, name: str, best: str) -> None:
     page.page.get_by_role("button", name=name).click()
     page.settled()
-    assert best in page.rows().first.inner_text()
+    expect(page.rows().first).to_contain_text(best)
 
 
 def test_pasted_passages_are_separated_by_blank_lines(page: Visited) -> None:

@@ -26,7 +26,6 @@ from scripts.export.families.original import ORIGINALS, Original
 from scripts.export.joined import read_pair_encoding
 from scripts.export.labels import Labels, read_labels
 from scripts.export.loading import BUFFERS, load_whole
-from scripts.export.log import warn
 from scripts.export.prompt import as_pair_encoding
 from scripts.export.tokenizer import load as load_tokenizer
 

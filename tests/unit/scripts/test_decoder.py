@@ -48,8 +48,3 @@ def test_a_prompt_of_sentence_transformers_goes_before_the_query(tmp_path: Path)
     asked = families.load(folder)
     assert asked.pair_encoding.query_prefix == "Rank: "
     assert asked.encode("which way?", "this one") == plain.encode("Rank: which way?", "this one")
-
-
-def test_a_language_model_is_named_as_the_reranker_that_it_is_taken_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    families.load(tiny_checkpoints.save("qwen2", tmp_path / "tiny"))
-    assert "WARNING: tiny is a Qwen2ForCausalLM: it gets the prompt and answers of mxbai-rerank-v2" in capsys.readouterr().err
