@@ -75,9 +75,6 @@ def _language_model(folder: Path, family: str) -> Checkpoint:
         pairs = Pairs(as_pair_encoding(tokenizer, prompt, special=False))
     elif original is not None:
         declared.check_no_prompt(folder)
-        warn(
-            f"{folder.name} is a {name}: it gets the prompt and answers of {original.name}; scores of any other language model mean nothing"
-        )
         pairs = original.pairs(folder, tokenizer)
     else:
         raise _unknown(folder, name)
