@@ -37,7 +37,7 @@ serve: $(VENV)/.serve ## Start Triton and the HTTP API in the foreground, with t
 models: $(VENV)/.serve ## List the exported models: [REMOVE=<name>] removes one.
 	@$(BIN)/python -m scripts.models $(if $(REMOVE),--remove "$(REMOVE)")
 
-switch: $(VENV)/.serve ## Have a server that was started with MODEL serve another one, without a failed request: MODEL=<as of serve> [PRECISION=…] [NAME=…].
+switch: $(VENV)/.serve ## Switch a server that was started with MODEL to another model, without a failed request: MODEL=<as of serve> [PRECISION=…] [NAME=…].
 	@$(if $(MODEL),,echo "switch: which model? make switch MODEL=<hub id, folder or exported model>; make models lists those" >&2; exit 2;) \
 	$(EXPORTED)exec env -u NIM_MODEL_NAME RERANKER_MODEL="$$bundle" $(BIN)/python -m scripts.switch_model
 
