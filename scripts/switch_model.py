@@ -1,6 +1,6 @@
 """`make switch`: has a running server take over another exported model, without a failed request. Knows the command line and folders.
 
-The server is the one of this user that RERANKER_MODEL was started with, on the HTTP port of the settings.
+The server is this user's, was started with RERANKER_MODEL, and listens on the HTTP port of the settings.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""The options of vLLM's servers, which the shapes `documents` and `score` share. Knows no bodies.
+"""vLLM's request options, shared by the shapes `documents` and `score`. Knows no bodies.
 
-The servers of other makers take some of them by other names.
+Other servers have some of these options under other names.
 """
 
 from typing import Annotated
@@ -13,7 +13,7 @@ from facade.reranking.token_limits import TokenLimits
 
 
 class ScoringOptions(Options):
-    """How long pairs are treated, and what a score is."""
+    """Options for over-long pairs and for the scale of scores."""
 
     truncate: Annotated[Truncate, Field(description="Whether a document's end is cut where its pair is over the limit.")] = True
     max_tokens_per_doc: Annotated[int, Field(ge=0, description="Tokens to which a document is cut; 0: the model's limit.")] = 0

@@ -41,7 +41,7 @@ def _static_file(name: str, content: bytes) -> StaticFile:
         "Content-Security-Policy": page_policy(""),
         # A browser asks each time and gets 304: after an update, no old module meets a new one.
         "Cache-Control": "no-cache",
-        # Weak: the compressed form has the same.
+        # Weak, since the compressed form has the same tag.
         "ETag": f'W/"{hashlib.sha256(content).hexdigest()[:32]}"',
         "Vary": "Accept-Encoding",
     }

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from scripts.llama_1b import LLAMA_1B
+
 UNIGRAM, BYTES, LLAMA, QWEN = "unigram", "bytes", "llama", "qwen"  # kinds of tokenizers
 
 
@@ -55,14 +57,6 @@ _QWEN_TEMPLATE = (
     f"<Query>: {_QUERY}\n<Document>: {_DOCUMENT}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 )
 _XLMR = {"vocab_size": 250_002, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
-_LLAMA_ROTARY = {
-    "rope_type": "llama3",
-    "rope_theta": 500_000.0,
-    "factor": 32.0,
-    "high_freq_factor": 4.0,
-    "low_freq_factor": 1.0,
-    "original_max_position_embeddings": 8192,
-}
 
 
 def _xlmr(name: str, like: str, width: int, layers: int, positions: int) -> RandomModel:
@@ -91,19 +85,7 @@ RANDOM_MODELS = {
             "llama-1b",
             "nvidia/llama-nemotron-rerank-1b-v2",
             "llama",
-            {
-                "vocab_size": 128_256,
-                "hidden_size": 2048,
-                "num_hidden_layers": 16,
-                "num_attention_heads": 32,
-                "num_key_value_heads": 8,
-                "head_dim": 64,
-                "intermediate_size": 8192,
-                "rms_norm_eps": 1e-5,
-                "max_position_embeddings": 8192,
-                "rope_parameters": _LLAMA_ROTARY,
-                "pad_token_id": 1,
-            },
+            {**LLAMA_1B, "max_position_embeddings": 8192, "pad_token_id": 1},
             LLAMA,
             "score.weight",
             8192,
@@ -114,7 +96,7 @@ RANDOM_MODELS = {
                 "temperature": 1.0,
             },
             # transformers knows no llama_bidirec; vLLM goes by the architecture.
-            for_vllm={"model_type": "llama", "rope_theta": 500_000.0, "rope_scaling": _LLAMA_ROTARY},
+            for_vllm={"model_type": "llama", "rope_theta": 500_000.0, "rope_scaling": LLAMA_1B["rope_parameters"]},
             template=_LLAMA_TEMPLATE,
         ),
         RandomModel(

@@ -1,4 +1,4 @@
-"""An fp32 graph -> a second one with int8 products, quantised statically. Knows graphs and tensors, neither models nor texts.
+"""Quantise an fp32 graph statically into a second graph with int8 products. Knows graphs and tensors, neither models nor texts.
 
 QuantizeLinear and DequantizeLinear stand around every product with a weight, as OpenVINO, ONNX Runtime and TensorRT read them. Scales are
 symmetric, which TensorRT asks for, one for each column of a weight and one for each activation, and are fixed beforehand: a logit
@@ -9,7 +9,7 @@ and would take all of int8's steps. Such a channel is divided by a factor and it
 computes the same.
 
 Weights are written as int8, and so is a vocabulary's table, with a scale for each of its rows. They lie beside the graph in a file that
-runtimes map into memory; a weight is read and written alone, so that a model of any size takes the memory of one of its weights.
+runtimes map into memory. Weights are read and written one by one, so peak memory is that of the largest weight.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def quantise(path: Path, target: Path, batches: Sequence[Batch]) -> None:
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = list(model.graph.node)
     with OwnFile(target.with_name(f"{target.name}.data")) as file:
-        written = _Graph(stored, path.parent, file)
+        written = _NewWeights(stored, path.parent, file)
         for number, (activation, products) in enumerate(found.items()):
             typical = max(float(np.median(largest[activation])), SMALLEST)
             factors = (np.maximum(largest[activation] / typical, 1.0) ** STRENGTH).astype(np.float32)
@@ -75,7 +75,7 @@ def quantise(path: Path, target: Path, batches: Sequence[Batch]) -> None:
     onnx.checker.check_model(str(target))
 
 
-class _Graph:
+class _NewWeights:
     """What becomes of a graph's weights: `made` are the new tensors, whose bytes go to `file`. `stored`: the old ones, out of `folder`."""
 
     def __init__(self, stored: Mapping[str, TensorProto], folder: Path, file: OwnFile) -> None:
@@ -99,7 +99,7 @@ class _Graph:
         name = product.input[1]
         product.input[1] = f"{name}.int8.{product.name}"
         values = values_of(self._stored[name], self._folder).astype(np.float32) * factors[:, None]
-        steps = np.maximum(np.abs(values).max(axis=0), SMALLEST * STEPS * SMALLEST) / STEPS
+        steps = _steps(values, axis=0)
         made = product.input[1]
         self._int8(f"{made}.rounded", values, steps)
         self.made += [
@@ -112,7 +112,7 @@ class _Graph:
         """Nodes in place of `node`, which takes rows of the table `name`: they take int8 rows and the step of each."""
         if not any(tensor.name == f"{name}.rounded" for tensor in self.made):
             values = values_of(self._stored[name], self._folder).astype(np.float32)
-            steps = np.maximum(np.abs(values).max(axis=1, keepdims=True), SMALLEST * STEPS * SMALLEST) / STEPS
+            steps = _steps(values, axis=1)[:, None]
             self._int8(f"{name}.rounded", values, steps)
             self.made.append(self._file.tensor(f"{name}.steps", steps.astype(np.float32)))
         own = node.output[0]
@@ -124,12 +124,18 @@ class _Graph:
         ]
 
     def kept(self, tensor: TensorProto) -> TensorProto:
-        """The tensor as it is, in the graph's own files."""
+        """The unchanged tensor, stored with the new graph."""
         return self._file.tensor(tensor.name, values_of(tensor, self._folder))
 
     def _int8(self, name: str, values: NDArray[np.float32], steps: NDArray[np.float32]) -> None:
         values /= steps
         self.made.append(self._file.tensor(name, np.rint(values, out=values).clip(-STEPS, STEPS).astype(np.int8)))
+
+
+def _steps(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """The width of int8's steps along an axis that is gone in the result; never 0, so that zeros stay zeros."""
+    steps: NDArray[np.float32] = np.maximum(np.abs(values).max(axis=axis), SMALLEST * STEPS * SMALLEST) / STEPS
+    return steps
 
 
 def _products(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:

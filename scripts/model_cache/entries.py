@@ -48,12 +48,12 @@ class Entry:
 
     @property
     def precision(self) -> str:
-        """What the export was asked for: int8 where the bundle has an int8 graph beside the fp32 one."""
+        """The precision of the export: int8 where the bundle has an int8 graph beside the fp32 one."""
         return self.bundle.precisions[-1]
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What a later export of the same has in common with this one: model, commit or content, precision, name."""
+        """What identifies repeated exports of the same model: model, commit or content digest, precision, name."""
         commit = self.bundle.manifest["source"].get("revision") or (self.checkpoint.content if self.checkpoint else self.bundle.digest)
         return self.source, str(commit), self.precision, self.bundle.model_id
 
@@ -97,7 +97,7 @@ def same_content(entry: Entry, folder: Path, state: tuple[tuple[str, int, int], 
 
 
 def remove(entry: Entry) -> int:
-    """Remove the entry and return its bytes. The manifest goes first, so that half an entry is none. Raises OSError."""
+    """Remove the entry and return its bytes. The manifest is removed first, so that a half-removed entry is not listed. Raises OSError."""
     size = size_of(entry.folder)
     if entry.folder.is_symlink():  # a bundle that lies elsewhere, which stays there
         entry.folder.unlink()

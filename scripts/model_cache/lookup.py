@@ -1,4 +1,4 @@
-"""A model's name, as a user gives it, to its bundle: a cached one, or the folder of a bundle. Knows files, no server and no export."""
+"""Find the bundle for a model name that a user gives: in the cache, or a bundle's folder. Knows files, no server and no export."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -67,7 +67,7 @@ def is_hub_id(model: str) -> bool:
 
 
 def guess(model: str, known: Sequence[Entry]) -> str:
-    """A question for the cached model whose name is most similar; empty where none is."""
+    """A suggestion of the most similar cached name; empty if there is none."""
     name = nearest(model, known)
     return f" (did you mean {name}?)" if name else ""
 
@@ -83,7 +83,7 @@ def _exported_from(folder: Path, fitting: Sequence[Entry]) -> Entry | None:
     files = files_of(folder)
     same = _first(fitting, lambda entry: entry.checkpoint is not None and entry.checkpoint.content == files.content)
     if same:
-        with suppress(OSError):  # a cache that is only read: the next start hashes again
+        with suppress(OSError):  # a read-only cache: the next start hashes again
             record(same.folder, files)
     return same
 

@@ -1,6 +1,6 @@
-"""Puts a new bundle into the cache: exported under a hidden name, then renamed whole; one export of a model at a time. Knows files.
+"""Add a bundle to the cache: export under a hidden name, then rename; one export of a model at a time. Knows files.
 
-The lock is the kernel's, so that one of a killed process is free.
+The kernel holds the lock, so a killed process releases it.
 """
 
 import fcntl
@@ -76,7 +76,7 @@ def _lock(lock: int, model: str) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        other = os.pread(lock, 20, 0).decode(errors="replace").strip() or "another process"
+        other = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
         print(f"waiting for process {other}, which is exporting {model} (Ctrl-C to give up)", flush=True)
         fcntl.flock(lock, fcntl.LOCK_EX)
         waited = True

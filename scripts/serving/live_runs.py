@@ -1,4 +1,4 @@
-"""The runs of this user that are alive and serve a bundle from outside their repository. Knows folders and locks, no processes."""
+"""Live `make serve` runs of this user, and the bundles that they serve. Knows folders and locks, no processes."""
 
 import fcntl
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scripts.serving.own_repository import bundles_of, http_port_of, repository_of
-from scripts.serving.stale_runs import LOCK, PREFIX
+from scripts.serving.stale_runs import LOCK, PREFIX, is_own
 
 
 def place() -> Path:
@@ -17,7 +17,7 @@ def place() -> Path:
 def live_runs() -> Iterator[Path]:
     """The folders of the runs that have a process."""
     for folder in place().glob(f"{PREFIX}*"):
-        if _is_locked(folder / LOCK):
+        if is_own(folder) and _is_locked(folder / LOCK):
             yield folder
 
 

@@ -57,7 +57,7 @@ def http_port_of(run: Path) -> int | None:
 def add_version(repository: Path, bundle: Path) -> Path:
     """Add the folder `bundle` as the newest version, which a running server takes over; return the link.
 
-    A number is used once: the outcome that is recorded for it is that of this bundle.
+    A version number is never reused, so its recorded outcome is this bundle's.
     """
     used = repository.parent / _NUMBERS
     used.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def bundles_of(repository: Path) -> list[Path]:
 
 
 def noting(run: Path) -> Callable[[Path, str | None], None]:
-    """What records the outcome of a version in the run's folder: served (None), or left out for a reason."""
+    """A callback that records a version's outcome in the run's folder: served (None), or the reason it is left out."""
 
     def note(version: Path, fault: str | None) -> None:
         with suppress(OSError):

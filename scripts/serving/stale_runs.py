@@ -58,10 +58,11 @@ def remove_shared(prefix: str, shared_memory: Path) -> None:
 def remove_stale(place: Path, shared_memory: Path) -> list[Path]:
     """Remove the files of this user's runs that have no process left, in `place` and in shared memory; returns the folders."""
     named = [folder for folder in place.glob(f"{PREFIX}*") if _NAME.fullmatch(folder.name)]
-    return [folder for folder in named if _is_own(folder) and _remove_if_stale(folder, shared_memory)]
+    return [folder for folder in named if is_own(folder) and _remove_if_stale(folder, shared_memory)]
 
 
-def _is_own(folder: Path) -> bool:
+def is_own(folder: Path) -> bool:
+    """Whether it is a folder of this user, and no link."""
     try:
         state = folder.lstat()
     except OSError:

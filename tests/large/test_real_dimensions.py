@@ -11,26 +11,15 @@ pytest.importorskip("transformers")
 
 from transformers import LlamaConfig, LlamaForSequenceClassification  # noqa: E402
 
+from scripts.llama_1b import LLAMA_1B  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
 from tests.large.measured import MACHINE, measured  # noqa: E402
 
 pytestmark = [pytest.mark.large, pytest.mark.timeout(3600)]
 
-# Llama-3.2-1B, which nvidia/llama-nemotron-rerank-1b-v2 is made from.
-DIMENSIONS: dict[str, Any] = {
-    "vocab_size": 128_256,
-    "hidden_size": 2048,
-    "num_hidden_layers": 16,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 64,
-    "intermediate_size": 8192,
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 131_072,
-    "pad_token_id": 0,
-    "num_labels": 1,
-}
-SCALING = {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192, "rope_type": "llama3"}
+DIMENSIONS: dict[str, Any] = {**LLAMA_1B, "pad_token_id": 0, "num_labels": 1}
+# As transformers 4 writes it, which the published checkpoints have.
+SCALING = {name: entry for name, entry in LLAMA_1B["rope_parameters"].items() if name != "rope_theta"}
 SCORE = """
 import sys
 from pathlib import Path

@@ -1,8 +1,6 @@
 """The odd checkpoints that are refused."""
 
 from tests.oddities.changes import (
-    CHAT_TEMPLATE,
-    PAIR_TEMPLATE,
     added,
     as_class,
     as_classifier,
@@ -10,25 +8,29 @@ from tests.oddities.changes import (
     both,
     classifier_of,
     config,
-    cross_encoder,
     decoder_labelled,
     entries,
     labelled,
-    module_of,
     one_segment,
     part,
     pickled,
-    pooled,
     renamed,
     sharded,
-    template,
     token_renamed,
     tokenizer_code,
     without,
-    without_module,
     write,
 )
 from tests.oddities.odd import Odd
+from tests.oddities.sentence_transformers_files import (
+    CHAT_TEMPLATE,
+    PAIR_TEMPLATE,
+    cross_encoder,
+    module_of,
+    pooled,
+    template,
+    without_module,
+)
 from tests.tiny_checkpoints import JINA, MODULAR
 
 PROCESSOR = "processor_config.json"
@@ -42,17 +44,14 @@ REFUSED = [
         "missing: classifier.out_proj.bias, classifier.out_proj.weight.",
     ),
     Odd("no head", "llama_bidirec", without("score."), "missing: score.weight."),
-    Odd(
-        "no head of its own, though it is not tied",
-        "qwen3",
-        both(config(tie_word_embeddings=False), without("lm_head.")),
-        "missing: lm_head.weight.",
-    ),
-    Odd(
-        "no head of its own, though it is not tied",
-        "gemma",
-        both(config(tie_word_embeddings=False), without("lm_head.")),
-        "missing: lm_head.weight.",
+    *(
+        Odd(
+            "no head of its own, though it is not tied",
+            family,
+            both(config(tie_word_embeddings=False), without("lm_head.")),
+            "missing: lm_head.weight.",
+        )
+        for family in ("qwen3", "gemma")
     ),
     Odd(
         "a head for two labels where one is named",

@@ -1,7 +1,6 @@
 """The odd checkpoints that are served."""
 
 from tests.oddities.changes import (
-    PAIR_TEMPLATE,
     added,
     as_bf16,
     as_class,
@@ -10,24 +9,19 @@ from tests.oddities.changes import (
     classifier_of,
     config,
     converted,
-    cross_encoder,
     decoder_labelled,
     labelled,
-    logit_of,
     one_layer,
     plain,
-    pooled,
     renamed,
     segments_kept_back,
     sharded,
-    template,
-    trained,
     untied,
     without,
-    without_module,
     without_segments,
 )
 from tests.oddities.odd import Odd
+from tests.oddities.sentence_transformers_files import PAIR_TEMPLATE, cross_encoder, logit_of, pooled, template, trained, without_module
 from tests.tiny_checkpoints import JINA, MAKE, MODULAR
 from tests.tiny_checkpoints.tokenizers import LIMIT
 

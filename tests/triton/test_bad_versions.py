@@ -21,8 +21,7 @@ from tests.conftest import START_LIMIT_S, Server, start_server, stop_server, wai
 from tests.process_tree import descendants
 from tests.slowness import slowness
 from tests.triton import bad_versions
-from tests.triton.test_swap import over_grpc
-from tests.triton.versions import Load, Versions, over_http
+from tests.triton.versions import Load, Versions, over_grpc, over_http
 
 pytestmark = pytest.mark.long
 

@@ -5,16 +5,21 @@ import shutil
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
 from facade.config.settings import REPOSITORY
 from scripts.export import families
 from tests import tiny_checkpoints
+from tests.conftest import START_LIMIT_S, Server
 from tests.exported import Exports
+from tests.triton.grpc_client import text_inputs
 
 QUERY = "which way should i go?"
 PASSAGES = [
@@ -93,3 +98,51 @@ class Load:
                 self.answers.append((time.monotonic(), self.ask()))
             except Exception as error:  # noqa: BLE001 (every fault counts)
                 self.faults.append(f"{type(error).__name__}: {error}")
+
+
+def over_grpc(server: Server) -> Callable[[], list[float]]:
+    client = InferenceServerClient(server.grpc)
+
+    def ask() -> list[float]:
+        result = client.infer(
+            "rerank_text", text_inputs([QUERY] * len(PASSAGES), PASSAGES), parameters={"truncate": "END"}, client_timeout=60
+        )
+        logits = np.empty(len(PASSAGES))
+        logits[result.as_numpy("index")[:, 0]] = result.as_numpy("logit")[:, 0]
+        return [float(logit) for logit in logits]
+
+    return ask
+
+
+@contextmanager
+def asked_meanwhile(server: Server, versions: Versions) -> Iterator[Callable[[str], None]]:
+    """Clients over HTTP and gRPC, while the block has the server change from version 1 to 2 and back; yields what waits for a version.
+
+    After the block: no request has failed, and no client was answered by other versions than these three in turn.
+    """
+    loads = [Load(over_http(server.http)), Load(over_http(server.http)), Load(over_grpc(server))]
+    threads = [threading.Thread(target=load.run) for load in loads]
+    for thread in threads:
+        thread.start()
+
+    def served(load: Load) -> str | None:
+        return versions.of(load.answers[-1][1]) if load.answers else None
+
+    def wait_for(version: str) -> None:
+        deadline = time.monotonic() + START_LIMIT_S
+        while any(served(load) != version for load in loads):
+            assert time.monotonic() < deadline, (version, [load.faults[-3:] for load in loads], server.output()[-3000:])
+            time.sleep(0.1)
+
+    try:
+        wait_for("1")
+        yield wait_for
+    finally:
+        for load in loads:
+            load.over.set()
+        for thread in threads:
+            thread.join()
+    assert [load.faults for load in loads] == [[], [], []]
+    for load in loads:
+        kinds = [versions.of(logits) for _, logits in load.answers]
+        assert [kind for place, kind in enumerate(kinds) if place == 0 or kind != kinds[place - 1]] == ["1", "2", "1"]

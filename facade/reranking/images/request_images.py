@@ -7,12 +7,12 @@ from facade.reranking.images import Image, ImageLimits, UnusableImageError, read
 
 
 class TooManyImagesError(UnusableImageError):
-    """The image with which a request has more images or tiles than it may have."""
+    """An image that takes the request over its limit of images or tiles."""
 
 
 @dataclass
 class RequestImages:
-    """Reads images one by one. `most_images`: different ones of the request; `most_tiles`: of all of these."""
+    """Read a request's images one by one. `most_images`: limit of different images; `most_tiles`: limit of their tiles in all."""
 
     block: ImageBlock
     limits: ImageLimits
@@ -24,7 +24,7 @@ class RequestImages:
     def read(self, data: str) -> Image:
         """The image that a data URL or bare base64 holds. Equal files become one image.
 
-        Raises UnusableImageError, and TooManyImagesError where the request's images are too many with this one.
+        Raises UnusableImageError, and TooManyImagesError where this image exceeds a limit of the request.
         """
         read = read_image(data, self.block, self.limits)
         image = self._different.setdefault(read.digest, read)

@@ -44,7 +44,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def _made_by(folder: Path, config: dict[str, Any]) -> Load | None:
-    """What loads a checkpoint that is more or other than its model_type says; None where that says all."""
+    """The loader of a checkpoint that model_type alone does not describe; None for all others."""
     if modular.is_modular(folder):
         return modular.load
     return xlm_roberta_flash.load if xlm_roberta_flash.is_flash(config) else None

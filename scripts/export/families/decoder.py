@@ -1,4 +1,4 @@
-"""Causal decoders with one score at the last token: classifiers, and language models that are asked for an answer.
+"""Causal decoders with one score at the last token: classifiers, and language models scored by the logit of an answer.
 
 A language model's score is the logit of one word of its vocabulary, or of one less that of another: those of sentence-transformers' module
 LogitScore, else those of the published reranker of this family. Its prompt is the checkpoint's own chat template, where that is made for

@@ -1,27 +1,24 @@
 """Sequence classifiers: a pair of texts goes in as the tokenizer joins it, a logit comes out of the head, or the difference of two.
 
-Pooling is read off the loaded model's configuration; nothing is assumed of a particular model.
+Pooling comes from the loaded model's configuration; no particular model is assumed.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from scripts.bert.forward import logits
 from scripts.export import declared
 from scripts.export.architecture import architecture
-from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
+from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.families import pair_texts
 from scripts.export.labels import read_labels, with_one_label
 from scripts.export.loading import BUFFERS, load_whole
 from scripts.export.passes import own_pass
-from scripts.export.passes.own import OwnPass
-from scripts.export.tokenizer import pad_id
 
 CLASSES = {
     "bert": "BertForSequenceClassification",
@@ -57,14 +54,6 @@ class Classifier(nn.Module):
         return scores.float()
 
 
-class BertClassifier(OwnPass):
-    """BERT by the project's own forward pass, which computes the last layer for the first token alone."""
-
-    def logits(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
-        """See OwnPass."""
-        return logits(self.model, ids, mask, types)
-
-
 def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     """The classifier in `folder`. Raises ExportError for another class, weights that are not whole, and labels that are not plain."""
     return assembled(folder, config, family, load_model(AutoModelForSequenceClassification, CLASSES[family], folder, config))
@@ -74,24 +63,9 @@ def assembled(folder: Path, config: dict[str, Any], family: str, model: Any) -> 
     """The checkpoint of a classifier of transformers that holds the weights in `folder`."""
     labels = read_labels(folder, model.config)
     texts = pair_texts.read(folder, model.config, family)
-
-    def reference(pair: Encoded) -> float:
-        with torch.inference_mode():
-            return float(labels.logit(model(**texts.tensors(pair)).logits)[0])
-
-    return Checkpoint(
-        family=family,
-        module=_module(with_one_label(model, labels), family).eval(),
-        inputs=texts.inputs,
-        tokenizer=texts.tokenizer,
-        pair_encoding=texts.encoding,
-        max_seq_len=texts.limit,
-        vocabulary_size=int(model.config.vocab_size),
-        pad_id=pad_id(texts.tokenizer, model.config.pad_token_id),
-        encode=texts.encode,
-        reference=reference,
-        architecture=architecture(family, model.config, config, texts.limit),
-    )
+    module = _module(with_one_label(model, labels), family)
+    made = texts.checkpoint(family, model.config, module, lambda pair: labels.logit(model(**pair).logits))
+    return replace(made, architecture=architecture(family, model.config, config, texts.limit))
 
 
 def load_model(make: Any, name: str, folder: Path, config: dict[str, Any]) -> Any:
@@ -111,7 +85,5 @@ def load_model(make: Any, name: str, folder: Path, config: dict[str, Any]) -> An
 
 
 def _module(model: Any, family: str) -> nn.Module:
-    """A family by the project's own pass where that computes what the configuration says, everything else by transformers'."""
-    if family == "bert" and model.config.hidden_act == "gelu":
-        return BertClassifier(model)
+    """By the project's own pass where that computes what the configuration says, else by transformers'."""
     return own_pass(model, family) or Classifier(model)

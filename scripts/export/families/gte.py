@@ -1,4 +1,4 @@
-"""Alibaba's encoder of its own ("new", gte-multilingual-reranker), by transformers' class of it, GteForSequenceClassification.
+"""Alibaba's encoder ("new", gte-multilingual-reranker), loaded as transformers' GteForSequenceClassification.
 
 Read in Alibaba-NLP/new-impl (modeling.py, configuration.py) and in transformers: its conversion_mapping has the names of the weights, its
 pull request 48416 says how the scaling of rotary positions ("ntk") is written there. Code that comes with a checkpoint is not run.
@@ -33,7 +33,7 @@ NAMES = OwnNames(
         "mlp.up_gate_proj": ("mlp.up_proj", "mlp.gate_proj"),
     },
 )
-# What changes the score and is computed in one way alone; each with the value that Alibaba's configuration takes by default.
+# Entries that change the score, each with its only supported value, Alibaba's default.
 COMPUTED: dict[str, tuple[Any, ...]] = {
     "position_embedding_type": ("rope",),
     "layer_norm_type": ("layer_norm",),

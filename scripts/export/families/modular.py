@@ -1,4 +1,4 @@
-"""Rerankers that sentence-transformers puts together of modules: an encoder, a pooling, and dense layers of which the last gives the score.
+"""Rerankers of sentence-transformers' modules: an encoder, a pooling, and dense layers, the last of which gives the score.
 
 Read in sentence-transformers 6.2: cross_encoder/model.py, base/modules and sentence_transformer/modules; published so: cross-encoder's
 ettin-reranker-v1. The modules and their settings stand in modules.json and in a folder of each. A module of another library is not run.
@@ -15,10 +15,9 @@ import transformers
 from torch import Tensor, nn
 
 from scripts.export import declared
-from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
+from scripts.export.checkpoint import Checkpoint, ExportError
 from scripts.export.families import encoder, pair_texts
 from scripts.export.parts import fill
-from scripts.export.tokenizer import pad_id
 
 LIBRARY = "sentence_transformers."
 BODY, POOLING = "Transformer", "Pooling"
@@ -66,7 +65,7 @@ class Normalize(nn.Module):
     """[batch, dimension] -> the same, of length 1."""
 
     def forward(self, states: Tensor) -> Tensor:
-        """The shortened states."""
+        """The states, scaled to length 1."""
         return nn.functional.normalize(states, dim=-1)
 
 
@@ -105,25 +104,8 @@ def load(folder: Path, config: dict[str, Any], family: str) -> Checkpoint:
     body = encoder.CLASSES[family].replace("ForSequenceClassification", "Model")
     model = encoder.load_model(getattr(transformers, body), body, folder, config)
     texts = pair_texts.read(folder, model.config, family)
-    module = Modular(model, pooling, head).eval()
-
-    def reference(pair: Encoded) -> float:
-        tensors = texts.tensors(pair)
-        with torch.inference_mode():
-            return float(module(**tensors, attention_mask=torch.ones_like(tensors["input_ids"]))[0])
-
-    return Checkpoint(
-        family=family,
-        module=module,
-        inputs=texts.inputs,
-        tokenizer=texts.tokenizer,
-        pair_encoding=texts.encoding,
-        max_seq_len=texts.limit,
-        vocabulary_size=int(model.config.vocab_size),
-        pad_id=pad_id(texts.tokenizer, model.config.pad_token_id),
-        encode=texts.encode,
-        reference=reference,
-    )
+    module = Modular(model, pooling, head)
+    return texts.checkpoint(family, model.config, module, lambda pair: module(**pair, attention_mask=torch.ones_like(pair["input_ids"])))
 
 
 def is_modular(folder: Path) -> bool:

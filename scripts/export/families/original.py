@@ -1,4 +1,4 @@
-"""Published rerankers whose checkpoints do not say how they are asked: their prompts, and the words of their answers.
+"""Published rerankers whose checkpoints do not state their prompt: prompts and answer words.
 
 Read in vLLM's qwen3_reranker template, in FlagEmbedding, and in mixedbread-ai/mxbai-rerank, mxbai_rerank_v2.py. Knows no model.
 """

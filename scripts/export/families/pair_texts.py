@@ -5,18 +5,20 @@ The pair encoding is read off the tokenizer, the limit off the loaded model's co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facade.reranking.bundle import PairEncoding
 from scripts.export import declared
-from scripts.export.checkpoint import Encoded, ExportError
+from scripts.export.checkpoint import Checkpoint, Encoded, ExportError
 from scripts.export.joined import PROBE, read_pair_encoding
 from scripts.export.tokenizer import load as load_tokenizer
+from scripts.export.tokenizer import pad_id
 
 # RoBERTa's positions are counted from the padding id on, so as many fewer tokens fit.
 OFFSET_POSITIONS = ("xlm-roberta", "roberta")
@@ -47,6 +49,29 @@ class PairTexts:
         """The pair as transformers' models take it, INT64 [1, sequence]."""
         segments = {"token_type_ids": torch.tensor([pair.segments])} if self.encoding.segment_ids else {}
         return {"input_ids": torch.tensor([pair.ids]), **segments}
+
+    def checkpoint(self, family: str, config: Any, module: nn.Module, score: Callable[[dict[str, Tensor]], Tensor]) -> Checkpoint:
+        """The checkpoint of an encoder with these texts.
+
+        `config`: of the loaded model; `module`: what the graph is drawn of; `score`: the reference, a pair's tensors to its logit [1].
+        """
+
+        def reference(pair: Encoded) -> float:
+            with torch.inference_mode():
+                return float(score(self.tensors(pair))[0])
+
+        return Checkpoint(
+            family=family,
+            module=module.eval(),
+            inputs=self.inputs,
+            tokenizer=self.tokenizer,
+            pair_encoding=self.encoding,
+            max_seq_len=self.limit,
+            vocabulary_size=int(config.vocab_size),
+            pad_id=pad_id(self.tokenizer, config.pad_token_id),
+            encode=self.encode,
+            reference=reference,
+        )
 
 
 def read(folder: Path, config: Any, family: str) -> PairTexts:

@@ -31,7 +31,7 @@ NAMES = OwnNames(
     },
     split={"mixer.Wqkv": ("attention.self.query", "attention.self.key", "attention.self.value")},
 )
-# What changes the score and is known in one way alone.
+# Entries that change the score, each with its only supported value.
 COMPUTED: dict[str, tuple[Any, ...]] = {
     "position_embedding_type": ("absolute",),
     "hidden_act": ("gelu",),

@@ -1,7 +1,7 @@
-"""The project's own forward passes of classifiers: what of them becomes a graph that engines can compute on packed rows.
+"""The project's own forward passes of encoder classifiers, whose graphs engines can compute on packed rows.
 
-Attention is written out, since fused attention is drawn with guards that no engine fuses again; a last layer whose first token alone is
-read is computed for that token. transformers' own pass stays the reference of the parity gate.
+Attention is written out: exported fused attention has guards that no engine fuses. Where the head reads only the first token,
+the last layer computes that token alone. transformers' own pass stays the reference of the parity gate.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all own passes are: tensors by position, raw logits. Knows no family."""
+"""The base class of the project's own passes: positional tensors in, raw logits out. Knows no family."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class OwnPass(nn.Module):
-    """A pass over transformers' modules in `model`, for which the graph is free of guards around softmax."""
+    """A forward pass over the modules of `model`, exported without guards around softmax."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Encoders built as BERT is: each part's output is added to its input and normed. RoBERTa, XLM-RoBERTa, ELECTRA, DistilBERT.
+"""BERT, and encoders built as it is: each part's output is added to its input and normed. RoBERTa, XLM-RoBERTa, ELECTRA, DistilBERT.
 
 Knows transformers' names of their modules, neither files nor graphs.
 """
@@ -35,6 +35,14 @@ class Layer:
 def knows(config: Any) -> bool:
     """Whether the activation is BERT's, the one that the pass computes."""
     return getattr(config, "hidden_act", None) == "gelu" or getattr(config, "activation", None) == "gelu"
+
+
+class Bert(OwnPass):
+    """BERT."""
+
+    def logits(self, ids: Tensor, mask: Tensor, types: Tensor) -> Tensor:
+        """See OwnPass."""
+        return forward.logits(self.model, ids, mask, types)
 
 
 class Roberta(OwnPass):
@@ -86,7 +94,13 @@ class DistilBert(OwnPass):
         return scores
 
 
-FAMILIES: dict[str, type[OwnPass]] = {"roberta": Roberta, "xlm-roberta": Roberta, "electra": Electra, "distilbert": DistilBert}
+FAMILIES: dict[str, type[OwnPass]] = {
+    "bert": Bert,
+    "roberta": Roberta,
+    "xlm-roberta": Roberta,
+    "electra": Electra,
+    "distilbert": DistilBert,
+}
 
 
 def _layers(own: Any) -> Iterator[Layer]:

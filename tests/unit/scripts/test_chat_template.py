@@ -13,7 +13,8 @@ transformers = pytest.importorskip("transformers")
 
 from scripts.export.chat_template import pair_prompt  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
-from tests.oddities.changes import CHAT_TEMPLATE, PAIR_TEMPLATE, cross_encoder, read, template, write  # noqa: E402
+from tests.oddities.changes import read, write  # noqa: E402
+from tests.oddities.sentence_transformers_files import CHAT_TEMPLATE, PAIR_TEMPLATE, cross_encoder, template  # noqa: E402
 
 SYSTEM = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
 

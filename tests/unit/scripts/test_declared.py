@@ -13,7 +13,8 @@ pytest.importorskip("transformers")
 
 from scripts.export import families  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
-from tests.oddities.changes import both, config, cross_encoder  # noqa: E402
+from tests.oddities.changes import both, config  # noqa: E402
+from tests.oddities.sentence_transformers_files import cross_encoder  # noqa: E402
 
 SIGMOID, IDENTITY = "torch.nn.modules.activation.Sigmoid", "torch.nn.modules.linear.Identity"
 

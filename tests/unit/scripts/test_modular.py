@@ -13,8 +13,9 @@ pytest.importorskip("sentence_transformers")
 
 from scripts.export import families  # noqa: E402
 from tests import tiny_checkpoints  # noqa: E402
-from tests.oddities.changes import Change, both, entries, plain, pooled  # noqa: E402
+from tests.oddities.changes import Change, both, entries, plain  # noqa: E402
 from tests.oddities.scores import own_score  # noqa: E402
+from tests.oddities.sentence_transformers_files import pooled  # noqa: E402
 
 PASSAGES = ["", "Two roads diverged in a yellow wood.", "as just as fair: " * 40]
 

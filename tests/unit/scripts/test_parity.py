@@ -17,10 +17,10 @@ import torch
 
 from scripts.export import assembly, families, graph
 from scripts.export.checkpoint import Checkpoint, ExportError
-from scripts.export.families.encoder import BertClassifier
 from scripts.export.manifest import Source
 from scripts.export.origin import UNSTATED, Origin
 from scripts.export.parity import Comparison, Tolerance
+from scripts.export.passes.post_norm import Bert
 from tests import tiny_checkpoints
 from tests.oddities.changes import one_layer
 
@@ -48,12 +48,12 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     return Good(folders, {family: families.load(folder) for family, folder in folders.items()})
 
 
-class WithSigmoid(BertClassifier):
+class WithSigmoid(Bert):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
         return torch.sigmoid(super().forward(input_ids, attention_mask, token_type_ids))
 
 
-class WithoutSegments(BertClassifier):
+class WithoutSegments(Bert):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None) -> torch.Tensor:
         assert token_type_ids is not None
         return super().forward(input_ids, attention_mask, token_type_ids * 0)

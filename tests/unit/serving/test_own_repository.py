@@ -65,6 +65,18 @@ def test_a_run_is_found_by_its_port_and_by_its_bundles_while_it_lives(bundle: Bu
     assert serves(other) == []
 
 
+def test_a_folder_that_is_not_this_user_s_own_is_no_run(other: Path, places: Places, tmp_path: Path) -> None:
+    with places.run() as run:
+        own_repository(REPOSITORY, other, run.path, PORT)
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / run.path.name).symlink_to(run.path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TMPDIR", str(elsewhere))
+            assert run_on(PORT) is None
+        assert run_on(PORT) == run.path
+
+
 def test_what_becomes_of_a_version_is_recorded(other: Path, tmp_path: Path) -> None:
     own_repository(REPOSITORY, other, tmp_path, PORT)
     assert outcome(tmp_path, Path("2")) is None

@@ -1,7 +1,7 @@
 """Find in an OpenVINO model where tokens enter and leave attention, and prove that nothing else mixes tokens.
 
-From the embeddings on, each operation outside of attention is followed: it has to compute every token alone, or to be a place where tokens
-are read for the head. For graphs like those of scripts/bert/forward.py and scripts/export/passes. Knows graphs, neither batches nor rows.
+Every operation after the embeddings and outside attention must either compute each token independently or read tokens for the head. For
+graphs like those of scripts/bert/forward.py and scripts/export/passes. Knows graphs, neither batches nor rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-# Operations whose result at a token comes of the same token in each of their inputs, or of constants.
+# Operations whose result at a token depends only on that token of each input, and on constants.
 BY_ELEMENT = frozenset(
     (
         *("Add", "Convert", "Divide", "Erf", "Exp", "FakeQuantize", "Gelu", "Multiply", "Negative"),
@@ -23,7 +23,7 @@ BEHIND = 6  # steps from attention's products to where heads are split off, such
 
 
 class OtherGraphError(Exception):
-    """The graph is none of those that this module knows."""
+    """The graph has a structure that this module does not support."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def is_state(value: Any) -> bool:
 
 
 def most_tokens(value: Any) -> int:
-    """-1: any number."""
+    """The upper bound of the number of tokens; -1: none."""
     length: int = value.get_partial_shape()[1].get_max_length() if is_state(value) else -1
     return length
 

@@ -1,7 +1,7 @@
 """Rewrite an OpenVINO model so that its products run on packed rows, without padding; only attention has padded rows.
 
-Between the embeddings and the last layer the tokens of all texts are [1, tokens, width]; before each attention they are put into their
-places in [rows, longest, width], and taken out again behind it. Three more inputs state the places, all INT64:
+Between the embeddings and the last layer the tokens of all texts are [1, tokens, width]; before each attention they are scattered to
+[rows, longest, width], and gathered again after it. Three more INT64 inputs give the indices:
 
     kept    [tokens]          each token's place in [rows * longest]; further ones, which are not read, may follow
     placed  [rows * longest]  the token at each place; any token where there is padding, which attention masks
@@ -42,7 +42,7 @@ def filled_up(tokens: int, step: int) -> int:
 
 
 def pack_products(model: Any) -> bool:
-    """Change the model in place; False where it is another kind of graph, and nothing was changed."""
+    """Change the model in place; return False, with no change, for an unsupported graph."""
     try:
         own = layout(model)
     except OtherGraphError:
